@@ -1,0 +1,647 @@
+/*
+ * slm.h - the whole public interface of libslm, written as its manual.
+ *
+ * libslm runs small language models from GGUF files inside your own process. It reads a file,
+ * turns text into tokens, evaluates them on the CPU (or an NVIDIA GPU), samples, and hands text
+ * back. It opens no socket, prints nothing, installs no signal handler, reads no environment
+ * variable, and never aborts or exits: every failure comes back as a status.
+ *
+ * THE FIVE OBJECTS
+ *
+ *   slm_model      one GGUF file: weights, vocabulary, chat template. Immutable after opening.
+ *   slm_cache      memory in which sessions live: pages of keys and values, scratch, threads.
+ *   slm_session    one conversation: a list of tokens and their place in the cache.
+ *   slm_generator  one answer being produced in a session; you pull events from it.
+ *   slm_error      yours: a struct on your stack in which a failing call explains itself.
+ *
+ * THE SHORTEST PROGRAM
+ *
+ *   slm_error err = SLM_ERROR_INIT;
+ *   slm_model *model = NULL;  slm_session *session = NULL;  slm_generator *gen = NULL;
+ *   if (slm_model_open("model.gguf", NULL, &model, &err) != SLM_OK) { puts(err.message); return 1; }
+ *   slm_session_open(model, NULL, &session, &err);
+ *   int32_t ids[512];  size_t n = 0;
+ *   slm_message msg = {sizeof msg, "user", SLM_NTS, "Why is the sky blue?", SLM_NTS};
+ *   slm_chat_tokenize(model, &msg, 1, SLM_CHAT_GENERATION_PROMPT, ids, 512, &n, &err);
+ *   slm_session_prompt(session, ids, n, NULL, &err);
+ *   slm_generate_begin(session, NULL, &gen, &err);
+ *   slm_event ev = {sizeof ev};
+ *   while (slm_generate_next(gen, &ev, &err) == SLM_OK && ev.type != SLM_EVENT_END)
+ *       if (ev.type == SLM_EVENT_TEXT) fwrite(ev.text, 1, ev.text_len, stdout);
+ *   slm_generate_end(&gen);  slm_session_close(&session);  slm_model_close(&model);
+ *
+ * CONVENTIONS
+ *
+ *   Status.     Every call that can fail returns slm_status, SLM_OK being 0. It also takes a
+ *               slm_error pointer that may be NULL. On failure, output handles are set to NULL
+ *               and nothing that existed before the call is changed, unless said otherwise.
+ *   Structs.    Every option, info and event struct begins with struct_size, which you set to
+ *               sizeof. A program compiled against an older header passes a smaller size and
+ *               gets defaults for what it does not know. A zero field means "the default".
+ *   Text.       Pointer and length in bytes, UTF-8. A length of SLM_NTS says "up to the NUL".
+ *               Text that the library returns is always valid UTF-8.
+ *   Ownership.  slm_X_open makes, slm_X_close frees and sets your pointer to NULL. Pointers that
+ *               a call hands out into an object live as long as the text at that call says.
+ *   Threads.    slm_model: any number of threads. slm_cache with all its sessions and their
+ *               generators: one thread at a time (a different one each time is fine). The only
+ *               exception is slm_session_cancel, which any thread may call at any time.
+ *               Different caches are independent of each other.
+ *   Numbers.    On the CPU the bits of every result are independent of the number of threads, of
+ *               chunk sizes, of page sizes and of what other sessions do in the same step.
+ *
+ * Sources of the definitions are named where they matter; docs/EMBEDDING.md is the guide.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef SLM_H
+#define SLM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(SLM_BUILD_SHARED) && defined(__GNUC__)
+#define SLM_API __attribute__((visibility("default")))
+#else
+#define SLM_API
+#endif
+
+/* ---------------------------------------------------------------- version -------------------- */
+
+#define SLM_VERSION_MAJOR 0
+#define SLM_VERSION_MINOR 1
+#define SLM_VERSION_PATCH 0
+/* The number in the shared library's soname; it changes only when old programs would break. */
+#define SLM_ABI_VERSION 0
+
+/* The version of the library that is running, such as "0.1.0". Static storage. */
+SLM_API const char *slm_version(void);
+
+/* ---------------------------------------------------------------- errors --------------------- */
+
+/* Outcome of a call. The values are pinned: they never change and are never reused. */
+typedef int32_t slm_status;
+enum {
+    SLM_OK = 0,
+    SLM_ERR_ARG = 1,       /* the call itself was wrong: a null pointer, an unknown flag           */
+    SLM_ERR_NOMEM = 2,     /* an allocation failed, or a memory limit would be passed              */
+    SLM_ERR_IO = 3,        /* the system refused to open or read a file                            */
+    SLM_ERR_FORMAT = 10,   /* bytes that the format does not allow                                 */
+    SLM_ERR_TRUNC = 11,    /* the file ends before what it announces                               */
+    SLM_ERR_LIMIT = 12,    /* larger than a documented limit, or than the caller's buffer          */
+    SLM_ERR_TYPE = 13,     /* a value or tensor of the wrong type                                  */
+    SLM_ERR_RANGE = 14,    /* a number outside of what makes sense                                 */
+    SLM_ERR_SHAPE = 15,    /* a tensor or array of the wrong size                                  */
+    SLM_ERR_MISSING = 16,  /* a required key, tensor, file part or template is absent              */
+    SLM_ERR_DUP = 17,      /* the same key or tensor twice                                         */
+    SLM_ERR_UNSUP = 18,    /* well formed, but not something this build can run                    */
+    SLM_ERR_CHANGED = 19,  /* a file is not the one it was, or parts of two files are mixed        */
+    SLM_ERR_UTF8 = 20,     /* text that is not UTF-8 where UTF-8 is required                       */
+    SLM_ERR_CTX = 30,      /* the session's context is full                                        */
+    SLM_ERR_CANCEL = 31,   /* slm_session_cancel was called; the session is usable                 */
+    SLM_ERR_BUSY = 32,     /* the object is in use in a way that excludes this call                */
+    SLM_ERR_NUMERIC = 33,  /* NaN or infinity where finite numbers are needed                      */
+    SLM_ERR_DEVICE = 34,   /* the GPU or its driver failed                                         */
+    SLM_ERR_TEMPLATE = 40, /* a chat template is at fault                                          */
+    SLM_ERR_GRAMMAR = 41   /* a grammar or schema is at fault                                      */
+};
+
+/* The name of a status without its prefix, such as "TRUNC"; "UNKNOWN" for any other number. */
+SLM_API const char *slm_status_name(slm_status status);
+
+/* What went wrong. The caller owns it; a failing call fills it, a succeeding one leaves it alone. */
+typedef struct slm_error {
+    uint32_t struct_size; /* sizeof(slm_error)                                                     */
+    slm_status status;    /* the same value the call returned                                      */
+    uint64_t offset;      /* byte offset in the file, UINT64_MAX where there is none               */
+    char subject[80];     /* the key, tensor, token or option concerned, escaped; may be empty     */
+    char message[304];    /* one line: what, where, got, wanted. Printable, NUL-terminated UTF-8   */
+} slm_error;
+#define SLM_ERROR_INIT {sizeof(slm_error), 0, UINT64_MAX, {0}, {0}}
+
+/* ---------------------------------------------------------------- host services -------------- */
+
+/* Memory from the caller. alloc returns NULL on failure, or size bytes aligned to align (a power
+ * of two, at most 4096). free gets back exactly what alloc was asked for. Both may be called from
+ * whichever thread calls the library, never from its worker threads. All NULL: malloc. */
+typedef struct slm_allocator {
+    void *(*alloc)(void *user, size_t size, size_t align);
+    void (*free)(void *user, void *ptr, size_t size, size_t align);
+    void *user;
+} slm_allocator;
+
+typedef int32_t slm_log_level;
+enum { SLM_LOG_NONE = 0, SLM_LOG_ERROR = 1, SLM_LOG_WARNING = 2, SLM_LOG_INFO = 3, SLM_LOG_DEBUG = 4 };
+
+/* Receives one line without a newline. Belongs to a model and everything opened on it. Never gets
+ * the text of prompts or answers. */
+typedef void (*slm_log_fn)(void *user, slm_log_level level, const char *line);
+
+/* Progress of a load, done and total in bytes. Return 0 to go on, anything else to stop the load,
+ * which then fails with SLM_ERR_CANCEL. */
+typedef int32_t (*slm_progress_fn)(void *user, uint64_t done, uint64_t total);
+
+/* ---------------------------------------------------------------- model ---------------------- */
+
+typedef struct slm_model slm_model;
+
+/* Where evaluation runs. */
+typedef int32_t slm_device;
+enum { SLM_DEVICE_AUTO = 0, SLM_DEVICE_CPU = 1, SLM_DEVICE_CUDA = 2 };
+
+/* How weights come into memory. MAP uses the file's pages as they are: instant, shared between
+ * processes, no second copy. READ reads them into memory of our own: for files that may change
+ * underneath, or file systems that cannot map. AUTO is MAP where the system can. */
+typedef int32_t slm_load;
+enum { SLM_LOAD_AUTO = 0, SLM_LOAD_MAP = 1, SLM_LOAD_READ = 2 };
+
+/* slm_model_options.flags */
+enum {
+    SLM_MODEL_VOCAB_ONLY = 1u << 0,    /* metadata and vocabulary only; the file needs no tensors   */
+    SLM_MODEL_STRICT = 1u << 1,        /* what would be a warning (unknown tensor, bytes after the
+                                          last tensor) is an error                                 */
+    SLM_MODEL_CHECK_TENSORS = 1u << 2  /* read every weight once and refuse NaN and infinity        */
+};
+
+/* Instruction levels of the CPU kernels, for slm_model_options.cpu_levels. */
+enum {
+    SLM_CPU_PORTABLE = 1u << 0,
+    SLM_CPU_AVX2 = 1u << 1,    /* AVX2 + FMA + F16C  */
+    SLM_CPU_DOTPROD = 1u << 2  /* Armv8.2 dot product */
+};
+
+typedef struct slm_model_options {
+    uint32_t struct_size;
+    uint32_t flags;              /* SLM_MODEL_...                                                   */
+    slm_device device;           /* default AUTO: CUDA where built in and usable, else CPU          */
+    slm_load load;               /* default AUTO                                                    */
+    uint64_t memory_limit;       /* bytes that the model and everything opened on it may hold,
+                                    mapped weights included; 0: no limit                           */
+    uint32_t cpu_levels;         /* mask of SLM_CPU_...; 0: all that the processor has. PORTABLE is
+                                    always included                                                */
+    slm_log_level log_level;     /* default SLM_LOG_WARNING                                         */
+    slm_log_fn log;              /* NULL: nothing is logged                                         */
+    void *log_user;
+    const slm_allocator *allocator; /* copied; NULL: malloc                                         */
+    slm_progress_fn progress;    /* NULL: none                                                      */
+    void *progress_user;
+} slm_model_options;
+
+/* Opens a GGUF file (versions 2 and 3, little-endian).
+ *   path     a regular file; of a split model any part is refused but the first, whose siblings
+ *            are found by name ("...-00001-of-00003.gguf").
+ *   options  NULL: defaults.
+ *   out      receives the model; NULL on failure.
+ * Fails with the code and message of whatever is wrong in the file; a file is read as hostile
+ * input and every size in it is checked before use. GGUF: github.com/ggml-org/ggml docs/gguf.md. */
+SLM_API slm_status slm_model_open(const char *path, const slm_model_options *options,
+                                  slm_model **out, slm_error *error);
+
+/* The same from an open descriptor of a regular file. The descriptor is duplicated: it stays the
+ * caller's, and its position does not matter. Split models are refused. */
+SLM_API slm_status slm_model_open_fd(int fd, const slm_model_options *options, slm_model **out,
+                                     slm_error *error);
+
+/* The same from memory, which must stay unchanged until the model is closed. No copy is made
+ * unless load is SLM_LOAD_READ. Split models are refused. */
+SLM_API slm_status slm_model_open_memory(const void *data, size_t size,
+                                         const slm_model_options *options, slm_model **out,
+                                         slm_error *error);
+
+/* Releases the caller's hold and sets *model to NULL. Caches and sessions opened on it keep it
+ * alive until they are closed. NULL and a pointer to NULL are fine. Any thread. */
+SLM_API void slm_model_close(slm_model **model);
+
+typedef struct slm_model_info {
+    uint32_t struct_size;
+    uint32_t n_layers;
+    uint32_t d_model;            /* width of the residual stream (GGUF: embedding_length)            */
+    uint32_t n_heads;
+    uint32_t n_kv_heads;
+    uint32_t d_head;
+    uint32_t d_ff;
+    uint32_t n_vocab;            /* rows of the output matrix                                        */
+    uint32_t n_ctx_train;        /* context the model was trained for, in tokens                     */
+    uint32_t n_ctx_original;     /* LongRoPE: context up to which the short factors hold; else 0     */
+    uint32_t sliding_window;     /* keys a token sees, its own included; 0: all                      */
+    uint32_t has_weights;        /* 0 when opened with SLM_MODEL_VOCAB_ONLY                          */
+    uint64_t n_parameters;
+    uint64_t weight_bytes;       /* bytes of all tensors in the file                                 */
+    uint64_t file_bytes;         /* all parts together                                               */
+    int32_t bos_id;              /* -1 where there is none, likewise below                           */
+    int32_t eos_id;
+    int32_t eot_id;
+    int32_t unk_id;
+    uint32_t add_bos;            /* whether a prompt starts with bos_id                              */
+    slm_device device;           /* where the weights are                                            */
+    char architecture[32];       /* general.architecture                                             */
+    char name[128];              /* general.name, or ""                                              */
+    char quantization[32];       /* the most common type of its matrices, such as "Q4_K"             */
+    char chat_format[32];        /* the built-in chat format recognised, such as "llama3"; or ""     */
+    uint32_t cpu_levels;         /* SLM_CPU_... levels in use                                        */
+} slm_model_info;
+
+/* Fills *info as far as its struct_size goes. */
+SLM_API slm_status slm_model_get_info(const slm_model *model, slm_model_info *info,
+                                      slm_error *error);
+
+/* Reads one metadata value as text: strings as they are, numbers in decimal, arrays as JSON.
+ *   text, cap   buffer of the caller, may be NULL when cap is 0; written without a final NUL
+ *   len         receives the length needed
+ * SLM_ERR_MISSING when there is no such key, SLM_ERR_LIMIT when cap > 0 is too small. */
+SLM_API slm_status slm_model_get_meta(const slm_model *model, const char *key, char *text,
+                                      size_t cap, size_t *len, slm_error *error);
+
+/* ---------------------------------------------------------------- tokens --------------------- */
+
+/* A length that says: the text ends at its NUL. */
+#define SLM_NTS ((size_t)-1)
+
+/* A stretch of text. In trusted stretches the spellings of control tokens ("<|eot_id|>") become
+ * control tokens; in the others they stay ordinary text, so what a user types can never end a turn
+ * or open one. Words join across two spans of equal trust only. */
+typedef struct slm_span {
+    const char *text; /* UTF-8; bytes that are not are kept as byte tokens                          */
+    size_t len;       /* bytes, or SLM_NTS                                                          */
+    uint32_t trusted; /* 0 or 1                                                                     */
+} slm_span;
+
+enum {
+    SLM_BOS_DEFAULT = 0, /* a leading BOS if the model wants one                                     */
+    SLM_BOS_ADD = 1,
+    SLM_BOS_NONE = 2
+};
+
+/* Text to token ids.
+ *   spans, n_spans  the text, in order
+ *   bos             SLM_BOS_...
+ *   ids, cap        buffer of the caller; cap 0 asks for the number only
+ *   n_ids           receives the number of ids needed
+ * SLM_ERR_LIMIT when cap > 0 is too small: nothing is written then. Time is O(n log n) for any
+ * text. Byte-level BPE (Sennrich et al. 2016) or SentencePiece (Kudo and Richardson 2018) as the
+ * file says. Allocates while it works. Any thread. */
+SLM_API slm_status slm_tokenize(const slm_model *model, const slm_span *spans, size_t n_spans,
+                                int32_t bos, int32_t *ids, size_t cap, size_t *n_ids,
+                                slm_error *error);
+
+/* slm_detokenize and slm_detokenizer_open flags */
+enum {
+    SLM_DETOKENIZE_SPECIAL = 1u << 0,     /* control tokens give their spelling instead of nothing  */
+    SLM_DETOKENIZE_DROP_SPACE = 1u << 1   /* undo the blank that tokenizing prefixed (SentencePiece) */
+};
+
+/* Token ids to bytes, exactly as the tokens spell them (which may be invalid UTF-8 when the ids
+ * cut a character: use a detokenizer where that matters). Buffer rules as in slm_model_get_meta.
+ * SLM_ERR_RANGE for an id outside the vocabulary. Any thread. */
+SLM_API slm_status slm_detokenize(const slm_model *model, const int32_t *ids, size_t n_ids,
+                                  uint32_t flags, char *text, size_t cap, size_t *len,
+                                  slm_error *error);
+
+/* A streaming detokenizer: bytes of an unfinished character are held back until it is whole. */
+typedef struct slm_detokenizer slm_detokenizer;
+SLM_API slm_status slm_detokenizer_open(const slm_model *model, uint32_t flags,
+                                        slm_detokenizer **out, slm_error *error);
+/* Feeds one id. text/len receive what can be shown now (len may be 0), valid UTF-8, until the next
+ * call. Bytes that can never be UTF-8 become U+FFFD. */
+SLM_API slm_status slm_detokenizer_feed(slm_detokenizer *d, int32_t id, const char **text,
+                                        size_t *len, slm_error *error);
+/* The end of the stream: an unfinished character becomes U+FFFD. The object starts afresh. */
+SLM_API slm_status slm_detokenizer_finish(slm_detokenizer *d, const char **text, size_t *len,
+                                          slm_error *error);
+SLM_API void slm_detokenizer_close(slm_detokenizer **d);
+
+/* slm_token_info.flags */
+enum {
+    SLM_TOKEN_CONTROL = 1u << 0,
+    SLM_TOKEN_USER_DEFINED = 1u << 1,
+    SLM_TOKEN_UNKNOWN = 1u << 2,
+    SLM_TOKEN_UNUSED = 1u << 3,
+    SLM_TOKEN_BYTE = 1u << 4,
+    SLM_TOKEN_END = 1u << 5 /* ends a generation */
+};
+typedef struct slm_token_info {
+    uint32_t struct_size;
+    uint32_t flags;   /* SLM_TOKEN_...                                                               */
+    const char *text; /* as spelt in the file; lives as long as the model; not NUL-terminated        */
+    size_t len;
+    float score;      /* SentencePiece score, else 0                                                 */
+} slm_token_info;
+SLM_API slm_status slm_model_get_token(const slm_model *model, int32_t id, slm_token_info *info,
+                                       slm_error *error);
+
+/* ---------------------------------------------------------------- chat ----------------------- */
+
+/* One message of a conversation. role: "system", "user" or "assistant". */
+typedef struct slm_message {
+    uint32_t struct_size;
+    const char *role;
+    size_t role_len; /* bytes or SLM_NTS                                                             */
+    const char *content;
+    size_t content_len;
+} slm_message;
+
+enum { SLM_CHAT_GENERATION_PROMPT = 1u << 0 /* end with the opening of the assistant's turn */ };
+
+/* A conversation in the model's own chat format, as text. Formats built in: Llama 3, Phi-3,
+ * Phi-4-mini, ChatML (Qwen 2.5, Qwen 3 and others) and BitNet; chosen by the file's template.
+ * SLM_ERR_MISSING when the model has no template, SLM_ERR_UNSUP when it is none of these.
+ * Buffer rules as in slm_model_get_meta. Any thread. */
+SLM_API slm_status slm_chat_render(const slm_model *model, const slm_message *messages,
+                                   size_t n_messages, uint32_t flags, char *text, size_t cap,
+                                   size_t *len, slm_error *error);
+
+/* The same as token ids: the template's own text may become control tokens, the contents of
+ * messages never do. Buffer rules as in slm_tokenize. */
+SLM_API slm_status slm_chat_tokenize(const slm_model *model, const slm_message *messages,
+                                     size_t n_messages, uint32_t flags, int32_t *ids, size_t cap,
+                                     size_t *n_ids, slm_error *error);
+
+/* ---------------------------------------------------------------- cache and plan ------------- */
+
+typedef struct slm_cache slm_cache;
+typedef struct slm_session slm_session;
+
+/* How keys and values are kept. F32 exists for exact comparisons. */
+typedef int32_t slm_kv_type;
+enum { SLM_KV_DEFAULT = 0 /* F16 */, SLM_KV_F16 = 1, SLM_KV_Q8_0 = 2, SLM_KV_F32 = 3 };
+
+/* Which LongRoPE factors a session uses (Phi-3 128k, Phi-3.5, Phi-4-mini). AUTO: short ones up to
+ * the original context, then the session evaluates its tokens again with the long ones and says so
+ * in the report or event. LONG: long ones from the start, for sessions known to become long.
+ * Source: LongRoPE (Ding et al. 2024) and the models' own configuration. */
+typedef int32_t slm_rope_factors;
+enum { SLM_ROPE_AUTO = 0, SLM_ROPE_SHORT = 1, SLM_ROPE_LONG = 2 };
+
+typedef struct slm_cache_options {
+    uint32_t struct_size;
+    uint32_t n_ctx;          /* tokens a session can hold; default: the smaller of the model's and 4096 */
+    uint32_t n_cells;        /* tokens all sessions together can hold, pages shared by forks counted
+                                once; default: n_ctx * max_sessions                                */
+    uint32_t max_sessions;   /* default 1                                                           */
+    slm_kv_type kv_type;     /* default F16                                                         */
+    uint32_t page_tokens;    /* tokens in a page, a power of two from 1 to 1024; default 64         */
+    uint32_t max_rows;       /* tokens evaluated in one step; default 256                           */
+    uint32_t max_logits;     /* rows of logits kept from one call; default 1 + max_sessions         */
+    uint32_t n_threads;      /* default: physical cores                                             */
+    slm_rope_factors rope_factors; /* default AUTO                                                  */
+} slm_cache_options;
+
+/* What will be in memory. Exact: the bytes that opening will map and allocate. */
+typedef struct slm_plan {
+    uint32_t struct_size;
+    uint32_t n_pages;          /* pages of keys and values                                          */
+    uint64_t weights_mapped;   /* bytes of the file used in place                                   */
+    uint64_t weights_allocated;/* bytes of weights in memory of our own                             */
+    uint64_t model_bytes;      /* vocabulary, tables, metadata                                      */
+    uint64_t kv_bytes;         /* keys and values                                                   */
+    uint64_t scratch_bytes;    /* activations, logits, tables of a cache                            */
+    uint64_t total_bytes;      /* sum of the above                                                  */
+    uint64_t bytes_per_token;  /* read for one generated token at an empty cache                    */
+    uint64_t macs_per_token;   /* multiply-accumulates for one token at an empty cache              */
+    uint64_t kv_bytes_per_token; /* cache bytes that one token occupies                             */
+} slm_plan;
+
+/* Works out the plan of a cache without allocating it. SLM_ERR_RANGE for options that make no
+ * sense. Any thread. */
+SLM_API slm_status slm_cache_plan(const slm_model *model, const slm_cache_options *options,
+                                  slm_plan *plan, slm_error *error);
+
+/* Allocates a cache. Everything that sessions will ever need is allocated and touched here, so
+ * that nothing can fail for memory later. SLM_ERR_NOMEM with the bytes needed when it does not
+ * fit. The cache keeps the model alive. */
+SLM_API slm_status slm_cache_open(slm_model *model, const slm_cache_options *options,
+                                  slm_cache **out, slm_error *error);
+/* Frees a cache. Sessions still open on it keep it alive until they are closed. */
+SLM_API void slm_cache_close(slm_cache **cache);
+/* The plan as it was carried out. */
+SLM_API slm_status slm_cache_get_plan(const slm_cache *cache, slm_plan *plan, slm_error *error);
+
+/* ---------------------------------------------------------------- session -------------------- */
+
+/* Opens a session with a cache of its own. The short way for one conversation. */
+SLM_API slm_status slm_session_open(slm_model *model, const slm_cache_options *options,
+                                    slm_session **out, slm_error *error);
+
+typedef struct slm_session_options {
+    uint32_t struct_size;
+    slm_rope_factors rope_factors; /* default: the cache's                                          */
+} slm_session_options;
+
+/* Opens a session on a shared cache. SLM_ERR_LIMIT when max_sessions are open. */
+SLM_API slm_status slm_session_open_on(slm_cache *cache, const slm_session_options *options,
+                                       slm_session **out, slm_error *error);
+/* Closes a session and frees its pages. A generator still open on it is ended. */
+SLM_API void slm_session_close(slm_session **session);
+
+/* Which rows of an evaluation give logits. */
+enum { SLM_LOGITS_NONE = 0, SLM_LOGITS_LAST = 1, SLM_LOGITS_ALL = 2 };
+
+/* Appends ids to the session and evaluates them.
+ *   logits  SLM_LOGITS_...; ALL needs n <= max_logits of the cache
+ * SLM_ERR_CTX when they do not fit into n_ctx, SLM_ERR_LIMIT when the cache's pages are used up,
+ * SLM_ERR_RANGE for an id outside the vocabulary: nothing is changed then. SLM_ERR_CANCEL and
+ * SLM_ERR_NUMERIC leave the session as it was before the call. */
+SLM_API slm_status slm_session_eval(slm_session *session, const int32_t *ids, size_t n,
+                                    int32_t logits, slm_error *error);
+
+/* Logits of the last evaluation: n_vocab floats, valid until the session's next evaluation, fork
+ * or truncation. row counts the rows that gave logits, from 0. SLM_ERR_RANGE if there is none. */
+SLM_API slm_status slm_session_get_logits(const slm_session *session, size_t row,
+                                          const float **logits, slm_error *error);
+
+/* One session's part in a common step. */
+typedef struct slm_eval_item {
+    uint32_t struct_size;
+    int32_t logits;       /* SLM_LOGITS_...                                                          */
+    slm_session *session; /* each at most once in a call, all of one cache                           */
+    const int32_t *ids;
+    size_t n;
+} slm_eval_item;
+
+/* Evaluates several sessions of one cache together, which reads each weight once for all of them.
+ * Each session's results are bit for bit those of evaluating it alone. Failure: as in
+ * slm_session_eval; no session is changed. */
+SLM_API slm_status slm_cache_eval(slm_cache *cache, const slm_eval_item *items, size_t n_items,
+                                  slm_error *error);
+
+/* Why a prompt could not reuse all of what the session held. */
+typedef int32_t slm_reuse_stop;
+enum {
+    SLM_REUSE_ALL = 0,       /* everything in common was kept                                        */
+    SLM_REUSE_TOKEN = 1,     /* the prompts differ from token n_reused on                            */
+    SLM_REUSE_WINDOW = 2,    /* earlier keys had left the sliding window                             */
+    SLM_REUSE_ROPE = 3       /* the LongRoPE factors changed                                         */
+};
+typedef struct slm_prompt_report {
+    uint32_t struct_size;
+    slm_reuse_stop reuse_stop;
+    uint64_t n_reused;    /* tokens that were not evaluated again                                    */
+    uint64_t n_evaluated; /* tokens that were                                                        */
+} slm_prompt_report;
+
+/* Makes the session hold exactly these ids, keeping the longest prefix that it already has, and
+ * leaves logits for the last one. n >= 1. report may be NULL. Failure as in slm_session_eval,
+ * except that the session may be left with only the common prefix. */
+SLM_API slm_status slm_session_prompt(slm_session *session, const int32_t *ids, size_t n,
+                                      slm_prompt_report *report, slm_error *error);
+
+/* Takes back everything from token n on. Afterwards it is as if they had never been evaluated.
+ * Where the keys needed are gone (sliding window, LongRoPE), the next evaluation computes them
+ * again by itself. No logits are held afterwards. SLM_ERR_RANGE when n exceeds the tokens held. */
+SLM_API slm_status slm_session_truncate(slm_session *session, size_t n, slm_error *error);
+
+/* A second session with the same tokens on the same cache; full pages are shared, not copied. */
+SLM_API slm_status slm_session_fork(slm_session *session, slm_session **out, slm_error *error);
+
+/* The tokens that the session holds; valid until it changes. */
+SLM_API slm_status slm_session_get_tokens(const slm_session *session, const int32_t **ids,
+                                          size_t *n, slm_error *error);
+
+typedef struct slm_session_info {
+    uint32_t struct_size;
+    uint32_t n_ctx;             /* tokens it can hold                                                */
+    uint64_t n_tokens;          /* tokens it holds                                                   */
+    uint64_t n_evaluated;       /* tokens evaluated since it was opened                              */
+    uint64_t n_reevaluated;     /* of these, tokens that had been evaluated before                   */
+    uint64_t n_pages;           /* pages it holds, shared ones included                              */
+    slm_rope_factors rope_factors; /* SHORT or LONG in use; AUTO where the model has none            */
+} slm_session_info;
+SLM_API slm_status slm_session_get_info(const slm_session *session, slm_session_info *info,
+                                        slm_error *error);
+
+/* Stops the evaluation or generation that is running in this session, or the next one if none is.
+ * It returns SLM_ERR_CANCEL within one step (max_rows tokens of a prompt, or one generated token);
+ * the session stays usable. Any thread; async-signal-safe. */
+SLM_API void slm_session_cancel(slm_session *session);
+
+/* ---------------------------------------------------------------- sampling ------------------- */
+
+/* Stages of the sampling chain, for slm_sampling.order. */
+enum {
+    SLM_SAMPLER_END = 0,
+    SLM_SAMPLER_BIAS = 1,        /* adds logit_bias                                                  */
+    SLM_SAMPLER_PENALTIES = 2,   /* repeat, presence and frequency penalties                         */
+    SLM_SAMPLER_DRY = 3,         /* "don't repeat yourself": penalises continuing a repeated sequence */
+    SLM_SAMPLER_TOP_K = 4,       /* keeps the k most likely                                          */
+    SLM_SAMPLER_TYPICAL = 5,     /* locally typical (Meister et al. 2022)                            */
+    SLM_SAMPLER_TOP_P = 6,       /* nucleus (Holtzman et al. 2019)                                   */
+    SLM_SAMPLER_MIN_P = 7,       /* keeps p >= min_p * the largest p (Nguyen et al. 2024)            */
+    SLM_SAMPLER_TEMPERATURE = 8  /* divides logits by temperature                                    */
+};
+#define SLM_SAMPLER_MAX_STAGES 16
+
+typedef struct slm_logit_bias {
+    int32_t id;
+    float bias; /* added to the logit; -INFINITY forbids the token                                   */
+} slm_logit_bias;
+
+/* How tokens are chosen. A stage whose parameter is at its "off" value does nothing. Unlike in
+ * other structs, numbers here mean what they say; fill it with slm_sampling_init, then change. */
+typedef struct slm_sampling {
+    uint32_t struct_size;
+    float temperature;        /* >= 0; 0: greedy, the most likely token (lowest id of equals); 0.8    */
+    int32_t top_k;            /* 0: off; 40                                                           */
+    float top_p;              /* 0..1, 1: off; 0.95                                                   */
+    float min_p;              /* 0..1, 0: off; 0.05                                                   */
+    float typical_p;          /* 0..1, 1: off; 1                                                      */
+    float repeat_penalty;     /* > 0, 1: off; 1. Divides positive, multiplies negative logits
+                                 (Keskar et al. 2019)                                                */
+    float presence_penalty;   /* subtracted once from each token seen; 0                              */
+    float frequency_penalty;  /* subtracted for each time it was seen; 0                              */
+    int32_t penalty_last_n;   /* tokens looked back at; -1: all; 64                                   */
+    float dry_multiplier;     /* 0: off; 0                                                            */
+    float dry_base;           /* penalty = multiplier * base^(length - allowed_length); 1.75          */
+    int32_t dry_allowed_length; /* repeats up to this many tokens are free; 2                         */
+    int32_t dry_last_n;       /* tokens looked back at; -1: all; -1                                   */
+    uint64_t seed;            /* the same seed gives the same choices; 0: a fixed default             */
+    const slm_span *dry_breakers; /* texts that end a repeat; NULL: newline, colon, quote, star       */
+    size_t n_dry_breakers;
+    const slm_logit_bias *logit_bias;
+    size_t n_logit_bias;
+    uint8_t order[SLM_SAMPLER_MAX_STAGES]; /* SLM_SAMPLER_..., END-terminated; all zero: in the order
+                                 of the enumeration above                                            */
+} slm_sampling;
+
+/* Fills *sampling with the defaults named above, as far as its struct_size goes. */
+SLM_API slm_status slm_sampling_init(slm_sampling *sampling);
+
+/* ---------------------------------------------------------------- generation ----------------- */
+
+typedef struct slm_generator slm_generator;
+
+/* slm_generate_options.flags */
+enum {
+    SLM_GENERATE_SPECIAL = 1u << 0,    /* control tokens appear in the text                          */
+    SLM_GENERATE_IGNORE_END = 1u << 1  /* end-of-generation tokens do not stop (for measurements)    */
+};
+
+typedef struct slm_generate_options {
+    uint32_t struct_size;
+    uint32_t flags;
+    uint64_t max_tokens;         /* 0: as many as the context has room for                           */
+    const slm_sampling *sampling;/* copied with all it points to; NULL: defaults                     */
+    const slm_span *stop;        /* texts that end the generation; they are not part of the answer   */
+    size_t n_stop;
+    uint32_t n_top;              /* best tokens to report with each token, 0 to 64                   */
+} slm_generate_options;
+
+typedef int32_t slm_event_type;
+enum {
+    SLM_EVENT_NONE = 0,
+    SLM_EVENT_TEXT = 1,        /* a token was chosen; text may be empty while a character or a
+                                  possible stop text is held back                                   */
+    SLM_EVENT_REEVALUATED = 2, /* the session went over to the long RoPE factors; count tokens were
+                                  evaluated again                                                   */
+    SLM_EVENT_END = 3          /* the answer is complete; reason says why; text may hold the rest    */
+};
+
+/* Why a generation ended. */
+typedef int32_t slm_end_reason;
+enum {
+    SLM_END_NONE = 0,
+    SLM_END_TOKEN = 1,   /* the model ended its turn                                                 */
+    SLM_END_STOP = 2,    /* a stop text appeared                                                     */
+    SLM_END_LENGTH = 3,  /* max_tokens were made                                                     */
+    SLM_END_CONTEXT = 4  /* the context is full                                                      */
+};
+
+typedef struct slm_token_prob {
+    int32_t id;
+    float logprob; /* natural logarithm of the probability under the model, before sampling stages    */
+} slm_token_prob;
+
+typedef struct slm_event {
+    uint32_t struct_size;
+    slm_event_type type;
+    const char *text;      /* valid UTF-8, not NUL-terminated; until the next call on the generator   */
+    size_t text_len;
+    int32_t token;         /* the token chosen; -1 if none                                            */
+    float logprob;         /* of the token chosen                                                     */
+    const slm_token_prob *top; /* n_top best tokens, most likely first; until the next call           */
+    size_t n_top;
+    uint64_t count;        /* tokens generated so far, or re-evaluated                                */
+    slm_end_reason reason;
+} slm_event;
+
+/* Starts an answer after the tokens that the session holds, which must have been evaluated with
+ * logits for the last one (slm_session_prompt does that). One generator a session at a time:
+ * SLM_ERR_BUSY. While it is open, the session must not be used otherwise: SLM_ERR_BUSY. Nothing is
+ * allocated after this call. */
+SLM_API slm_status slm_generate_begin(slm_session *session, const slm_generate_options *options,
+                                      slm_generator **out, slm_error *error);
+
+/* Produces the next event. After SLM_EVENT_END it returns SLM_EVENT_END again. A failure
+ * (SLM_ERR_CANCEL, SLM_ERR_NUMERIC) leaves the session with the tokens accepted so far. The end
+ * token itself, when one was chosen, is not added to the session. */
+SLM_API slm_status slm_generate_next(slm_generator *generator, slm_event *event, slm_error *error);
+
+/* Frees the generator; the session keeps the tokens. */
+SLM_API void slm_generate_end(slm_generator **generator);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

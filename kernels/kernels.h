@@ -1,0 +1,108 @@
+/* The compute kernels: arrays, shapes and blocks. They never allocate, print, start threads, or
+ * know what a model is. This file is the whole contract.
+ *
+ * Portable C (ref/) is the definition of correct. Every other level must give the same integers
+ * and, in float reductions, results within the bound that tests/check_kernels derives.
+ *
+ * THE RULE OF ORDER. For each kernel and level the bits of one output depend only on the inputs of
+ * that output: never on how many other rows are in the call, or where they lie. Prefix reuse,
+ * batching and thread counts rest on it.
+ *
+ * Names: slm_<op>_<weights>_<activations>_<level>. One op and one level is one file. */
+#ifndef SLM_KERNELS_H
+#define SLM_KERNELS_H
+
+#include "blocks.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* y[j*y_stride + i] = sum over k of w[i][k] * a[j][k],  i < n_w, j < n_a.
+ *   w        n_w rows of k weights, w_bytes from one row to the next
+ *   a        n_a rows of k activations in the format the entry is for, a_bytes apart, 64-aligned
+ *   k        a multiple of the weight type's block
+ * For I2_S the result lacks the tensor's scale (y = sum of (code-1) * x). */
+typedef void (*slm_matmul_fn)(float *y, size_t y_stride, const void *w, size_t w_bytes, size_t n_w,
+                              const void *a, size_t a_bytes, size_t n_a, size_t k);
+
+/* k floats to one activation row. */
+typedef void (*slm_quantize_fn)(void *a, const float *x, size_t k);
+/* k weights (a multiple of the block) to floats; d*scale is formed first, no fused multiply-add.
+ * I2_S: without the tensor's scale. */
+typedef void (*slm_dequantize_fn)(float *x, const void *w, size_t k);
+
+typedef struct slm_kernels {
+    /* Indexed by slm_dtype and slm_act. NULL: no such product. Every supported type has one with
+     * slm_act_for(type), and one with SLM_ACT_I8_ROW. */
+    slm_matmul_fn matmul[SLM_DTYPE_LIMIT][SLM_ACT_LIMIT];
+    slm_quantize_fn quantize[SLM_ACT_LIMIT]; /* SLM_ACT_F32 copies                                   */
+    slm_dequantize_fn dequantize[SLM_DTYPE_LIMIT];
+
+    /* y = x * w / sqrt(mean(x^2) + eps); w may be NULL (ones). y may be x. */
+    void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
+
+    /* Cache rows. d = d_head. */
+    void (*kv_store[SLM_KVT_LIMIT])(void *row, const float *x, size_t d);
+    /* s[h*s_stride + t] = scale * (q[h*q_stride ..] . k[t]),  h < n_q, t < n_k; k rows k_bytes apart */
+    void (*kv_scores[SLM_KVT_LIMIT])(float *s, size_t s_stride, const float *q, size_t q_stride,
+                                     size_t n_q, const void *k, size_t k_bytes, size_t n_k,
+                                     size_t d, float scale);
+    /* o[h*o_stride + i] += p[h*p_stride + t] * v[t][i], t ascending */
+    void (*kv_values[SLM_KVT_LIMIT])(float *o, size_t o_stride, const float *p, size_t p_stride,
+                                     size_t n_q, const void *v, size_t v_bytes, size_t n_k,
+                                     size_t d);
+    /* s[t] = exp(s[t] - max) / sum, in place. n >= 1. */
+    void (*softmax)(float *s, size_t n);
+    /* Largest of n >= 1 values and its lowest index; *finite is 0 if any value is NaN or +inf. */
+    float (*max_index)(const float *x, size_t n, size_t *index, int *finite);
+    /* Sum of exp(x[i] - max) in a fixed order, as double. */
+    double (*sum_exp)(const float *x, size_t n, float max);
+
+    /* h[i] = act(gate[i]) * up[i] */
+    void (*silu_mul)(float *h, const float *gate, const float *up, size_t n);
+    void (*gelu_mul)(float *h, const float *gate, const float *up, size_t n);  /* tanh form */
+    void (*relu2_mul)(float *h, const float *gate, const float *up, size_t n); /* max(g,0)^2 */
+} slm_kernels;
+
+/* Instruction levels. The values are those of SLM_CPU_... in slm.h. */
+enum { SLM_LEVEL_PORTABLE = 1u, SLM_LEVEL_AVX2 = 2u, SLM_LEVEL_DOTPROD = 4u };
+
+/* Levels this processor has. */
+uint32_t slm_cpu_levels(void);
+/* Fills the table: portable first, then what the levels in mask (and the processor) improve. */
+void slm_kernels_init(slm_kernels *kernels, uint32_t mask);
+void slm_kernels_init_ref(slm_kernels *kernels);
+void slm_kernels_init_avx2(slm_kernels *kernels);    /* only built for x86-64 */
+void slm_kernels_init_dotprod(slm_kernels *kernels); /* only built for aarch64 */
+
+/* The activation format in which a weight type is multiplied by default: F32 for F32, F16, BF16;
+ * Q8_K for types of 256; Q8_0 for types of 32; I8_ROW for I2_S. */
+slm_act slm_act_for(uint32_t type);
+/* Bytes of one activation row of k values, a multiple of 64. */
+size_t slm_act_row_bytes(slm_act act, size_t k);
+/* Bytes of one cache row. */
+size_t slm_kv_row_bytes(slm_kv kv, size_t d_head);
+
+/* RoPE on one head. cos, sin: n_rot/2 values. Elements from n_rot on are left alone.
+ * half: pairs (i, i + n_rot/2), in place.
+ * interleaved: pairs (2i, 2i+1) as the rows of GGUF arch "llama" are stored; the result is written
+ * in the half-split order, so that queries and keys of all families look alike afterwards. x and y
+ * must differ. Both give the same bits for the same pair. */
+void slm_rope_half(float *x, const float *cos, const float *sin, size_t n_rot);
+void slm_rope_interleaved(float *y, const float *x, const float *cos, const float *sin,
+                          size_t n_rot, size_t d);
+/* cos and sin for one position: angle = position * base^(-2i/n_rot) / factors[i], times attn_factor;
+ * inv_freq[i] already holds base^(-2i/n_rot) / factors[i]. */
+void slm_rope_angles(float *cos, float *sin, const double *inv_freq, size_t n_half,
+                     uint64_t position, float attn_factor);
+
+/* Quantisers of files: k floats to weight blocks. importance (k floats) may be NULL. Types: F32 F16
+ * BF16 and all block types. The bytes are those of ggml's reference quantisers. Returns 0 for a
+ * type it does not know. */
+int slm_quantize_weights(uint32_t type, void *blocks, const float *x, size_t k);
+
+float slm_f16_to_f32(uint16_t h);
+uint16_t slm_f32_to_f16(float f); /* nearest even */
+uint16_t slm_f32_to_bf16(float f);
+
+#endif

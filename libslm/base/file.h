@@ -1,0 +1,50 @@
+/* Files and threads as the system gives them: with host.c the only code that calls the OS. */
+#ifndef SLM_BASE_FILE_H
+#define SLM_BASE_FILE_H
+
+#include "host.h"
+
+/* A read-only byte range: a mapped file, a file read into memory, or the caller's memory. */
+typedef struct slm_file {
+    const uint8_t *data;
+    uint64_t size;
+    int kind;       /* SLM_FILE_...                                                                 */
+    int fd;         /* -1 when there is none                                                        */
+    uint64_t id[4]; /* device, inode, size, mtime in ns: to notice that a file changed               */
+    char path[1];   /* not used for memory; see slm_file_open                                       */
+} slm_file;
+enum { SLM_FILE_MAPPED = 1, SLM_FILE_READ = 2, SLM_FILE_BORROWED = 3 };
+
+/* Opens a regular file (anything else, a FIFO, device or folder, is refused at once without
+ * blocking) and maps it (load MAP or AUTO) or reads it whole (READ; progress may be NULL).
+ * Messages never hold more of the path than its last component. */
+slm_status slm_file_open(slm_host *host, const char *path, slm_load load, slm_progress_fn progress,
+                         void *progress_user, slm_file **out, slm_error *error);
+slm_status slm_file_open_fd(slm_host *host, int fd, slm_load load, slm_progress_fn progress,
+                            void *progress_user, slm_file **out, slm_error *error);
+slm_status slm_file_open_memory(slm_host *host, const void *data, uint64_t size, slm_load load,
+                                slm_file **out, slm_error *error);
+void slm_file_close(slm_host *host, slm_file *file);
+
+/* SLM_ERR_CHANGED when the file behind the mapping is no longer what it was at opening. */
+slm_status slm_file_check(const slm_file *file, slm_error *error);
+
+/* Writing whole files by the tools' writers: to a temporary name beside the target, synced, then
+ * renamed over it, so that the target is the old or the new file and never a mix. */
+typedef struct slm_out slm_out;
+slm_status slm_out_open(slm_host *host, const char *path, slm_out **out, slm_error *error);
+slm_status slm_out_write(slm_out *out, const void *data, size_t size, slm_error *error);
+slm_status slm_out_commit(slm_out **out, slm_error *error); /* closes                              */
+void slm_out_abandon(slm_out **out);                        /* closes, removes the temporary file  */
+
+/* Physical cores this process may use, at least 1. */
+uint32_t slm_cpu_count(void);
+/* Bytes of memory that can still be had without swapping; UINT64_MAX when unknown. */
+uint64_t slm_memory_available(void);
+/* Monotonic nanoseconds. */
+uint64_t slm_now_ns(void);
+/* Large memory for weights, pages and scratch: through the host's allocator, counted and limited
+ * by it, with every page touched so that it cannot be refused later. */
+void *slm_alloc_touched(slm_host *host, size_t size);
+
+#endif

@@ -1,0 +1,158 @@
+"""Templates, seeded choice and the split between training and held-out phrasings.
+
+A template is plain text with alternatives in brackets, "[turn|switch] on {place}".
+Expanding it picks one alternative of each bracket and leaves the {slots} open: the
+result is a *carrier*.  A carrier whose checksum falls in the held-out tenth is never
+used for training; the same holds for a combination of slot values.
+"""
+
+import random
+import re
+import zlib
+
+INNER = re.compile(r"\[([^\[\]]*)\]")
+HELD_SHARE = 10
+
+TYPO_NEIGHBOURS = {
+    "a": "s", "e": "r", "i": "o", "o": "p", "t": "y", "n": "m", "s": "a", "r": "t",
+    "l": "k", "h": "g", "d": "f", "u": "i", "c": "v", "m": "n", "g": "h", "p": "o",
+}
+
+
+def is_held(text):
+    """True when this text belongs to the held-out tenth."""
+    return zlib.crc32(text.lower().encode()) % HELD_SHARE == 0
+
+
+def expand(rng, template):
+    """Pick one alternative of every bracket of the template."""
+    while True:
+        match = INNER.search(template)
+        if not match:
+            return re.sub(r"\s+([,.?!])", r"\1", " ".join(template.split()))
+        choice = rng.choice(match.group(1).split("|"))
+        template = template[: match.start()] + choice + template[match.end():]
+
+
+def capital(text):
+    """The text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]
+
+
+def typo(rng, word):
+    """The word with one slip of the fingers."""
+    i = rng.randrange(1, len(word) - 1)
+    kind = rng.randrange(4)
+    if kind == 0:
+        return word[:i] + word[i + 1:]
+    if kind == 1:
+        return word[:i] + word[i + 1] + word[i] + word[i + 2:]
+    if kind == 2:
+        return word[:i] + word[i] + word[i:]
+    return word[:i] + TYPO_NEIGHBOURS.get(word[i], word[i]) + word[i + 1:]
+
+
+def roughen(rng, carrier):
+    """A carrier as people type it: lower case, no punctuation, now and then a slip."""
+    if rng.random() < 0.5:
+        carrier = carrier if carrier.startswith("{") else capital(carrier)
+        if rng.random() < 0.6 and carrier[-1] not in ".?!":
+            carrier += rng.choice([".", ".", "!", ""])
+    else:
+        carrier = re.sub(r"\bI\b", "i", carrier)
+        if rng.random() < 0.6:
+            carrier = re.sub(r"[,.?!]", "", carrier)
+        if rng.random() < 0.2:
+            carrier = carrier.replace("'", "")
+    if rng.random() < 0.12:
+        words = carrier.split(" ")
+        fit = [i for i, w in enumerate(words) if len(w) > 3 and w.isalpha()]
+        if fit:
+            i = rng.choice(fit)
+            words[i] = typo(rng, words[i])
+        carrier = " ".join(words)
+    return carrier
+
+
+POLITE_BEFORE = [
+    "please", "please", "can you", "can you", "could you", "could you please", "can you please",
+    "would you", "would you please", "will you", "hey hearth,", "hearth,", "ok hearth,",
+    "hey,", "hi,", "hi hearth,", "I'd like you to", "I want you to", "I need you to",
+    "go ahead and", "hi, can you", "hearth, please", "hey, could you", "okay,", "now",
+    "quickly", "just", "you can", "be so kind and", "kindly", "do me a favour and",
+]
+POLITE_AFTER = ["please", "please", "for me", ", thanks", ", thank you", "now", "for me please",
+                "right now", "if you can", "when you can", ", would you"]
+QUESTIONS = ("can", "could", "would", "will")
+
+
+def courtesy(rng, carrier):
+    """A command with the polite words people put around it (often none)."""
+    asked = False
+    if rng.random() < 0.4:
+        before = rng.choice(POLITE_BEFORE)
+        asked = any(w in QUESTIONS for w in before.replace(",", "").split()) \
+            and not before.startswith("you can")
+        carrier = before + " " + carrier
+    if rng.random() < 0.2:
+        carrier = carrier + " " + rng.choice(POLITE_AFTER)
+        carrier = carrier.replace(" ,", ",")
+    return carrier + "?" if asked and rng.random() < 0.7 else carrier
+
+
+class Gen:
+    """Seeded source of phrasings for one split ("train" or "test")."""
+
+    def __init__(self, seed, split):
+        self.rng = random.Random(seed)
+        self.split = split
+
+    def pick(self, values):
+        """One of the values."""
+        return self.rng.choice(values)
+
+    def chance(self, share):
+        """True with this probability."""
+        return self.rng.random() < share
+
+    def fresh(self, draw):
+        """A draw of slot values from this split's side of the combinations.
+
+        draw() returns a tuple or a string; its text decides the side.
+        """
+        for _ in range(200):
+            value = draw()
+            if is_held("slots:" + str(value)) == (self.split == "test"):
+                return value
+        return value
+
+    def user(self, templates, held=(), command=False, **slots):
+        """What the user types: a carrier of this split with the slots filled in.
+
+        templates serve training; `held` are wordings kept for the test alone, which
+        draws half of its carriers from them and half from held-out expansions.
+        """
+        test = self.split == "test"
+        own = test and held and self.chance(0.5)
+        for _ in range(200):
+            carrier = expand(self.rng, self.pick(held if own else templates))
+            if own or is_held("carrier:" + carrier) == test:
+                break
+        if command and not own:
+            carrier = courtesy(self.rng, carrier)
+        return roughen(self.rng, carrier).format(**slots)
+
+    def answer(self, templates, **slots):
+        """What the assistant says."""
+        text = expand(self.rng, self.pick(templates)).format(**slots)
+        return capital(text)
+
+
+def turn(intent, user, bot, need=(), ban=()):
+    """One exchange with the rule that an answer must meet.
+
+    need: groups of alternatives, one of each group must be in the answer;
+    ban: words that must not be in it.
+    """
+    groups = [[g] if isinstance(g, str) else list(g) for g in need]
+    return {"intent": intent, "user": user, "bot": bot, "need": groups, "ban": list(ban)}
