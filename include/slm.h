@@ -433,7 +433,7 @@ typedef struct slm_session_options {
 /* Opens a session on a shared cache. SLM_ERR_LIMIT when max_sessions are open. */
 SLM_API slm_status slm_session_open_on(slm_cache *cache, const slm_session_options *options,
                                        slm_session **out, slm_error *error);
-/* Closes a session and frees its pages. A generator still open on it is ended. */
+/* Closes a session and frees its pages. A generator still open on it can only be ended after that. */
 SLM_API void slm_session_close(slm_session **session);
 
 /* Which rows of an evaluation give logits. */

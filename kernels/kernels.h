@@ -25,7 +25,13 @@
 typedef void (*slm_matmul_fn)(float *y, size_t y_stride, const void *w, size_t w_bytes, size_t n_w,
                               const void *a, size_t a_bytes, size_t n_a, size_t k);
 
-/* k floats to one activation row. */
+/* k floats to one activation row, filled with zeros up to slm_act_row_bytes. Every level gives the
+ * same bytes, all arithmetic in float:
+ *   Q8_0, Q8_K  m = max|x| of the block; d = m / 127, q = round half even (x * (127 / m));
+ *               zeros where m < 2^-100. Q8_0: sum = d * (sum of q).
+ *   I8_ROW      s = 127 / max(max|x|, 1e-5f), inv = 1 / s, q = round half even (x * s); sum of q.
+ * q is never -128. Where a block (I8_ROW: the row) holds NaN or infinity, d and sum (inv) are
+ * the NaN 0x7fc00000 and the integers are 0, so that it shows in every product. */
 typedef void (*slm_quantize_fn)(void *a, const float *x, size_t k);
 /* k weights (a multiple of the block) to floats; d*scale is formed first, no fused multiply-add.
  * I2_S: without the tensor's scale. */
@@ -67,7 +73,7 @@ typedef struct slm_kernels {
 /* Instruction levels. The values are those of SLM_CPU_... in slm.h. */
 enum { SLM_LEVEL_PORTABLE = 1u, SLM_LEVEL_AVX2 = 2u, SLM_LEVEL_DOTPROD = 4u };
 
-/* Levels this processor has. */
+/* Levels that this build contains and this processor can run. */
 uint32_t slm_cpu_levels(void);
 /* Fills the table: portable first, then what the levels in mask (and the processor) improve. */
 void slm_kernels_init(slm_kernels *kernels, uint32_t mask);
@@ -96,10 +102,12 @@ void slm_rope_interleaved(float *y, const float *x, const float *cos, const floa
 void slm_rope_angles(float *cos, float *sin, const double *inv_freq, size_t n_half,
                      uint64_t position, float attn_factor);
 
-/* Quantisers of files: k floats to weight blocks. importance (k floats) may be NULL. Types: F32 F16
- * BF16 and all block types. The bytes are those of ggml's reference quantisers. Returns 0 for a
- * type it does not know. */
-int slm_quantize_weights(uint32_t type, void *blocks, const float *x, size_t k);
+/* Quantisers of files: one row of k floats to weight blocks. Types: F32 F16 BF16 and all block types
+ * but I2_S. importance: k weights of the squared errors (mean squared inputs of the columns), or
+ * NULL; F32, F16, BF16, Q8_0, TQ1_0 and TQ2_0 do without. The bytes are those of ggml's
+ * quantize_<type>. Returns 0 for a type it does not know. */
+int slm_quantize_weights(uint32_t type, void *blocks, const float *x, const float *importance,
+                         size_t k);
 
 float slm_f16_to_f32(uint16_t h);
 uint16_t slm_f32_to_f16(float f); /* nearest even */

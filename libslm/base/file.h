@@ -11,7 +11,7 @@ typedef struct slm_file {
     int kind;       /* SLM_FILE_...                                                                 */
     int fd;         /* -1 when there is none                                                        */
     uint64_t id[4]; /* device, inode, size, mtime in ns: to notice that a file changed               */
-    char path[1];   /* not used for memory; see slm_file_open                                       */
+    char name[80];  /* last component of the path, escaped, for messages; "memory" or "descriptor"  */
 } slm_file;
 enum { SLM_FILE_MAPPED = 1, SLM_FILE_READ = 2, SLM_FILE_BORROWED = 3 };
 
@@ -26,6 +26,11 @@ slm_status slm_file_open_memory(slm_host *host, const void *data, uint64_t size,
                                 slm_file **out, slm_error *error);
 void slm_file_close(slm_host *host, slm_file *file);
 
+/* The last component of a path; points into it. */
+const char *slm_path_name(const char *path);
+/* 0 when there is surely nothing at path. */
+int slm_path_exists(const char *path);
+
 /* SLM_ERR_CHANGED when the file behind the mapping is no longer what it was at opening. */
 slm_status slm_file_check(const slm_file *file, slm_error *error);
 
@@ -37,14 +42,16 @@ slm_status slm_out_write(slm_out *out, const void *data, size_t size, slm_error 
 slm_status slm_out_commit(slm_out **out, slm_error *error); /* closes                              */
 void slm_out_abandon(slm_out **out);                        /* closes, removes the temporary file  */
 
-/* Physical cores this process may use, at least 1. */
+/* Physical cores this process may use, at least 1: by CPU affinity and cgroup quota. */
 uint32_t slm_cpu_count(void);
-/* Bytes of memory that can still be had without swapping; UINT64_MAX when unknown. */
+/* Bytes of memory that can still be had without swapping, by the system and the cgroup's limit;
+ * UINT64_MAX when unknown. */
 uint64_t slm_memory_available(void);
 /* Monotonic nanoseconds. */
 uint64_t slm_now_ns(void);
 /* Large memory for weights, pages and scratch: through the host's allocator, counted and limited
- * by it, with every page touched so that it cannot be refused later. */
+ * by it, with every page touched so that it cannot be refused later. With the default allocator,
+ * NULL when it exceeds slm_memory_available. Contents are undefined. */
 void *slm_alloc_touched(slm_host *host, size_t size);
 
 #endif

@@ -13,11 +13,11 @@ typedef struct slm_host {
     slm_log_fn log;
     void *log_user;
     slm_log_level log_level;
-    _Atomic uint64_t bytes;  /* held now through slm_alloc                                          */
+    _Atomic uint64_t bytes;  /* held now through slm_alloc, headers included                        */
     uint64_t limit;          /* 0: none. slm_alloc fails beyond it                                  */
 } slm_host;
 
-/* allocator and log may be NULL. */
+/* allocator and log may be NULL. An allocator that lacks a function is not used. */
 void slm_host_init(slm_host *host, const slm_allocator *allocator, slm_log_fn log, void *log_user,
                    slm_log_level level);
 

@@ -40,7 +40,8 @@ typedef struct slm_gguf_tensor {
     uint64_t bytes;           /* exact size                                                          */
     uint64_t offset;          /* absolute in its part                                                */
     uint32_t part;            /* index of the split part                                             */
-    const uint8_t *data;      /* aligned to the file's alignment relative to the part's first byte   */
+    const uint8_t *data;      /* aligned to the file's alignment relative to the part's first byte;
+                                 NULL with SLM_GGUF_NO_TENSORS                                       */
 } slm_gguf_tensor;
 
 typedef struct slm_gguf slm_gguf;
@@ -48,13 +49,15 @@ typedef struct slm_gguf slm_gguf;
 enum {
     SLM_GGUF_STRICT = 1u << 0,     /* bytes after the last tensor are an error, not a warning         */
     SLM_GGUF_NO_TENSORS = 1u << 1  /* tensor data need not be in the file (vocabulary only); tensor
-                                      infos are still checked, except their extent                  */
+                                      infos are still checked, except their extent, and types that
+                                      cannot be run are let through                                  */
 };
 
 /* Parses *file, of which the gguf takes ownership (also on failure). */
 slm_status slm_gguf_open_file(slm_host *host, slm_file *file, uint32_t flags, slm_gguf **out,
                               slm_error *error);
-/* Opens path and, when it is the first part of a split model, its siblings. */
+/* Opens path and, when it is the first part of a split model, its siblings, whose names are made
+ * from path's own. progress counts the bytes of each part from 0. */
 slm_status slm_gguf_open(slm_host *host, const char *path, slm_load load, uint32_t flags,
                          slm_progress_fn progress, void *progress_user, slm_gguf **out,
                          slm_error *error);
@@ -80,7 +83,7 @@ slm_status slm_gguf_get_u64(const slm_gguf *g, const char *key, int required, ui
                             uint64_t hi, uint64_t *value, slm_error *error);
 slm_status slm_gguf_get_u32(const slm_gguf *g, const char *key, int required, uint32_t lo,
                             uint32_t hi, uint32_t *value, slm_error *error);
-/* From f32 or f64; also from integers? No: SLM_ERR_TYPE. NaN and infinities are out of range. */
+/* From f32, or from f64 rounded to nearest. NaN and infinities are out of range. */
 slm_status slm_gguf_get_f32(const slm_gguf *g, const char *key, int required, float lo, float hi,
                             float *value, slm_error *error);
 slm_status slm_gguf_get_bool(const slm_gguf *g, const char *key, int required, int *value,
@@ -99,7 +102,9 @@ float slm_gguf_item_f32(const slm_gguf_kv *kv, uint64_t index);
 /* Steps over a string array already validated at opening: start with *pos = 0. */
 slm_str slm_gguf_next_str(const slm_gguf_kv *kv, uint64_t *pos);
 
-/* A value as text (numbers in decimal, arrays as JSON); buffer rules of slm_model_get_meta. */
+/* A value as text: numbers in decimal, floats by the fewest digits that read back the same, arrays
+ * as JSON (NaN and infinities: null); bytes that are not UTF-8 become U+FFFD. Buffer rules of
+ * slm_model_get_meta; nothing is written when it does not fit. */
 slm_status slm_gguf_kv_text(const slm_gguf_kv *kv, char *text, size_t cap, size_t *len,
                             slm_error *error);
 
@@ -110,7 +115,8 @@ const char *slm_gguf_type_name(slm_gguf_type type);
 typedef struct slm_gguf_writer slm_gguf_writer;
 slm_status slm_gguf_writer_open(slm_host *host, slm_gguf_writer **out, slm_error *error);
 void slm_gguf_writer_close(slm_gguf_writer *w);
-/* Keys in the order of the calls. Copying takes a kv of a reader as it stands. */
+/* Keys in the order of the calls. Copying takes a kv of a reader as it stands, and passes over
+ * general.alignment and split.*, which describe the old file. */
 slm_status slm_gguf_writer_copy(slm_gguf_writer *w, const slm_gguf_kv *kv, slm_error *error);
 slm_status slm_gguf_writer_u32(slm_gguf_writer *w, const char *key, uint32_t value, slm_error *error);
 slm_status slm_gguf_writer_f32(slm_gguf_writer *w, const char *key, float value, slm_error *error);
@@ -119,7 +125,8 @@ slm_status slm_gguf_writer_str(slm_gguf_writer *w, const char *key, slm_str valu
 /* Announces a tensor; its data follows by slm_gguf_writer_data in the same order. */
 slm_status slm_gguf_writer_tensor(slm_gguf_writer *w, slm_str name, uint32_t type, uint32_t n_dims,
                                   const uint64_t ne[4], slm_error *error);
-/* Writes header and infos to the file (version 3, alignment 32). */
+/* Writes header and infos to the file (version 3, alignment 32). SLM_ERR_DUP for a key or tensor
+ * name given twice. The file stays the caller's. */
 slm_status slm_gguf_writer_begin(slm_gguf_writer *w, slm_out *file, slm_error *error);
 /* Data of the next tensor, in any number of pieces; padding is added by itself. */
 slm_status slm_gguf_writer_data(slm_gguf_writer *w, const void *data, size_t size, slm_error *error);

@@ -23,6 +23,7 @@ int32_t slm_vocab_eot(const slm_vocab *v);
 int32_t slm_vocab_unk(const slm_vocab *v);
 int slm_vocab_add_bos(const slm_vocab *v);
 int slm_vocab_add_eos(const slm_vocab *v);
+int slm_vocab_adds_space(const slm_vocab *v); /* SPM: a blank is put before the text */
 int slm_vocab_is_end(const slm_vocab *v, int32_t id); /* eos, eot, eom or spelt like one */
 uint64_t slm_vocab_heap_bytes(const slm_vocab *v);
 
@@ -46,5 +47,9 @@ slm_status slm_vocab_detokenize(const slm_vocab *v, const int32_t *ids, size_t n
  * buf must have slm_vocab_max_token_bytes(v) bytes. */
 slm_str slm_vocab_token_bytes(const slm_vocab *v, int32_t id, uint32_t flags, char *buf);
 size_t slm_vocab_max_token_bytes(const slm_vocab *v);
+/* Whether tokenizing puts SentencePiece's leading blank before text that follows this token (-1:
+ * the start of the text). There SLM_DETOKENIZE_DROP_SPACE applies to the next token, and only there
+ * may a caller of slm_vocab_token_bytes pass it. */
+int slm_vocab_prefixes_after(const slm_vocab *v, int32_t id);
 
 #endif

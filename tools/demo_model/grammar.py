@@ -106,6 +106,7 @@ class Gen:
     def __init__(self, seed, split):
         self.rng = random.Random(seed)
         self.split = split
+        self.misplaced = False
 
     def pick(self, values):
         """One of the values."""
@@ -138,6 +139,8 @@ class Gen:
             carrier = expand(self.rng, self.pick(held if own else templates))
             if own or is_held("carrier:" + carrier) == test:
                 break
+        else:
+            self.misplaced = True
         if command and not own:
             carrier = courtesy(self.rng, carrier)
         return roughen(self.rng, carrier).format(**slots)

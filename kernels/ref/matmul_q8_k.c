@@ -1,0 +1,157 @@
+/* Weight types of 256 by Q8_K activations. Within a block everything is an exact integer: the
+ * levels times their sub-block scales fit 16 bits, and the sum of their products 32. For each
+ * block, in ascending order, one float accumulator takes (d_w * d_a) * (integer sum), then, for
+ * types with minima, minus (dmin_w * d_a) * (integer sum of minimum times activation sum). */
+#include "ref.h"
+
+typedef struct unpacked {
+    float d, dmin;
+    int16_t q[256];   /* level * scale of its sub-block                                            */
+    int16_t min[16];  /* for 16 values each                                                        */
+} unpacked;
+
+typedef void (*unpack_fn)(unpacked *u, const void *block);
+
+SLM_INLINE void matmul(unpack_fn unpack, size_t block_bytes, int has_min, float *y,
+                       size_t y_stride, const void *w, size_t w_bytes, size_t n_w, const void *a,
+                       size_t a_bytes, size_t n_a, size_t k) {
+    for (size_t i = 0; i < n_w; i++) {
+        const uint8_t *row = (const uint8_t *)w + i * w_bytes;
+        for (size_t j0 = 0; j0 < n_a; j0 += SLM_REF_TILE) {
+            size_t tile = n_a - j0 < SLM_REF_TILE ? n_a - j0 : SLM_REF_TILE;
+            float sums[SLM_REF_TILE] = {0};
+            for (size_t b = 0; b < k / 256; b++) {
+                unpacked u;
+                unpack(&u, row + b * block_bytes);
+                for (size_t j = 0; j < tile; j++) {
+                    const uint8_t *act = (const uint8_t *)a + (j0 + j) * a_bytes;
+                    const slm_act_q8_k *x = (const slm_act_q8_k *)act + b;
+                    int32_t dot = 0;
+                    for (int l = 0; l < 256; l++)
+                        dot += u.q[l] * (int16_t)x->q[l];
+                    sums[j] += u.d * x->d * (float)dot;
+                    if (has_min) {
+                        int32_t low = 0;
+                        for (int l = 0; l < 16; l++)
+                            low += u.min[l] * x->bsums[l];
+                        sums[j] -= u.dmin * x->d * (float)low;
+                    }
+                }
+            }
+            for (size_t j = 0; j < tile; j++)
+                y[(j0 + j) * y_stride + i] = sums[j];
+        }
+    }
+}
+
+SLM_INLINE void unpack_q2_k(unpacked *u, const void *block) {
+    const slm_block_q2_k *b = block;
+    u->d = slm_load_half(b->d);
+    u->dmin = slm_load_half(b->dmin);
+    for (int s = 0; s < 16; s++) {
+        int scale = b->scales[s] & 15, shift = 2 * (s / 2 % 4);
+        const uint8_t *q = b->qs + 32 * (s / 8) + 16 * (s % 2);
+        u->min[s] = b->scales[s] >> 4;
+        for (int i = 0; i < 16; i++)
+            u->q[16 * s + i] = (int16_t)(scale * (q[i] >> shift & 3));
+    }
+}
+
+SLM_INLINE void unpack_q3_k(unpacked *u, const void *block) {
+    const slm_block_q3_k *b = block;
+    int8_t scales[16];
+    u->d = slm_load_half(b->d);
+    slm_unpack_scales_q3_k(b->scales, scales);
+    for (int s = 0; s < 16; s++) {
+        int scale = scales[s], shift = 2 * (s / 2 % 4), bit = s / 2;
+        const uint8_t *q = b->qs + 32 * (s / 8) + 16 * (s % 2), *h = b->hmask + 16 * (s % 2);
+        for (int i = 0; i < 16; i++)
+            u->q[16 * s + i] = (int16_t)(scale * ((q[i] >> shift & 3) + 4 * (h[i] >> bit & 1) - 4));
+    }
+}
+
+SLM_INLINE void unpack_q4_k(unpacked *u, const void *block) {
+    const slm_block_q4_k *b = block;
+    uint8_t scales[8], mins[8];
+    u->d = slm_load_half(b->d);
+    u->dmin = slm_load_half(b->dmin);
+    slm_unpack_scales_k4(b->scales, scales, mins);
+    for (int s = 0; s < 8; s++) {
+        int scale = scales[s], shift = 4 * (s % 2);
+        const uint8_t *q = b->qs + 32 * (s / 2);
+        u->min[2 * s] = u->min[2 * s + 1] = mins[s];
+        for (int i = 0; i < 32; i++)
+            u->q[32 * s + i] = (int16_t)(scale * (q[i] >> shift & 15));
+    }
+}
+
+SLM_INLINE void unpack_q5_k(unpacked *u, const void *block) {
+    const slm_block_q5_k *b = block;
+    uint8_t scales[8], mins[8];
+    u->d = slm_load_half(b->d);
+    u->dmin = slm_load_half(b->dmin);
+    slm_unpack_scales_k4(b->scales, scales, mins);
+    for (int s = 0; s < 8; s++) {
+        int scale = scales[s], shift = 4 * (s % 2);
+        const uint8_t *q = b->qs + 32 * (s / 2);
+        u->min[2 * s] = u->min[2 * s + 1] = mins[s];
+        for (int i = 0; i < 32; i++) {
+            int level = (q[i] >> shift & 15) + 16 * (b->qh[i] >> s & 1);
+            u->q[32 * s + i] = (int16_t)(scale * level);
+        }
+    }
+}
+
+SLM_INLINE void unpack_q6_k(unpacked *u, const void *block) {
+    const slm_block_q6_k *b = block;
+    u->d = slm_load_half(b->d);
+    for (int s = 0; s < 16; s++) {
+        int half = s / 8, group = s / 2 % 4, scale = b->scales[s];
+        const uint8_t *low = b->ql + 64 * half + 32 * (group % 2) + 16 * (s % 2);
+        const uint8_t *high = b->qh + 32 * half + 16 * (s % 2);
+        int low_shift = 4 * (group / 2), high_shift = 2 * group;
+        for (int i = 0; i < 16; i++) {
+            int level = (low[i] >> low_shift & 15) + 16 * (high[i] >> high_shift & 3) - 32;
+            u->q[16 * s + i] = (int16_t)(scale * level);
+        }
+    }
+}
+
+SLM_INLINE void unpack_iq4_xs(unpacked *u, const void *block) {
+    const slm_block_iq4_xs *b = block;
+    unsigned high = slm_load_u16(b->scales_h);
+    u->d = slm_load_half(b->d);
+    for (int s = 0; s < 8; s++) {
+        int low = b->scales_l[s / 2] >> (4 * (s % 2)) & 15;
+        int scale = (low | (int)(high >> (2 * s) & 3) << 4) - 32;
+        for (int i = 0; i < 16; i++) {
+            uint8_t q = b->qs[16 * s + i];
+            u->q[32 * s + i] = (int16_t)(scale * slm_iq4_values[q & 15]);
+            u->q[32 * s + i + 16] = (int16_t)(scale * slm_iq4_values[q >> 4]);
+        }
+    }
+}
+
+SLM_INLINE void unpack_tq1_0(unpacked *u, const void *block) {
+    u->d = slm_load_half(((const slm_block_tq1_0 *)block)->d);
+    slm_unpack_tq1_0(u->q, block);
+}
+
+SLM_INLINE void unpack_tq2_0(unpacked *u, const void *block) {
+    u->d = slm_load_half(((const slm_block_tq2_0 *)block)->d);
+    slm_unpack_tq2_0(u->q, block);
+}
+
+#define DEFINE(type, has_min)                                                                     \
+    SLM_REF_MATMUL(slm_matmul_##type##_q8_k_ref) {                                                \
+        matmul(unpack_##type, sizeof(slm_block_##type), has_min, y, y_stride, w, w_bytes, n_w, a, \
+               a_bytes, n_a, k);                                                                  \
+    }
+DEFINE(q2_k, 1)
+DEFINE(q3_k, 0)
+DEFINE(q4_k, 1)
+DEFINE(q5_k, 1)
+DEFINE(q6_k, 0)
+DEFINE(iq4_xs, 0)
+DEFINE(tq1_0, 0)
+DEFINE(tq2_0, 0)

@@ -1,0 +1,27 @@
+# cmake --install: the header, both libraries, the program, libslm.pc and the CMake package. All of
+# it may be moved to another prefix.
+
+set(SLM_PACKAGE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/libslm")
+
+install(FILES include/slm.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(TARGETS slm_shared EXPORT libslm_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS slm_static EXPORT libslm_static ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(EXPORT libslm_shared NAMESPACE libslm:: DESTINATION ${SLM_PACKAGE_DIR})
+install(EXPORT libslm_static NAMESPACE libslm:: DESTINATION ${SLM_PACKAGE_DIR})
+if(TARGET slm_program)
+    install(TARGETS slm_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
+configure_package_config_file(libslm/libslmConfig.cmake.in "${CMAKE_BINARY_DIR}/libslmConfig.cmake"
+    INSTALL_DESTINATION ${SLM_PACKAGE_DIR} NO_SET_AND_CHECK_MACRO)
+# Before 1.0 a new minor version may change the interface.
+write_basic_package_version_file("${CMAKE_BINARY_DIR}/libslmConfigVersion.cmake"
+    COMPATIBILITY SameMinorVersion)
+install(FILES "${CMAKE_BINARY_DIR}/libslmConfig.cmake"
+    "${CMAKE_BINARY_DIR}/libslmConfigVersion.cmake" DESTINATION ${SLM_PACKAGE_DIR})
+
+file(RELATIVE_PATH SLM_PC_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+string(REGEX REPLACE "/$" "" SLM_PC_PREFIX "${SLM_PC_PREFIX}")
+string(REPLACE ";" " " SLM_PC_OPENMP "${SLM_OPENMP_LINK}")
+configure_file(libslm/libslm.pc.in "${CMAKE_BINARY_DIR}/libslm.pc" @ONLY)
+install(FILES "${CMAKE_BINARY_DIR}/libslm.pc" DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,364 @@
+#include "run/backend_cpu.h"
+
+#include "base/checked.h"
+#include "run/fpenv.h"
+
+#include <omp.h>
+#include <string.h>
+
+/* Weight rows multiplied with all activation rows before going on: they stay in the L2 cache. */
+#define ROWS_PER_TILE 32u
+
+/* ---------------------------------------------------------------- scratch -------------------- */
+
+static void need_act(slm_backend_cpu *cpu, const slm_linear *w) {
+    size_t bytes = slm_act_row_bytes(w->act, w->n_in);
+    if (bytes > cpu->act_bytes[w->act])
+        cpu->act_bytes[w->act] = bytes;
+}
+
+static void *carve(uint8_t *memory, size_t *used, size_t bytes) {
+    void *p = memory == NULL ? NULL : memory + *used;
+    *used += slm_round_up(bytes, 64);
+    return p;
+}
+
+size_t slm_backend_cpu_layout(slm_backend_cpu *cpu, const slm_model *m, const slm_cpu_shape *shape,
+                              void *memory) {
+    const slm_config *c = &m->config;
+    size_t n_q = (size_t)c->n_heads * c->d_head, n_kv = (size_t)c->n_kv_heads * c->d_head;
+    size_t rows = shape->max_rows, used = 0;
+    cpu->model = m;
+    cpu->shape = *shape;
+    memset(cpu->act_bytes, 0, sizeof cpu->act_bytes);
+    need_act(cpu, &m->head);
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        const slm_layer *l = &m->layers[i];
+        const slm_linear *const all[] = {&l->q,    &l->k,  &l->v,   &l->attn_output,
+                                         &l->gate, &l->up, &l->down};
+        for (size_t j = 0; j < sizeof all / sizeof all[0]; j++)
+            need_act(cpu, all[j]);
+    }
+    cpu->raw_stride = slm_round_up(n_q + 2 * n_kv > c->d_model ? n_q + 2 * n_kv : c->d_model, 16);
+    cpu->score_stride = slm_round_up(shape->n_ctx, 16);
+    cpu->lane_stride = n_q > c->d_model ? n_q : c->d_model;
+    if (c->d_ff > cpu->lane_stride)
+        cpu->lane_stride = c->d_ff;
+    cpu->lane_stride = slm_round_up(cpu->lane_stride, 16);
+
+    size_t f = sizeof(float);
+    cpu->x = carve(memory, &used, rows * c->d_model * f);
+    cpu->raw = carve(memory, &used, rows * cpu->raw_stride * f);
+    cpu->q = carve(memory, &used, rows * n_q * f);
+    cpu->attended = carve(memory, &used, rows * n_q * f);
+    cpu->gate = carve(memory, &used, rows * c->d_ff * f);
+    cpu->up = carve(memory, &used, rows * c->d_ff * f);
+    cpu->cos = carve(memory, &used, rows * (c->n_rot / 2) * f);
+    cpu->sin = carve(memory, &used, rows * (c->n_rot / 2) * f);
+    for (int a = 0; a < SLM_ACT_LIMIT; a++)
+        cpu->act[a] = carve(memory, &used, rows * cpu->act_bytes[a]);
+    cpu->scores = carve(memory, &used, (size_t)shape->n_threads * (c->n_heads / c->n_kv_heads) *
+                                           cpu->score_stride * f);
+    cpu->lane_row = carve(memory, &used, shape->n_threads * cpu->lane_stride * f);
+    cpu->logits = carve(memory, &used, (size_t)shape->n_logits * c->n_vocab * f);
+    return used;
+}
+
+/* ---------------------------------------------------------------- pieces --------------------- */
+
+static void barrier(void) {
+#pragma omp barrier
+}
+
+/* The share of n items that a lane has: [*first, *last), in multiples of `unit`. */
+static void share(const slm_backend_cpu *cpu, uint32_t n, uint32_t unit, int lane, uint32_t *first,
+                  uint32_t *last) {
+    uint64_t n_units = (n + unit - 1) / unit;
+    uint64_t a = n_units * (uint64_t)lane / cpu->n_lanes * unit;
+    uint64_t b = n_units * (uint64_t)(lane + 1) / cpu->n_lanes * unit;
+    *first = (uint32_t)a;
+    *last = b > n ? n : (uint32_t)b;
+}
+
+static uint32_t act_bit(const slm_linear *w) { return 1u << w->act; }
+
+/* Turns one row of n floats into every activation format of `acts`. */
+static void prepare_row(slm_backend_cpu *cpu, const float *x, size_t n, const float *norm,
+                        uint32_t acts, uint32_t row, int lane) {
+    const slm_kernels *k = &cpu->model->kernels;
+    if (norm != NULL) {
+        float *y = cpu->lane_row + (size_t)lane * cpu->lane_stride;
+        k->rms_norm(y, x, norm, n, cpu->model->config.norm_eps);
+        x = y;
+    }
+    for (int a = 0; a < SLM_ACT_LIMIT; a++)
+        if (acts & (1u << a))
+            k->quantize[a](cpu->act[a] + row * cpu->act_bytes[a], x, n);
+}
+
+static void prepare(slm_backend_cpu *cpu, const float *x, size_t stride, size_t n,
+                    const float *norm, uint32_t acts, int lane) {
+    for (uint32_t r = (uint32_t)lane; r < cpu->step->n_rows; r += cpu->n_lanes)
+        prepare_row(cpu, x + r * stride, n, norm, acts, r, lane);
+    barrier();
+}
+
+/* y[r][i] = W[i] . act[r] for rows i in [first, last) of W and n_rows prepared rows from row0 on;
+ * without bias. */
+static void multiply(const slm_backend_cpu *cpu, const slm_linear *w, float *y, size_t y_stride,
+                     uint32_t first, uint32_t last, uint32_t row0, uint32_t n_rows) {
+    slm_matmul_fn matmul = cpu->model->kernels.matmul[w->type][w->act];
+    const uint8_t *act = cpu->act[w->act] + row0 * cpu->act_bytes[w->act];
+    uint32_t tile = n_rows == 1 ? last - first : ROWS_PER_TILE;
+    for (uint32_t i = first; i < last; i += tile) {
+        uint32_t n = last - i < tile ? last - i : tile;
+        matmul(y + i, y_stride, w->w + i * w->row_bytes, w->row_bytes, n, act,
+               cpu->act_bytes[w->act], n_rows, w->n_in);
+    }
+    if (w->type == SLM_DTYPE_I2_S)
+        for (uint32_t r = 0; r < n_rows; r++)
+            for (uint32_t i = first; i < last; i++)
+                y[r * y_stride + i] *= w->scale;
+}
+
+/* A lane's share of a whole product of the step. */
+static void product(const slm_backend_cpu *cpu, const slm_linear *w, float *y, size_t y_stride,
+                    int lane, uint32_t *first, uint32_t *last) {
+    share(cpu, w->n_out, 16, lane, first, last);
+    if (*first < *last)
+        multiply(cpu, w, y, y_stride, *first, *last, 0, cpu->step->n_rows);
+}
+
+/* ---------------------------------------------------------------- ops ------------------------ */
+
+static void op_embed(void *backend, int lane) {
+    slm_backend_cpu *cpu = backend;
+    const slm_model *m = cpu->model;
+    const slm_linear *e = &m->embed;
+    size_t d = m->config.d_model, n_half = m->config.n_rot / 2;
+    for (uint32_t r = (uint32_t)lane; r < cpu->step->n_rows; r += cpu->n_lanes) {
+        const slm_row *row = &cpu->step->rows[r];
+        float *x = cpu->x + r * d;
+        m->kernels.dequantize[e->type](x, e->w + (size_t)row->token * e->row_bytes, d);
+        if (e->type == SLM_DTYPE_I2_S)
+            for (size_t i = 0; i < d; i++)
+                x[i] *= e->scale;
+        slm_rope_angles(cpu->cos + r * n_half, cpu->sin + r * n_half,
+                        m->inv_freq[cpu->seqs[row->slot].rope_long], n_half, row->position,
+                        m->config.rope_attn_factor);
+    }
+    barrier();
+}
+
+/* Bias, norm and RoPE of one head of one row, from raw to y. */
+static void finish_head(const slm_backend_cpu *cpu, float *raw, const float *bias,
+                        const float *norm, uint32_t r, float *y) {
+    const slm_config *c = &cpu->model->config;
+    size_t n_half = c->n_rot / 2;
+    const float *cos = cpu->cos + r * n_half, *sin = cpu->sin + r * n_half;
+    if (bias != NULL)
+        for (uint32_t i = 0; i < c->d_head; i++)
+            raw[i] += bias[i];
+    if (norm != NULL)
+        cpu->model->kernels.rms_norm(raw, raw, norm, c->d_head, c->norm_eps);
+    if (c->arch->rope_interleaved) {
+        slm_rope_interleaved(y, raw, cos, sin, c->n_rot, c->d_head);
+    } else {
+        memcpy(y, raw, c->d_head * sizeof *y);
+        slm_rope_half(y, cos, sin, c->n_rot);
+    }
+}
+
+static void *kv_row(const slm_backend_cpu *cpu, const slm_layer *l, const slm_row *row, int is_v,
+                    uint32_t kv_head) {
+    const slm_kv_table *table = &cpu->seqs[row->slot].tables[l->kv_group];
+    uint32_t page = table->pages[row->position >> cpu->layout->page_shift];
+    uint32_t cell = row->position & (cpu->layout->page_tokens - 1);
+    return slm_kv_page(&cpu->pools[l->kv_group], cpu->layout, page, l->kv_index, is_v, kv_head) +
+           cell * cpu->layout->row_bytes;
+}
+
+static void op_qkv(void *backend, const slm_layer *l, int lane) {
+    slm_backend_cpu *cpu = backend;
+    const slm_config *c = &cpu->model->config;
+    const slm_kernels *kernels = &cpu->model->kernels;
+    uint32_t first, last, d = c->d_head;
+    size_t n_q = (size_t)c->n_heads * d, n_kv = (size_t)c->n_kv_heads * d;
+    prepare(cpu, cpu->x, c->d_model, c->d_model, l->attn_norm,
+            act_bit(&l->q) | act_bit(&l->k) | act_bit(&l->v), lane);
+    product(cpu, &l->q, cpu->raw, cpu->raw_stride, lane, &first, &last);
+    product(cpu, &l->k, cpu->raw + n_q, cpu->raw_stride, lane, &first, &last);
+    product(cpu, &l->v, cpu->raw + n_q + n_kv, cpu->raw_stride, lane, &first, &last);
+    barrier();
+
+    float *tmp = cpu->lane_row + (size_t)lane * cpu->lane_stride;
+    uint32_t per_row = c->n_heads + 2 * c->n_kv_heads;
+    for (uint32_t u = (uint32_t)lane; u < cpu->step->n_rows * per_row; u += cpu->n_lanes) {
+        uint32_t r = u / per_row, h = u % per_row;
+        const slm_row *row = &cpu->step->rows[r];
+        float *raw = cpu->raw + r * cpu->raw_stride + h * (size_t)d;
+        if (h < c->n_heads) {
+            finish_head(cpu, raw, l->q.bias == NULL ? NULL : l->q.bias + h * (size_t)d, l->q_norm,
+                        r, cpu->q + r * n_q + h * (size_t)d);
+        } else if ((h -= c->n_heads) < c->n_kv_heads) {
+            finish_head(cpu, raw, l->k.bias == NULL ? NULL : l->k.bias + h * (size_t)d, l->k_norm,
+                        r, tmp);
+            kernels->kv_store[cpu->layout->type](kv_row(cpu, l, row, 0, h), tmp, d);
+        } else {
+            h -= c->n_kv_heads;
+            for (uint32_t i = 0; l->v.bias != NULL && i < d; i++)
+                raw[i] += l->v.bias[h * (size_t)d + i];
+            kernels->kv_store[cpu->layout->type](kv_row(cpu, l, row, 1, h), raw, d);
+        }
+    }
+    barrier();
+}
+
+/* All query heads that share one kv head, for one row. The order of every sum is that of the keys'
+ * positions, so it depends neither on pages nor on chunks. */
+static void attend_one(slm_backend_cpu *cpu, const slm_layer *l, uint32_t r, uint32_t kv_head,
+                       int lane) {
+    const slm_config *c = &cpu->model->config;
+    const slm_kernels *kernels = &cpu->model->kernels;
+    const slm_kv_layout *layout = cpu->layout;
+    const slm_kv_pool *pool = &cpu->pools[l->kv_group];
+    const slm_row *row = &cpu->step->rows[r];
+    const slm_kv_table *table = &cpu->seqs[row->slot].tables[l->kv_group];
+    uint32_t window = cpu->model->groups[l->kv_group].window;
+    uint32_t group = c->n_heads / c->n_kv_heads, d = c->d_head;
+    uint32_t begin = window != 0 && row->position >= window ? row->position + 1 - window : 0;
+    uint32_t end = row->position + 1;
+    size_t n_q = (size_t)c->n_heads * d, at = r * n_q + (size_t)kv_head * group * d;
+    const float *q = cpu->q + at;
+    float *out = cpu->attended + at;
+    float *scores = cpu->scores + (size_t)lane * group * cpu->score_stride;
+    float scale = 1.0f / __builtin_sqrtf((float)d);
+
+    for (uint32_t t = begin, n; t < end; t += n) {
+        uint32_t cell = t & (layout->page_tokens - 1);
+        n = end - t < layout->page_tokens - cell ? end - t : layout->page_tokens - cell;
+        const uint8_t *k = slm_kv_page(pool, layout, table->pages[t >> layout->page_shift],
+                                       l->kv_index, 0, kv_head) + cell * layout->row_bytes;
+        kernels->kv_scores[layout->type](scores + (t - begin), cpu->score_stride, q, d, group, k,
+                                         layout->row_bytes, n, d, scale);
+    }
+    for (uint32_t h = 0; h < group; h++)
+        kernels->softmax(scores + h * cpu->score_stride, end - begin);
+    memset(out, 0, (size_t)group * d * sizeof *out);
+    for (uint32_t t = begin, n; t < end; t += n) {
+        uint32_t cell = t & (layout->page_tokens - 1);
+        n = end - t < layout->page_tokens - cell ? end - t : layout->page_tokens - cell;
+        const uint8_t *v = slm_kv_page(pool, layout, table->pages[t >> layout->page_shift],
+                                       l->kv_index, 1, kv_head) + cell * layout->row_bytes;
+        kernels->kv_values[layout->type](out, d, scores + (t - begin), cpu->score_stride, group, v,
+                                         layout->row_bytes, n, d);
+    }
+}
+
+static void op_attend(void *backend, const slm_layer *l, int lane) {
+    slm_backend_cpu *cpu = backend;
+    uint32_t n_kv = cpu->model->config.n_kv_heads;
+    for (uint32_t u = (uint32_t)lane; u < cpu->step->n_rows * n_kv; u += cpu->n_lanes)
+        attend_one(cpu, l, u / n_kv, u % n_kv, lane);
+    barrier();
+}
+
+static void op_gate_up(void *backend, const slm_layer *l, int lane) {
+    slm_backend_cpu *cpu = backend;
+    const slm_config *c = &cpu->model->config;
+    const slm_kernels *k = &cpu->model->kernels;
+    uint32_t first, last;
+    prepare(cpu, cpu->x, c->d_model, c->d_model, l->ffn_norm, act_bit(&l->gate) | act_bit(&l->up),
+            lane);
+    product(cpu, &l->gate, cpu->gate, c->d_ff, lane, &first, &last);
+    product(cpu, &l->up, cpu->up, c->d_ff, lane, &first, &last);
+    for (uint32_t r = 0; first < last && r < cpu->step->n_rows; r++) {
+        float *gate = cpu->gate + r * (size_t)c->d_ff + first;
+        const float *up = cpu->up + r * (size_t)c->d_ff + first;
+        switch (c->arch->activation) {
+        case SLM_ACTIVATION_SILU:
+            k->silu_mul(gate, gate, up, last - first);
+            break;
+        case SLM_ACTIVATION_GELU:
+            k->gelu_mul(gate, gate, up, last - first);
+            break;
+        case SLM_ACTIVATION_RELU2:
+            k->relu2_mul(gate, gate, up, last - first);
+            break;
+        }
+    }
+    barrier();
+}
+
+static void op_project_add(void *backend, const slm_linear *w, slm_branch branch,
+                           const float *sub_norm, int lane) {
+    slm_backend_cpu *cpu = backend;
+    size_t d = cpu->model->config.d_model;
+    uint32_t first, last;
+    const float *from = branch == SLM_BRANCH_ATTENTION ? cpu->attended : cpu->gate;
+    prepare(cpu, from, w->n_in, w->n_in, sub_norm, act_bit(w), lane);
+    product(cpu, w, cpu->raw, cpu->raw_stride, lane, &first, &last);
+    for (uint32_t r = 0; r < cpu->step->n_rows; r++) {
+        float *x = cpu->x + r * d;
+        const float *y = cpu->raw + r * cpu->raw_stride;
+        for (uint32_t i = first; i < last; i++)
+            x[i] += y[i];
+    }
+    barrier();
+}
+
+/* Rows that want logits are moved together, then multiplied in runs of consecutive target rows. */
+static void op_head(void *backend, int lane) {
+    slm_backend_cpu *cpu = backend;
+    const slm_model *m = cpu->model;
+    const slm_step *step = cpu->step;
+    size_t d = m->config.d_model, n_vocab = m->config.n_vocab;
+    if (step->n_logits == 0)
+        return;
+    for (uint32_t r = 0, j = 0; r < step->n_rows; r++) {
+        if (step->rows[r].logits_row == SLM_NO_LOGITS)
+            continue;
+        if (j % cpu->n_lanes == (uint32_t)lane)
+            prepare_row(cpu, cpu->x + r * d, d, m->output_norm, act_bit(&m->head), j, lane);
+        j++;
+    }
+    barrier();
+
+    uint32_t first, last;
+    share(cpu, m->head.n_out, 16, lane, &first, &last);
+    for (uint32_t r = 0, j = 0; first < last && r < step->n_rows;) {
+        uint32_t target = step->rows[r].logits_row, n = 0;
+        if (target == SLM_NO_LOGITS) {
+            r++;
+            continue;
+        }
+        while (r < step->n_rows && step->rows[r].logits_row == target + n) {
+            n++;
+            r++;
+        }
+        multiply(cpu, &m->head, cpu->logits + target * n_vocab, n_vocab, first, last, j, n);
+        j += n;
+    }
+    barrier();
+}
+
+static const slm_ops ops = {
+    .embed = op_embed,
+    .qkv = op_qkv,
+    .attend = op_attend,
+    .gate_up = op_gate_up,
+    .project_add = op_project_add,
+    .head = op_head,
+};
+
+void slm_backend_cpu_run(slm_backend_cpu *cpu, const slm_step *step) {
+    cpu->step = step;
+#pragma omp parallel num_threads((int)cpu->shape.n_threads)
+    {
+        slm_fpenv saved = slm_fpenv_enter();
+#pragma omp single
+        cpu->n_lanes = (uint32_t)omp_get_num_threads();
+        slm_forward(cpu->model, &ops, cpu, omp_get_thread_num());
+        slm_fpenv_leave(saved);
+    }
+}

@@ -1,0 +1,53 @@
+/* The CPU backend: every lane is an OpenMP thread of one parallel region per step. */
+#ifndef SLM_RUN_BACKEND_CPU_H
+#define SLM_RUN_BACKEND_CPU_H
+
+#include "run/kv_pages.h"
+
+/* What the backend needs to know of a session, by slot. */
+typedef struct slm_seq {
+    slm_kv_table tables[SLM_MAX_KV_GROUPS];
+    uint8_t rope_long; /* which of model->inv_freq */
+} slm_seq;
+
+/* Shapes that fix the scratch memory. */
+typedef struct slm_cpu_shape {
+    uint32_t n_threads;
+    uint32_t max_rows;
+    uint32_t n_ctx;
+    uint32_t n_logits; /* rows of the logits buffer */
+} slm_cpu_shape;
+
+typedef struct slm_backend_cpu {
+    const slm_model *model;
+    const slm_kv_layout *layout;
+    const slm_kv_pool *pools; /* [n_groups] */
+    const slm_seq *seqs;      /* [slots] */
+    const slm_step *step;     /* being run */
+    slm_cpu_shape shape;
+    uint32_t n_lanes;         /* threads that the running region really has */
+
+    float *x;                        /* [max_rows][d_model]    residual stream                       */
+    float *raw;                      /* [max_rows][raw_stride] products before their epilogue        */
+    float *q;                        /* [max_rows][n_heads * d_head]                                 */
+    float *attended;                 /* [max_rows][n_heads * d_head]                                 */
+    float *gate;                     /* [max_rows][d_ff]       then h                                */
+    float *up;                       /* [max_rows][d_ff]                                             */
+    float *cos, *sin;                /* [max_rows][n_rot / 2]                                        */
+    uint8_t *act[SLM_ACT_LIMIT];     /* [max_rows][act_bytes]  inputs of products                    */
+    size_t act_bytes[SLM_ACT_LIMIT]; /* of the longest row; 0: format not used                       */
+    float *scores;                   /* [n_threads][n_heads / n_kv_heads][score_stride]              */
+    float *lane_row;                 /* [n_threads][lane_stride]                                     */
+    float *logits;                   /* [n_logits][n_vocab]                                          */
+    size_t raw_stride, score_stride, lane_stride;
+} slm_backend_cpu;
+
+/* Fills the strides and sizes and, when memory is not NULL, the pointers into it. Returns the bytes
+ * needed; memory must be 64-aligned. */
+size_t slm_backend_cpu_layout(slm_backend_cpu *cpu, const slm_model *model,
+                              const slm_cpu_shape *shape, void *memory);
+
+/* Runs one step. Allocates nothing. */
+void slm_backend_cpu_run(slm_backend_cpu *cpu, const slm_step *step);
+
+#endif

@@ -1,0 +1,262 @@
+#include "run/session.h"
+
+#include "base/checked.h"
+
+#include <string.h>
+
+/* ---------------------------------------------------------------- plan ----------------------- */
+
+/* Everything that fixes the memory of a cache. */
+typedef struct slm_sizes {
+    slm_kv_layout layout;
+    uint32_t pages_per_session[SLM_MAX_KV_GROUPS]; /* entries of a page table */
+    uint32_t n_pages[SLM_MAX_KV_GROUPS];
+    size_t page_bytes[SLM_MAX_KV_GROUPS];
+    size_t tables_bytes;
+    size_t scratch_bytes;
+} slm_sizes;
+
+static slm_status check_u32(const char *name, uint32_t value, uint32_t lo, uint32_t hi,
+                            slm_error *error) {
+    if (value >= lo && value <= hi)
+        return SLM_OK;
+    return slm_fail(error, SLM_ERR_RANGE, name, SLM_NO_OFFSET,
+                    "slm_cache_options.%s: got %u, wanted %u to %u", name, value, lo, hi);
+}
+
+static slm_status fill_options(const slm_model *m, slm_cache_options *o, slm_error *error) {
+    uint32_t n_train = m->config.n_ctx_train;
+    if (o->n_ctx == 0)
+        o->n_ctx = n_train < 4096 ? n_train : 4096;
+    if (o->max_sessions == 0)
+        o->max_sessions = 1;
+    if (o->page_tokens == 0)
+        o->page_tokens = 64;
+    if (o->max_rows == 0)
+        o->max_rows = 256;
+    if (o->max_logits == 0)
+        o->max_logits = 1;
+    if (o->n_threads == 0)
+        o->n_threads = slm_cpu_count();
+    if (o->kv_type == SLM_KV_DEFAULT)
+        o->kv_type = SLM_KV_F16;
+    if (o->n_ctx > n_train)
+        return slm_fail(error, SLM_ERR_LIMIT, "n_ctx", SLM_NO_OFFSET,
+                        "slm_cache_options.n_ctx: got %u, wanted at most the model's %u", o->n_ctx,
+                        n_train);
+    SLM_TRY(check_u32("max_sessions", o->max_sessions, 1, 4096, error));
+    SLM_TRY(check_u32("page_tokens", o->page_tokens, 1, 1024, error));
+    SLM_TRY(check_u32("max_rows", o->max_rows, 1, 65536, error));
+    SLM_TRY(check_u32("max_logits", o->max_logits, 1, 65536, error));
+    SLM_TRY(check_u32("n_threads", o->n_threads, 1, 1024, error));
+    if (o->page_tokens & (o->page_tokens - 1))
+        return slm_fail(error, SLM_ERR_RANGE, "page_tokens", SLM_NO_OFFSET,
+                        "slm_cache_options.page_tokens: got %u, wanted a power of two",
+                        o->page_tokens);
+    if (o->kv_type < SLM_KV_F16 || o->kv_type > SLM_KV_F32)
+        return slm_fail(error, SLM_ERR_RANGE, "kv_type", SLM_NO_OFFSET,
+                        "slm_cache_options.kv_type: got %d, wanted 0 to 3", o->kv_type);
+    if (o->rope_factors < SLM_ROPE_AUTO || o->rope_factors > SLM_ROPE_LONG)
+        return slm_fail(error, SLM_ERR_RANGE, "rope_factors", SLM_NO_OFFSET,
+                        "slm_cache_options.rope_factors: got %d, wanted 0 to 2", o->rope_factors);
+    uint64_t all = (uint64_t)o->n_ctx * o->max_sessions;
+    if (o->n_cells == 0)
+        o->n_cells = all > UINT32_MAX ? UINT32_MAX : (uint32_t)all;
+    if (o->n_cells > all)
+        o->n_cells = (uint32_t)all;
+    if (o->max_rows > o->n_cells)
+        o->max_rows = o->n_cells;
+    return SLM_OK;
+}
+
+static uint32_t pages_for(const slm_kv_layout *layout, uint64_t n_tokens) {
+    return (uint32_t)((n_tokens + layout->page_tokens - 1) >> layout->page_shift);
+}
+
+static void size_groups(const slm_model *m, const slm_cache_options *o, slm_sizes *s) {
+    for (uint32_t g = 0; g < m->n_groups; g++) {
+        uint64_t cells = o->n_cells;
+        s->pages_per_session[g] = pages_for(&s->layout, o->n_ctx);
+        s->n_pages[g] = pages_for(&s->layout, cells);
+        if (o->n_cells == (uint64_t)o->n_ctx * o->max_sessions)
+            s->n_pages[g] = s->pages_per_session[g] * o->max_sessions;
+        if (m->groups[g].window != 0) {
+            /* a window, what may be taken back, the rows of a step, and one page cut by an edge */
+            uint64_t most = pages_for(&s->layout, (uint64_t)m->groups[g].window +
+                                                      SLM_WINDOW_SLACK + o->max_rows) + 1u;
+            if (most * o->max_sessions < s->n_pages[g])
+                s->n_pages[g] = (uint32_t)(most * o->max_sessions);
+        }
+        s->page_bytes[g] = slm_kv_page_bytes(&s->layout, m->groups[g].n_layers);
+    }
+}
+
+/* Places the tables of a cache in one block; with c NULL only counts. */
+static size_t place_tables(const slm_model *m, const slm_cache_options *o, const slm_sizes *s,
+                           slm_cache *c, uint8_t *memory) {
+    size_t used = 0;
+#define PLACE(target, count)                                                  \
+    do {                                                                      \
+        if (c != NULL)                                                        \
+            target = (void *)(memory + used);                                 \
+        used += slm_round_up((size_t)(count) * sizeof *(target), 64);         \
+    } while (0)
+    PLACE(c->seqs, o->max_sessions);
+    PLACE(c->sessions, o->max_sessions);
+    PLACE(c->rows, o->max_rows);
+    PLACE(c->n_before, o->max_sessions);
+    for (uint32_t g = 0; g < m->n_groups; g++) {
+        PLACE(c->pools[g].n_refs, s->n_pages[g]);
+        PLACE(c->pools[g].free_list, s->n_pages[g]);
+    }
+    for (uint32_t i = 0; i < o->max_sessions; i++) {
+        PLACE(c->sessions[i].tokens, o->n_ctx);
+        for (uint32_t g = 0; g < m->n_groups; g++)
+            PLACE(c->seqs[i].tables[g].pages, s->pages_per_session[g]);
+    }
+#undef PLACE
+    return used;
+}
+
+static slm_cpu_shape cpu_shape(const slm_cache_options *o) {
+    slm_cpu_shape shape = {o->n_threads, o->max_rows, o->n_ctx, o->max_sessions + o->max_logits};
+    return shape;
+}
+
+static slm_status make_plan(const slm_model *m, const slm_cache_options *options,
+                            slm_cache_options *o, slm_plan *plan, slm_sizes *s, slm_error *error) {
+    static const slm_cache_options defaults = {.struct_size = sizeof(slm_cache_options)};
+    if (!m->has_weights)
+        return slm_fail(error, SLM_ERR_ARG, "model", SLM_NO_OFFSET,
+                        "the model was opened without weights (SLM_MODEL_VOCAB_ONLY)");
+    SLM_TRY(slm_copy_options(o, sizeof *o, &defaults, options, "slm_cache_options", error));
+    SLM_TRY(fill_options(m, o, error));
+
+    static const slm_kv types[] = {[SLM_KV_F16] = SLM_KVT_F16, [SLM_KV_Q8_0] = SLM_KVT_Q8_0,
+                                   [SLM_KV_F32] = SLM_KVT_F32};
+    memset(s, 0, sizeof *s);
+    slm_kv_layout_init(&s->layout, types[o->kv_type], o->page_tokens, &m->config);
+    size_groups(m, o, s);
+    memset(plan, 0, sizeof *plan);
+    plan->struct_size = sizeof *plan;
+    for (uint32_t g = 0; g < m->n_groups; g++) {
+        uint64_t bytes;
+        if (!slm_mul_u64(s->n_pages[g], s->page_bytes[g], &bytes) ||
+            !slm_add_u64(plan->kv_bytes, bytes + SLM_ALLOC_HEADER, &plan->kv_bytes))
+            return slm_fail_nomem(error, UINT64_MAX, "keys and values");
+        plan->n_pages += s->n_pages[g];
+        plan->kv_bytes_per_token += s->page_bytes[g] >> s->layout.page_shift;
+    }
+    slm_cpu_shape shape = cpu_shape(o);
+    slm_backend_cpu cpu;
+    s->tables_bytes = place_tables(m, o, s, NULL, NULL);
+    s->scratch_bytes = slm_backend_cpu_layout(&cpu, m, &shape, NULL);
+    plan->scratch_bytes = s->tables_bytes + s->scratch_bytes + slm_round_up(sizeof(slm_cache), 64) +
+                          3 * SLM_ALLOC_HEADER;
+    plan->weights_mapped = m->mapped_bytes;
+    plan->weights_allocated = m->read_bytes;
+    plan->model_bytes = m->own_bytes;
+    slm_plan_token(m, &plan->bytes_per_token, &plan->macs_per_token);
+    plan->total_bytes = plan->weights_mapped + plan->weights_allocated + plan->model_bytes +
+                        plan->kv_bytes + plan->scratch_bytes;
+    return SLM_OK;
+}
+
+slm_status slm_cache_make_plan(const slm_model *model, const slm_cache_options *options,
+                               slm_cache_options *filled, slm_plan *plan, slm_error *error) {
+    slm_sizes sizes;
+    return make_plan(model, options, filled, plan, &sizes, error);
+}
+
+/* ---------------------------------------------------------------- cache ---------------------- */
+
+static void destroy(slm_cache *c) {
+    slm_model *m = c->model;
+    for (uint32_t g = 0; g < m->n_groups; g++)
+        slm_free(c->host, c->pools[g].memory);
+    slm_free(c->host, c->scratch);
+    slm_free(c->host, c->tables);
+    slm_free(c->host, c);
+    slm_model_release(m);
+}
+
+static slm_status does_not_fit(const slm_plan *plan, uint64_t limit, const char *what,
+                               slm_error *error) {
+    return slm_fail(error, SLM_ERR_NOMEM, what, SLM_NO_OFFSET,
+                    "the cache needs %llu bytes (%llu of keys and values, %llu of scratch), but %s "
+                    "is %llu", (unsigned long long)(plan->kv_bytes + plan->scratch_bytes),
+                    (unsigned long long)plan->kv_bytes, (unsigned long long)plan->scratch_bytes,
+                    what, (unsigned long long)limit);
+}
+
+static slm_status allocate(slm_cache *c, const slm_sizes *s, slm_error *error) {
+    slm_model *m = c->model;
+    slm_cpu_shape shape = cpu_shape(&c->options);
+    c->tables = slm_calloc(c->host, s->tables_bytes, 1);
+    c->scratch = slm_alloc_touched(c->host, s->scratch_bytes);
+    int ok = c->tables != NULL && c->scratch != NULL;
+    for (uint32_t g = 0; ok && g < m->n_groups; g++) {
+        c->pools[g].memory = slm_alloc_touched(c->host, s->n_pages[g] * s->page_bytes[g]);
+        ok = c->pools[g].memory != NULL;
+    }
+    if (!ok)
+        return slm_fail_nomem(error, c->plan.kv_bytes + c->plan.scratch_bytes, "the cache");
+    place_tables(m, &c->options, s, c, c->tables);
+    slm_backend_cpu_layout(&c->cpu, m, &shape, c->scratch);
+    c->layout = s->layout;
+    for (uint32_t g = 0; g < m->n_groups; g++) {
+        slm_kv_pool *pool = &c->pools[g];
+        pool->page_bytes = s->page_bytes[g];
+        pool->n_pages = pool->n_free = s->n_pages[g];
+        for (uint32_t i = 0; i < pool->n_pages; i++)
+            pool->free_list[i] = pool->n_pages - 1 - i;
+    }
+    c->cpu.layout = &c->layout;
+    c->cpu.pools = c->pools;
+    c->cpu.seqs = c->seqs;
+    for (uint32_t i = 0; i < c->options.max_sessions; i++) {
+        c->sessions[i].cache = c;
+        c->sessions[i].slot = i;
+    }
+    return SLM_OK;
+}
+
+slm_status slm_cache_create(slm_model *m, const slm_cache_options *options, slm_cache **out,
+                            slm_error *error) {
+    slm_cache_options filled;
+    slm_plan plan;
+    slm_sizes sizes;
+    SLM_TRY(make_plan(m, options, &filled, &plan, &sizes, error));
+    for (uint32_t i = 0; i < slm_gguf_n_parts(m->gguf); i++)
+        SLM_TRY(slm_file_check(slm_gguf_part(m->gguf, i), error));
+    uint64_t needed = plan.kv_bytes + plan.scratch_bytes;
+    uint64_t held = atomic_load(&m->host.bytes);
+    if (m->host.limit != 0 && (held > m->host.limit || needed > m->host.limit - held))
+        return does_not_fit(&plan, m->host.limit > held ? m->host.limit - held : 0,
+                            "what memory_limit leaves", error);
+    uint64_t available = slm_memory_available();
+    if (needed > available)
+        return does_not_fit(&plan, available, "the memory available", error);
+
+    slm_cache *c = slm_calloc(&m->host, 1, sizeof *c);
+    if (c == NULL)
+        return slm_fail_nomem(error, needed, "the cache");
+    c->model = m;
+    c->host = &m->host;
+    c->options = filled;
+    c->plan = plan;
+    slm_model_retain(m);
+    slm_status status = allocate(c, &sizes, error);
+    if (status != SLM_OK) {
+        destroy(c);
+        return status;
+    }
+    *out = c;
+    return SLM_OK;
+}
+
+void slm_cache_drop(slm_cache *c) {
+    c->is_closed = 1;
+    if (c->n_open == 0)
+        destroy(c);
+}

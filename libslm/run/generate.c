@@ -1,0 +1,226 @@
+#include "run/generate.h"
+
+#include "run/fpenv.h"
+#include "run/sampler.h"
+#include "text/detok.h"
+
+#include <string.h>
+
+#define SLM_MAX_STOP 65536u /* bytes of one stop text */
+
+struct slm_generator {
+    slm_session *session;      /* NULL once it was closed */
+    slm_model *model;          /* kept alive: memory comes from its host */
+    slm_sampler *sampler;
+    slm_stopper *stopper;      /* NULL: no stop texts */
+    slm_utf8_stream utf8;
+    char *token_bytes;         /* [max_token_bytes] */
+    char *text;                /* [text_cap] whole characters of this event */
+    size_t text_cap;
+    uint64_t max_tokens;
+    uint64_t n_tokens;
+    uint32_t flags;
+    uint32_t detokenize_flags;
+    slm_end_reason ended;
+};
+
+static slm_status check_options(const slm_generate_options *o, slm_error *error) {
+    if (o->flags & ~(uint32_t)(SLM_GENERATE_SPECIAL | SLM_GENERATE_IGNORE_END))
+        return slm_fail(error, SLM_ERR_ARG, "flags", SLM_NO_OFFSET,
+                        "slm_generate_options.flags: got 0x%x, which has unknown bits", o->flags);
+    if (o->n_top > SLM_SAMPLER_MAX_TOP)
+        return slm_fail(error, SLM_ERR_RANGE, "n_top", SLM_NO_OFFSET,
+                        "slm_generate_options.n_top: got %u, wanted at most %u", o->n_top,
+                        SLM_SAMPLER_MAX_TOP);
+    if (o->n_stop > 0 && o->stop == NULL)
+        return slm_fail(error, SLM_ERR_ARG, "stop", SLM_NO_OFFSET,
+                        "slm_generate_options.stop: got NULL with n_stop = %zu", o->n_stop);
+    return SLM_OK;
+}
+
+/* Which tokens end a repeat for DRY; needed only while the generator is being made. */
+static slm_status open_sampler(slm_generator *g, const slm_sampling *sampling, uint32_t n_top,
+                               slm_error *error) {
+    slm_cache *c = g->session->cache;
+    const slm_model *m = c->model;
+    uint32_t n_vocab = m->config.n_vocab;
+    uint8_t *breakers = slm_calloc(c->host, (n_vocab + 7) / 8, 1);
+    if (breakers == NULL)
+        return slm_fail_nomem(error, (n_vocab + 7) / 8, "the sampler");
+    slm_status status = slm_sampler_breakers(sampling, m->vocab, n_vocab, g->token_bytes, breakers,
+                                             error);
+    if (status == SLM_OK)
+        status = slm_sampler_open(c->host, sampling, n_vocab, c->options.n_ctx, n_top, breakers,
+                                  &m->kernels, &g->sampler, error);
+    slm_free(c->host, breakers);
+    return status;
+}
+
+static slm_status set_up(slm_generator *g, const slm_generate_options *o, slm_error *error) {
+    slm_cache *c = g->session->cache;
+    const slm_vocab *vocab = c->model->vocab;
+    size_t max_bytes = slm_vocab_max_token_bytes(vocab);
+    g->max_tokens = o->max_tokens == 0 ? UINT64_MAX : o->max_tokens;
+    g->flags = o->flags;
+    g->detokenize_flags = o->flags & SLM_GENERATE_SPECIAL ? SLM_DETOKENIZE_SPECIAL : 0;
+    g->text_cap = 3 * (max_bytes + 4) + 12; /* of one token; at the end also what a stop text held back */
+    for (size_t i = 0; i < o->n_stop; i++) {
+        size_t len = o->stop[i].len == SLM_NTS && o->stop[i].text != NULL ? strlen(o->stop[i].text)
+                                                                          : o->stop[i].len;
+        if (len > SLM_MAX_STOP)
+            return slm_fail(error, SLM_ERR_LIMIT, "stop", SLM_NO_OFFSET,
+                            "slm_generate_options.stop[%zu]: got %zu bytes, wanted at most %u", i,
+                            len, SLM_MAX_STOP);
+        if (len + 12 > g->text_cap)
+            g->text_cap = len + 12;
+    }
+    g->token_bytes = slm_alloc(c->host, max_bytes);
+    g->text = slm_alloc(c->host, g->text_cap);
+    if (g->token_bytes == NULL || g->text == NULL)
+        return slm_fail_nomem(error, max_bytes + g->text_cap, "the generator");
+    SLM_TRY(open_sampler(g, o->sampling, o->n_top, error));
+    if (o->n_stop > 0)
+        SLM_TRY(slm_stopper_open(c->host, o->stop, o->n_stop, g->text_cap, &g->stopper, error));
+    return SLM_OK;
+}
+
+slm_status slm_generator_create(slm_session *s, const slm_generate_options *options,
+                                slm_generator **out, slm_error *error) {
+    static const slm_generate_options defaults = {.struct_size = sizeof(slm_generate_options)};
+    slm_generate_options o;
+    SLM_TRY(slm_copy_options(&o, sizeof o, &defaults, options, "slm_generate_options", error));
+    SLM_TRY(check_options(&o, error));
+    int pending = s->n_valid < s->n_tokens;
+    if (s->n_tokens == 0 || (!s->has_last && !pending))
+        return slm_fail(error, SLM_ERR_ARG, "session", SLM_NO_OFFSET,
+                        "the session holds %u tokens and no logits for the last one: evaluate a "
+                        "prompt first", s->n_tokens);
+    slm_generator *g = slm_calloc(s->cache->host, 1, sizeof *g);
+    if (g == NULL)
+        return slm_fail_nomem(error, sizeof *g, "the generator");
+    g->session = s;
+    g->model = s->cache->model;
+    slm_model_retain(g->model);
+    slm_status status = set_up(g, &o, error);
+    if (status != SLM_OK) {
+        slm_generator_destroy(g);
+        return status;
+    }
+    s->generator = g;
+    *out = g;
+    return SLM_OK;
+}
+
+void slm_generator_destroy(slm_generator *g) {
+    slm_model *model = g->model;
+    slm_host *host = &model->host;
+    if (g->session != NULL && g->session->generator == g)
+        g->session->generator = NULL;
+    slm_sampler_close(g->sampler);
+    slm_stopper_close(g->stopper);
+    slm_free(host, g->token_bytes);
+    slm_free(host, g->text);
+    slm_free(host, g);
+    slm_model_release(model);
+}
+
+void slm_generator_detach(slm_generator *g) {
+    if (g != NULL)
+        g->session = NULL;
+}
+
+/* The end: whatever was held back comes out. */
+static void end(slm_generator *g, slm_end_reason reason, slm_event *ev) {
+    size_t n = slm_utf8_finish(&g->utf8, g->text);
+    ev->type = SLM_EVENT_END;
+    ev->reason = g->ended = reason;
+    ev->count = g->n_tokens;
+    ev->text = g->text;
+    ev->text_len = n;
+    if (g->stopper == NULL)
+        return;
+    /* n is 0 or one replacement character, which may complete or precede what the stopper holds */
+    const char *first;
+    size_t n_first;
+    if (slm_stopper_feed(g->stopper, g->text, n, &first, &n_first)) {
+        ev->text = first;
+        ev->text_len = n_first;
+        ev->reason = g->ended = SLM_END_STOP;
+        return;
+    }
+    memmove(g->text, first, n_first);
+    const char *rest;
+    size_t n_rest;
+    slm_stopper_finish(g->stopper, &rest, &n_rest);
+    memcpy(g->text + n_first, rest, n_rest);
+    ev->text_len = n_first + n_rest;
+}
+
+/* The text that a token adds; returns 1 when a stop text appeared. */
+static int add_text(slm_generator *g, int32_t token, slm_event *ev) {
+    slm_str bytes = slm_vocab_token_bytes(g->session->cache->model->vocab, token,
+                                          g->detokenize_flags, g->token_bytes);
+    size_t n = slm_utf8_feed(&g->utf8, bytes.ptr, bytes.len, g->text);
+    ev->text = g->text;
+    ev->text_len = n;
+    return g->stopper != NULL && slm_stopper_feed(g->stopper, g->text, n, &ev->text, &ev->text_len);
+}
+
+slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error) {
+    slm_session *s = g->session;
+    if (s == NULL)
+        return slm_fail(error, SLM_ERR_ARG, "generator", SLM_NO_OFFSET,
+                        "the generator's session was closed");
+    slm_cache *c = s->cache;
+    memset(ev, 0, sizeof *ev);
+    ev->struct_size = sizeof *ev;
+    ev->token = -1;
+    ev->text = "";
+    if (g->ended) {
+        ev->type = SLM_EVENT_END;
+        ev->reason = g->ended;
+        ev->count = g->n_tokens;
+        return SLM_OK;
+    }
+    if (g->n_tokens >= g->max_tokens) {
+        end(g, SLM_END_LENGTH, ev);
+        return SLM_OK;
+    }
+    if (s->n_tokens >= c->options.n_ctx) {
+        end(g, SLM_END_CONTEXT, ev);
+        return SLM_OK;
+    }
+    if (atomic_exchange(&s->cancelled, 0))
+        return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET, "the generation was cancelled");
+    if (!s->has_last || s->n_valid < s->n_tokens) {
+        uint64_t before = s->n_reevaluated;
+        slm_eval_item item = {sizeof item, SLM_LOGITS_LAST, s, NULL, 0};
+        SLM_TRY(slm_session_run(c, &item, 1, error));
+        if (s->n_reevaluated > before) {
+            ev->type = SLM_EVENT_REEVALUATED;
+            ev->count = s->n_reevaluated - before;
+            return SLM_OK;
+        }
+    }
+
+    slm_fpenv saved = slm_fpenv_enter();
+    slm_status status = slm_sampler_choose(g->sampler, slm_session_last_logits(s), s->tokens,
+                                           s->n_tokens, &ev->token, &ev->logprob, &ev->top,
+                                           &ev->n_top, error);
+    slm_fpenv_leave(saved);
+    SLM_TRY(status);
+    if (slm_vocab_is_end(c->model->vocab, ev->token) && !(g->flags & SLM_GENERATE_IGNORE_END)) {
+        end(g, SLM_END_TOKEN, ev);
+        return SLM_OK;
+    }
+    s->tokens[s->n_tokens++] = ev->token;
+    s->has_last = 0;
+    s->n_all_logits = 0;
+    ev->count = ++g->n_tokens;
+    ev->type = SLM_EVENT_TEXT;
+    if (add_text(g, ev->token, ev)) {
+        ev->type = SLM_EVENT_END;
+        ev->reason = g->ended = SLM_END_STOP;
+    }
+    return SLM_OK;
+}

@@ -1,0 +1,352 @@
+#include "run/session.h"
+
+#include <string.h>
+
+static slm_seq *seq_of(const slm_session *s) { return &s->cache->seqs[s->slot]; }
+
+/* Forgets that anything was evaluated; the tokens stay. */
+static void invalidate(slm_session *s) {
+    slm_cache *c = s->cache;
+    for (uint32_t g = 0; g < c->model->n_groups; g++)
+        slm_kv_truncate(&c->pools[g], &c->layout, &seq_of(s)->tables[g], 0);
+    s->n_valid = 0;
+}
+
+/* Whether a row at n_valid finds all the keys it may look at. */
+static int keys_are_there(const slm_session *s) {
+    const slm_cache *c = s->cache;
+    for (uint32_t g = 0; g < c->model->n_groups; g++) {
+        uint32_t window = c->model->groups[g].window;
+        uint32_t first = window != 0 && s->n_valid >= window ? s->n_valid + 1 - window : 0;
+        const slm_kv_table *table = &seq_of(s)->tables[g];
+        if (s->n_valid > first && table->begin > first >> c->layout.page_shift)
+            return 0;
+    }
+    return 1;
+}
+
+/* Makes what is valid agree with a length of n_total tokens: the LongRoPE factors that this length
+ * calls for, and the keys of the window. Returns why anything was given up. */
+static slm_reuse_stop settle(slm_session *s, uint32_t n_total) {
+    const slm_model *m = s->cache->model;
+    slm_seq *seq = seq_of(s);
+    if (m->inv_freq[1] != NULL && s->rope_auto) {
+        uint8_t rope_long = n_total > m->config.n_ctx_original;
+        if (rope_long != seq->rope_long) {
+            uint32_t had = s->n_valid;
+            invalidate(s);
+            seq->rope_long = rope_long;
+            if (had > 0)
+                return SLM_REUSE_ROPE;
+        }
+    }
+    if (s->n_valid > 0 && !keys_are_there(s)) {
+        invalidate(s);
+        return SLM_REUSE_WINDOW;
+    }
+    return SLM_REUSE_ALL;
+}
+
+/* Takes tokens back; keeps the logits flag as it is. */
+static void roll_back(slm_session *s, uint32_t n) {
+    slm_cache *c = s->cache;
+    s->n_tokens = n;
+    if (s->n_seen > n)
+        s->n_seen = n;
+    if (s->n_valid > n)
+        s->n_valid = n;
+    for (uint32_t g = 0; g < c->model->n_groups; g++)
+        slm_kv_truncate(&c->pools[g], &c->layout, &seq_of(s)->tables[g], s->n_valid);
+}
+
+void slm_session_cut(slm_session *s, uint32_t n) {
+    if (n < s->n_tokens) {
+        s->has_last = 0;
+        s->n_all_logits = 0;
+    }
+    roll_back(s, n);
+}
+
+/* ---------------------------------------------------------------- evaluation ----------------- */
+
+static slm_status check_items(slm_cache *c, const slm_eval_item *items, size_t n_items,
+                              slm_error *error) {
+    uint32_t n_vocab = c->model->config.n_vocab;
+    size_t n_all = 0;
+    for (size_t i = 0; i < n_items; i++) {
+        const slm_eval_item *it = &items[i];
+        const slm_session *s = it->session;
+        for (size_t j = 0; j < i; j++)
+            if (items[j].session == s)
+                return slm_fail(error, SLM_ERR_ARG, "session", SLM_NO_OFFSET,
+                                "items %zu and %zu are the same session, wanted each once", j, i);
+        if (it->n > c->options.n_ctx - s->n_tokens)
+            return slm_fail(error, SLM_ERR_CTX, "n_ctx", SLM_NO_OFFSET,
+                            "the context of %u tokens is full: it holds %u and got %zu more",
+                            c->options.n_ctx, s->n_tokens, it->n);
+        for (size_t j = 0; j < it->n; j++)
+            if (it->ids[j] < 0 || (uint32_t)it->ids[j] >= n_vocab)
+                return slm_fail(error, SLM_ERR_RANGE, "ids", SLM_NO_OFFSET,
+                                "token %zu: got id %d, wanted 0 to %u", j, it->ids[j], n_vocab - 1);
+        if (it->logits == SLM_LOGITS_ALL)
+            n_all += it->n;
+    }
+    if (n_all > c->options.max_logits)
+        return slm_fail(error, SLM_ERR_RANGE, "max_logits", SLM_NO_OFFSET,
+                        "got %zu rows that want logits, wanted at most max_logits = %u", n_all,
+                        c->options.max_logits);
+    return SLM_OK;
+}
+
+/* Rows of one step: what is pending, in the order of the items, up to max_rows. */
+static uint32_t gather(slm_cache *c, const slm_eval_item *items, size_t n_items,
+                       uint32_t *n_logits) {
+    uint32_t n = 0, all_row = c->options.max_sessions;
+    *n_logits = 0;
+    for (size_t i = 0; i < n_items; i++) {
+        const slm_session *s = items[i].session;
+        uint32_t before = c->n_before[s->slot];
+        for (uint32_t p = s->n_valid; p < s->n_tokens && n < c->options.max_rows; p++, n++) {
+            slm_row *row = &c->rows[n];
+            *row = (slm_row){s->tokens[p], s->slot, p, SLM_NO_LOGITS};
+            if (items[i].logits == SLM_LOGITS_ALL && p >= before)
+                row->logits_row = all_row + (p - before);
+            else if (items[i].logits == SLM_LOGITS_LAST && p + 1 == s->n_tokens)
+                row->logits_row = s->slot;
+            *n_logits += row->logits_row != SLM_NO_LOGITS;
+        }
+        if (items[i].logits == SLM_LOGITS_ALL)
+            all_row += (uint32_t)items[i].n;
+    }
+    return n;
+}
+
+/* Pages for the gathered rows, [first, last) of each session being one run of rows. */
+static slm_status make_room(slm_cache *c, uint32_t n_rows, slm_error *error) {
+    for (uint32_t i = 0, j; i < n_rows; i = j) {
+        uint32_t slot = c->rows[i].slot, first = c->rows[i].position;
+        for (j = i; j < n_rows && c->rows[j].slot == slot; j++)
+            ;
+        for (uint32_t g = 0; g < c->model->n_groups; g++)
+            if (!slm_kv_prepare(&c->pools[g], &c->layout, &c->seqs[slot].tables[g], first,
+                                first + (j - i)))
+                return slm_fail(error, SLM_ERR_LIMIT, "n_cells", SLM_NO_OFFSET,
+                                "all %u pages of the cache are in use; it was opened for %u tokens",
+                                c->pools[g].n_pages, c->options.n_cells);
+    }
+    return SLM_OK;
+}
+
+static void finish_step(slm_cache *c, uint32_t n_rows) {
+    for (uint32_t i = 0; i < n_rows; i++) {
+        slm_session *s = &c->sessions[c->rows[i].slot];
+        s->n_evaluated++;
+        s->n_reevaluated += c->rows[i].position < s->n_seen;
+        s->n_valid = c->rows[i].position + 1;
+    }
+    for (uint32_t i = 0; i < n_rows; i++) {
+        slm_session *s = &c->sessions[c->rows[i].slot];
+        if (s->n_seen < s->n_valid)
+            s->n_seen = s->n_valid;
+        for (uint32_t g = 0; g < c->model->n_groups; g++) {
+            uint32_t keep = c->model->groups[g].window + SLM_WINDOW_SLACK;
+            if (c->model->groups[g].window != 0 && s->n_valid > keep)
+                slm_kv_drop_before(&c->pools[g], &c->layout, &seq_of(s)->tables[g],
+                                   s->n_valid - keep);
+        }
+    }
+}
+
+static int all_finite(const slm_cache *c, uint32_t n_rows) {
+    size_t n_vocab = c->model->config.n_vocab, index;
+    for (uint32_t i = 0; i < n_rows; i++) {
+        int finite = 1;
+        if (c->rows[i].logits_row != SLM_NO_LOGITS)
+            c->model->kernels.max_index(c->cpu.logits + c->rows[i].logits_row * n_vocab, n_vocab,
+                                        &index, &finite);
+        if (!finite)
+            return 0;
+    }
+    return 1;
+}
+
+static slm_status run_steps(slm_cache *c, const slm_eval_item *items, size_t n_items,
+                            slm_error *error) {
+    slm_step step = {c->rows, 0, 0};
+    while ((step.n_rows = gather(c, items, n_items, &step.n_logits)) > 0) {
+        for (size_t i = 0; i < n_items; i++)
+            if (atomic_exchange(&items[i].session->cancelled, 0))
+                return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET,
+                                "the evaluation was cancelled");
+        SLM_TRY(make_room(c, step.n_rows, error));
+        slm_backend_cpu_run(&c->cpu, &step);
+        finish_step(c, step.n_rows);
+        if (!all_finite(c, step.n_rows)) {
+            for (size_t i = 0; i < n_items; i++)
+                items[i].session->has_last = 0;
+            return slm_fail(error, SLM_ERR_NUMERIC, NULL, SLM_NO_OFFSET,
+                            "the model gave logits that are not finite numbers");
+        }
+    }
+    return SLM_OK;
+}
+
+slm_status slm_session_run(slm_cache *c, const slm_eval_item *items, size_t n_items,
+                           slm_error *error) {
+    SLM_TRY(check_items(c, items, n_items, error));
+    for (size_t i = 0; i < n_items; i++) {
+        slm_session *s = items[i].session;
+        c->n_before[s->slot] = s->n_tokens;
+        if (items[i].n > 0)
+            memcpy(s->tokens + s->n_tokens, items[i].ids, items[i].n * sizeof *s->tokens);
+        s->n_tokens += (uint32_t)items[i].n;
+        if (items[i].logits == SLM_LOGITS_LAST && items[i].n == 0 && !s->has_last &&
+            s->n_valid > 0 && s->n_valid == s->n_tokens)
+            s->n_valid--; /* its logits were not kept: once more */
+        settle(s, s->n_tokens);
+    }
+    slm_status status = run_steps(c, items, n_items, error);
+    if (status != SLM_OK) {
+        for (size_t i = 0; i < n_items; i++)
+            roll_back(items[i].session, c->n_before[items[i].session->slot]);
+        return status;
+    }
+    size_t n_vocab = c->model->config.n_vocab;
+    uint32_t all_row = c->options.max_sessions;
+    for (size_t i = 0; i < n_items; i++) {
+        slm_session *s = items[i].session;
+        if (items[i].n > 0) {
+            s->has_last = 0;
+            s->n_all_logits = 0;
+        }
+        if (items[i].logits == SLM_LOGITS_LAST) {
+            s->has_last = s->n_tokens > 0;
+        } else if (items[i].logits == SLM_LOGITS_ALL && items[i].n > 0) {
+            s->n_all_logits = (uint32_t)items[i].n;
+            s->first_all_logits = all_row;
+            all_row += s->n_all_logits;
+            memcpy(c->cpu.logits + s->slot * n_vocab, c->cpu.logits + (all_row - 1) * n_vocab,
+                   n_vocab * sizeof(float));
+            s->has_last = 1;
+        }
+    }
+    if (all_row > c->options.max_sessions) { /* the shared rows have new owners */
+        for (uint32_t i = 0; i < c->options.max_sessions; i++) {
+            int owner = 0;
+            for (size_t j = 0; j < n_items; j++)
+                owner |= items[j].session == &c->sessions[i];
+            if (!owner)
+                c->sessions[i].n_all_logits = 0;
+        }
+    }
+    return SLM_OK;
+}
+
+slm_status slm_session_set_prompt(slm_session *s, const int32_t *ids, size_t n,
+                                  slm_prompt_report *report, slm_error *error) {
+    slm_cache *c = s->cache;
+    if (n > c->options.n_ctx)
+        return slm_fail(error, SLM_ERR_CTX, "n_ctx", SLM_NO_OFFSET,
+                        "got a prompt of %zu tokens, wanted at most the context of %u", n,
+                        c->options.n_ctx);
+    uint32_t n_ids = (uint32_t)n, common = 0;
+    while (common < n_ids && common < s->n_tokens && s->tokens[common] == ids[common])
+        common++;
+    for (uint32_t i = common; i < n_ids; i++) /* before anything is given up */
+        if (ids[i] < 0 || (uint32_t)ids[i] >= c->model->config.n_vocab)
+            return slm_fail(error, SLM_ERR_RANGE, "ids", SLM_NO_OFFSET,
+                            "token %u: got id %d, wanted 0 to %u", i, ids[i],
+                            c->model->config.n_vocab - 1);
+    report->reuse_stop = common < s->n_tokens && common < n_ids ? SLM_REUSE_TOKEN : SLM_REUSE_ALL;
+    if (common == n_ids && s->n_tokens == n_ids && s->n_valid == n_ids && s->has_last) {
+        report->n_reused = n_ids;
+        report->n_evaluated = 0;
+        return SLM_OK;
+    }
+    uint32_t keep = common < n_ids ? common : n_ids - 1; /* the last one must give logits */
+    slm_session_cut(s, keep);
+    slm_reuse_stop stop = settle(s, n_ids);
+    if (stop != SLM_REUSE_ALL)
+        report->reuse_stop = stop;
+    report->n_reused = s->n_valid;
+    report->n_evaluated = n_ids - s->n_valid;
+    slm_eval_item item = {sizeof item, SLM_LOGITS_LAST, s, ids + keep, n_ids - keep};
+    return slm_session_run(c, &item, 1, error);
+}
+
+const float *slm_session_last_logits(const slm_session *s) {
+    const slm_cache *c = s->cache;
+    return s->has_last ? c->cpu.logits + (size_t)s->slot * c->model->config.n_vocab : NULL;
+}
+
+const float *slm_session_logits_row(const slm_session *s, size_t row) {
+    const slm_cache *c = s->cache;
+    if (row < s->n_all_logits)
+        return c->cpu.logits + (s->first_all_logits + row) * c->model->config.n_vocab;
+    return s->n_all_logits == 0 && row == 0 ? slm_session_last_logits(s) : NULL;
+}
+
+/* ---------------------------------------------------------------- life ----------------------- */
+
+static slm_status take_slot(slm_cache *c, slm_session **out, slm_error *error) {
+    for (uint32_t i = 0; i < c->options.max_sessions; i++) {
+        slm_session *s = &c->sessions[i];
+        if (s->is_open)
+            continue;
+        int32_t *tokens = s->tokens;
+        memset(s, 0, sizeof *s);
+        s->cache = c;
+        s->slot = i;
+        s->tokens = tokens;
+        s->is_open = 1;
+        c->n_open++;
+        *out = s;
+        return SLM_OK;
+    }
+    return slm_fail(error, SLM_ERR_LIMIT, "max_sessions", SLM_NO_OFFSET,
+                    "the cache has %u sessions open, as many as max_sessions allows",
+                    c->options.max_sessions);
+}
+
+slm_status slm_session_create(slm_cache *c, slm_rope_factors rope, slm_session **out,
+                              slm_error *error) {
+    if (rope == SLM_ROPE_AUTO)
+        rope = c->options.rope_factors;
+    SLM_TRY(take_slot(c, out, error));
+    (*out)->rope_auto = rope == SLM_ROPE_AUTO;
+    seq_of(*out)->rope_long = rope == SLM_ROPE_LONG && c->model->inv_freq[1] != NULL;
+    return SLM_OK;
+}
+
+slm_status slm_session_copy(slm_session *s, slm_session **out, slm_error *error) {
+    slm_cache *c = s->cache;
+    slm_session *f = NULL;
+    SLM_TRY(take_slot(c, &f, error));
+    f->rope_auto = s->rope_auto;
+    f->n_tokens = s->n_tokens;
+    f->n_valid = s->n_valid;
+    f->n_seen = s->n_seen;
+    f->has_last = s->has_last;
+    memcpy(f->tokens, s->tokens, s->n_tokens * sizeof *s->tokens);
+    seq_of(f)->rope_long = seq_of(s)->rope_long;
+    for (uint32_t g = 0; g < c->model->n_groups; g++)
+        slm_kv_share(&c->pools[g], &seq_of(s)->tables[g], &seq_of(f)->tables[g]);
+    if (s->has_last) {
+        size_t n_vocab = c->model->config.n_vocab;
+        memcpy(c->cpu.logits + f->slot * n_vocab, c->cpu.logits + s->slot * n_vocab,
+               n_vocab * sizeof(float));
+    }
+    *out = f;
+    return SLM_OK;
+}
+
+void slm_session_destroy(slm_session *s) {
+    slm_cache *c = s->cache;
+    roll_back(s, 0);
+    s->is_open = 0;
+    c->n_open--;
+    if (s->owns_cache)
+        c->is_closed = 1;
+    if (c->is_closed && c->n_open == 0)
+        slm_cache_drop(c);
+}

@@ -1,0 +1,71 @@
+/* Caches and sessions. A cache owns all memory; a session is a slot in it. */
+#ifndef SLM_RUN_SESSION_H
+#define SLM_RUN_SESSION_H
+
+#include "run/backend_cpu.h"
+
+struct slm_session {
+    slm_cache *cache;
+    slm_generator *generator;   /* open on it, or NULL                                               */
+    _Atomic int cancelled;
+    uint8_t is_open;
+    uint8_t owns_cache;         /* opened by slm_session_open                                        */
+    uint8_t rope_auto;          /* factors follow the length                                         */
+    uint8_t has_last;           /* logits of the last token are in the session's own row             */
+    uint32_t slot;
+    int32_t *tokens;            /* [n_ctx]                                                           */
+    uint32_t n_tokens;          /* held                                                              */
+    uint32_t n_valid;           /* of these, the first n_valid have their K and V in the pages       */
+    uint32_t n_seen;            /* most tokens that were ever valid since the last divergence        */
+    uint32_t n_all_logits;      /* rows of the shared logits area that are this session's            */
+    uint32_t first_all_logits;  /* the first of them                                                 */
+    uint64_t n_evaluated;
+    uint64_t n_reevaluated;
+};
+
+struct slm_cache {
+    slm_model *model;
+    slm_host *host;             /* the model's                                                       */
+    uint8_t is_closed;          /* by the caller; lives on while sessions do                         */
+    uint32_t n_open;
+    slm_cache_options options;  /* with defaults filled in                                           */
+    slm_plan plan;
+    slm_kv_layout layout;
+    slm_kv_pool pools[SLM_MAX_KV_GROUPS];
+    slm_seq *seqs;              /* [max_sessions]                                                    */
+    slm_session *sessions;      /* [max_sessions]                                                    */
+    slm_row *rows;              /* [max_rows]                                                        */
+    uint32_t *n_before;         /* [max_sessions] state to go back to, during an evaluation          */
+    slm_backend_cpu cpu;
+    void *tables;               /* seqs, sessions, rows, page tables, tokens: one block              */
+    void *scratch;
+};
+
+slm_status slm_cache_make_plan(const slm_model *model, const slm_cache_options *options,
+                               slm_cache_options *filled, slm_plan *plan, slm_error *error);
+slm_status slm_cache_create(slm_model *model, const slm_cache_options *options, slm_cache **out,
+                            slm_error *error);
+void slm_cache_drop(slm_cache *cache);
+
+slm_status slm_session_create(slm_cache *cache, slm_rope_factors rope, slm_session **out,
+                              slm_error *error);
+void slm_session_destroy(slm_session *session);
+
+/* Evaluates items after appending their ids; the shared core of all evaluation. Items of
+ * generators pass n = 0: what is pending is evaluated. */
+slm_status slm_session_run(slm_cache *cache, const slm_eval_item *items, size_t n_items,
+                           slm_error *error);
+slm_status slm_session_set_prompt(slm_session *session, const int32_t *ids, size_t n,
+                                  slm_prompt_report *report, slm_error *error);
+void slm_session_cut(slm_session *session, uint32_t n);
+slm_status slm_session_copy(slm_session *session, slm_session **out, slm_error *error);
+/* Logits of the last token, or NULL. */
+const float *slm_session_last_logits(const slm_session *session);
+/* Logits of the row-th row that gave some in the last evaluation, or NULL. */
+const float *slm_session_logits_row(const slm_session *session, size_t row);
+
+/* Memory traffic and arithmetic of one step of one token at an empty cache (plan.c): the planning
+ * backend walks the same forward pass. */
+void slm_plan_token(const slm_model *model, uint64_t *bytes, uint64_t *macs);
+
+#endif

@@ -1,0 +1,110 @@
+# Every tests/<dir>/test_*.c is one program and one CTest test labelled <dir>; other C files of the
+# folder are linked to each of its programs, and tests/support/*.c to all. tests/check_kernels is a
+# single program. Every tests/<dir>/test_*.py and test_*.sh is a test as it is. A test that exits
+# with 77 is skipped.
+
+set(SLM_TEST_ENV "SLM_BIN=${CMAKE_BINARY_DIR}/bin/slm" "SLM_SOURCE_DIR=${CMAKE_SOURCE_DIR}"
+    "SLM_BINARY_DIR=${CMAKE_BINARY_DIR}" "SLM_SHARED_DIR=${SLM_SHARED_DIR}"
+    "SLM_CC=${CMAKE_C_COMPILER}" "SLM_SANITIZE=${SLM_SANITIZE}" "CMAKE=${CMAKE_COMMAND}")
+
+# What a program under test is linked with.
+add_library(slm_test_base INTERFACE)
+target_link_libraries(slm_test_base INTERFACE slm_internal)
+target_include_directories(slm_test_base INTERFACE tests)
+target_compile_definitions(slm_test_base INTERFACE SLM_SHARED_DIR="${SLM_SHARED_DIR}"
+    SLM_SOURCE_DIR="${CMAKE_SOURCE_DIR}" SLM_BINARY_DIR="${CMAKE_BINARY_DIR}")
+file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/support/*.c")
+if(sources)
+    add_library(test_support STATIC ${sources})
+    target_link_libraries(test_support PRIVATE slm_test_base)
+    target_link_libraries(slm_test_base INTERFACE test_support)
+endif()
+
+# A cross-built program that scripts can run like a native one.
+if(CMAKE_CROSSCOMPILING AND CMAKE_CROSSCOMPILING_EMULATOR)
+    string(REPLACE ";" " " emulator "${CMAKE_CROSSCOMPILING_EMULATOR}")
+    file(WRITE "${CMAKE_BINARY_DIR}/slm-emulated"
+        "#!/bin/sh\nexec ${emulator} ${CMAKE_BINARY_DIR}/bin/slm \"$@\"\n")
+    file(CHMOD "${CMAKE_BINARY_DIR}/slm-emulated" PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
+    list(TRANSFORM SLM_TEST_ENV REPLACE "^SLM_BIN=.*" "SLM_BIN=${CMAKE_BINARY_DIR}/slm-emulated")
+endif()
+
+function(slm_add_test name label)
+    add_test(NAME ${name} COMMAND ${ARGN})
+    set_tests_properties(${name} PROPERTIES LABELS ${label} SKIP_RETURN_CODE 77
+        ENVIRONMENT "${SLM_TEST_ENV}" TIMEOUT 300)
+endfunction()
+
+if(BUILD_TESTING)
+    find_package(Python3 REQUIRED COMPONENTS Interpreter)
+    if(NOT PkgConfig_FOUND)
+        message(FATAL_ERROR "BUILD_TESTING is ON, but pkg-config was not found")
+    endif()
+    pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+
+    # tests_<dir> builds the programs of one folder, and the program that scripts run.
+    foreach(dir unit model api cli)
+        add_custom_target(tests_${dir})
+        if(TARGET slm_program)
+            add_dependencies(tests_${dir} slm_program)
+        endif()
+        file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/${dir}/*.c")
+        set(helpers ${sources})
+        list(FILTER sources INCLUDE REGEX "/test_[^/]*\\.c$")
+        list(FILTER helpers EXCLUDE REGEX "/test_[^/]*\\.c$")
+        foreach(source IN LISTS sources)
+            get_filename_component(name "${source}" NAME_WE)
+            string(REGEX REPLACE "^test_" "" name "${name}")
+            set(target test_${dir}_${name})
+            add_executable(${target} "${source}" ${helpers})
+            target_link_libraries(${target} PRIVATE slm_test_base PkgConfig::CMOCKA)
+            set_target_properties(${target} PROPERTIES
+                RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+            slm_add_test(${dir}/${name} ${dir} ${target})
+            add_dependencies(tests_${dir} ${target})
+        endforeach()
+    endforeach()
+
+    file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/check_kernels/*.c")
+    if(sources)
+        add_executable(check_kernels ${sources})
+        target_link_libraries(check_kernels PRIVATE slm_test_base PkgConfig::CMOCKA)
+        slm_add_test(check_kernels check_kernels check_kernels)
+    endif()
+
+    # The house and the consumer look at a native build, the consumer at one without sanitizers.
+    set(dirs unit check_kernels model api cli)
+    if(NOT CMAKE_CROSSCOMPILING)
+        list(APPEND dirs house)
+        if(NOT SLM_SANITIZE)
+            list(APPEND dirs consumer)
+        endif()
+    endif()
+    foreach(dir IN LISTS dirs)
+        file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/${dir}/test_*.py"
+            "${CMAKE_SOURCE_DIR}/tests/${dir}/test_*.sh")
+        foreach(source IN LISTS sources)
+            get_filename_component(name "${source}" NAME)
+            string(REGEX REPLACE "^test_" "" name "${name}")
+            if(name MATCHES "\\.py$")
+                slm_add_test(${dir}/${name} ${dir} Python3::Interpreter -B "${source}")
+            else()
+                slm_add_test(${dir}/${name} ${dir} sh "${source}")
+            endif()
+        endforeach()
+    endforeach()
+endif()
+
+# Fuzz targets: tests/fuzz/fuzz_*.c with LLVMFuzzerTestOneInput; other C files there are shared.
+if(SLM_FUZZ)
+    file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/fuzz/*.c")
+    set(helpers ${sources})
+    list(FILTER sources INCLUDE REGEX "/fuzz_[^/]*\\.c$")
+    list(FILTER helpers EXCLUDE REGEX "/fuzz_[^/]*\\.c$")
+    foreach(source IN LISTS sources)
+        get_filename_component(name "${source}" NAME_WE)
+        add_executable(${name} "${source}" ${helpers})
+        target_link_libraries(${name} PRIVATE slm_test_base)
+        target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    endforeach()
+endif()

@@ -1,0 +1,177 @@
+/* From spans of text to ids: special tokens are cut out, what is between them is brought into the
+ * form that the tokenizer merges, and merged. */
+#include "text/merge.h"
+#include "text/unicode.h"
+
+#include <string.h>
+
+#define BLANK "\xE2\x96\x81" /* U+2581, SentencePiece's blank */
+
+/* ---- text between special tokens ---- */
+
+static slm_status plain_bpe(slm_tokenizer *t, const char *text, size_t n, slm_error *error) {
+    const slm_vocab *v = t->v;
+    if (v->nfc && !slm_nfc_quick(text, n)) {
+        t->normal.len = 0;
+        SLM_TRY(slm_nfc_append(&t->normal, text, n, error));
+        text = t->normal.ptr;
+        n = t->normal.len;
+    }
+    for (size_t pos = 0; pos < n;) {
+        size_t end = slm_pretok_next(v->pretok, text, n, pos);
+        SLM_TRY(slm_merge_bpe(t, text + pos, end - pos, error));
+        pos = end;
+    }
+    return SLM_OK;
+}
+
+/* Blanks become U+2581. Where no token holds one after another character, text is merged word by
+ * word, which gives the same ids in less time and memory. */
+static slm_status plain_spm(slm_tokenizer *t, const char *text, size_t n, slm_error *error) {
+    t->normal.len = 0;
+    if (t->prefix_due && t->v->add_space_prefix)
+        SLM_TRY(slm_buffer_append(&t->normal, BLANK, 3, error));
+    int in_word = 0;
+    for (size_t i = 0; i < n; i++) {
+        int literal = n - i >= 3 && memcmp(text + i, BLANK, 3) == 0;
+        if (text[i] == ' ' || literal) {
+            if (in_word && t->v->split_words) {
+                SLM_TRY(slm_merge_spm(t, t->normal.ptr, t->normal.len, error));
+                t->normal.len = 0;
+            }
+            in_word = 0;
+            SLM_TRY(slm_buffer_append(&t->normal, BLANK, 3, error));
+            i += literal ? 2 : 0;
+        } else {
+            in_word = 1;
+            SLM_TRY(slm_buffer_append(&t->normal, text + i, 1, error));
+        }
+    }
+    return slm_merge_spm(t, t->normal.ptr, t->normal.len, error);
+}
+
+static slm_status plain(slm_tokenizer *t, const char *text, size_t n, slm_error *error) {
+    if (t->strip_due) {
+        size_t skip = 0, len;
+        while (skip < n &&
+               (slm_cp_class(slm_utf8_decode(text + skip, n - skip, &len)) & SLM_CLASS_SPACE))
+            skip += len;
+        text += skip;
+        n -= skip;
+    }
+    if (n == 0)
+        return SLM_OK;
+    SLM_TRY(t->v->kind == SLM_VOCAB_BPE ? plain_bpe(t, text, n, error)
+                                        : plain_spm(t, text, n, error));
+    t->prefix_due = t->strip_due = 0;
+    return SLM_OK;
+}
+
+/* ---- spans ---- */
+
+static slm_status stretch(slm_tokenizer *t, int trusted, const char *text, size_t n,
+                          slm_error *error) {
+    for (size_t pos = 0; pos < n;) {
+        uint32_t id = SLM_NO_ID;
+        size_t at = slm_special_find(t->v, trusted, text, n, pos, &id);
+        SLM_TRY(plain(t, text + pos, at - pos, error));
+        if (at == n)
+            break;
+        SLM_TRY(slm_push_id(t, id, error));
+        t->prefix_due = 1;
+        t->strip_due = (t->v->types[id] & SLM_TYPE_STRIP) != 0;
+        pos = at + t->v->refs[id].len;
+    }
+    return SLM_OK;
+}
+
+static size_t span_len(const slm_span *s) {
+    return s->len == SLM_NTS && s->text ? strlen(s->text) : s->len;
+}
+
+static slm_status check_spans(const slm_span *spans, size_t n_spans, slm_error *error) {
+    if (n_spans > 0 && !spans)
+        return slm_fail(error, SLM_ERR_ARG, "spans", SLM_NO_OFFSET, "spans is NULL, n_spans is not 0");
+    size_t total = 0;
+    for (size_t i = 0; i < n_spans; i++) {
+        if (!spans[i].text && spans[i].len != 0)
+            return slm_fail(error, SLM_ERR_ARG, "spans", SLM_NO_OFFSET,
+                            "span %zu: text is NULL, len is not 0", i);
+        if (spans[i].trusted > 1)
+            return slm_fail(error, SLM_ERR_ARG, "spans", SLM_NO_OFFSET,
+                            "span %zu: trusted is %u, wanted 0 or 1", i, spans[i].trusted);
+        size_t len = span_len(&spans[i]);
+        if (len > INT32_MAX - total)
+            return slm_fail(error, SLM_ERR_LIMIT, "spans", SLM_NO_OFFSET,
+                            "more than %d bytes of text", INT32_MAX);
+        total += len;
+    }
+    return SLM_OK;
+}
+
+/* Neighbours of equal trust are one text. */
+static slm_status all_spans(slm_tokenizer *t, const slm_span *spans, size_t n_spans,
+                            slm_error *error) {
+    for (size_t i = 0, next; i < n_spans; i = next) {
+        const char *text = spans[i].text;
+        size_t n = span_len(&spans[i]);
+        next = i + 1;
+        if (next < n_spans && spans[next].trusted == spans[i].trusted) {
+            t->joined.len = 0;
+            for (next = i; next < n_spans && spans[next].trusted == spans[i].trusted; next++)
+                SLM_TRY(slm_buffer_append(&t->joined, spans[next].text, span_len(&spans[next]),
+                                          error));
+            text = t->joined.ptr;
+            n = t->joined.len;
+        }
+        SLM_TRY(stretch(t, spans[i].trusted == 1, text, n, error));
+    }
+    return SLM_OK;
+}
+
+static slm_status first_id(slm_tokenizer *t, int32_t bos, slm_error *error) {
+    const slm_vocab *v = t->v;
+    if (bos < SLM_BOS_DEFAULT || bos > SLM_BOS_NONE)
+        return slm_fail(error, SLM_ERR_ARG, "bos", SLM_NO_OFFSET, "bos is %d, wanted 0, 1 or 2",
+                        bos);
+    if (bos == SLM_BOS_NONE || (bos == SLM_BOS_DEFAULT && (!v->add_bos || v->bos < 0)))
+        return SLM_OK;
+    if (v->bos < 0)
+        return slm_fail(error, SLM_ERR_MISSING, "bos", SLM_NO_OFFSET,
+                        "a BOS is wanted, but the vocabulary has none");
+    return slm_push_id(t, (uint32_t)v->bos, error);
+}
+
+slm_status slm_vocab_tokenize(const slm_vocab *v, const slm_span *spans, size_t n_spans,
+                              int32_t bos, int32_t *ids, size_t cap, size_t *n_ids,
+                              slm_error *error) {
+    slm_tokenizer t = {
+        .v = v,
+        .ids = {.host = v->host},
+        .symbols = {.host = v->host},
+        .heap = {.host = v->host},
+        .normal = {.host = v->host},
+        .joined = {.host = v->host},
+        .prefix_due = 1,
+    };
+    slm_status status = check_spans(spans, n_spans, error);
+    if (status == SLM_OK)
+        status = first_id(&t, bos, error);
+    if (status == SLM_OK)
+        status = all_spans(&t, spans, n_spans, error);
+    if (status == SLM_OK) {
+        size_t n = t.ids.len / sizeof *ids;
+        *n_ids = n;
+        if (cap > 0 && n > cap)
+            status = slm_fail(error, SLM_ERR_LIMIT, "ids", SLM_NO_OFFSET,
+                              "%zu ids, the buffer holds %zu", n, cap);
+        else if (cap > 0 && n > 0)
+            memcpy(ids, t.ids.ptr, t.ids.len);
+    }
+    slm_buffer_free(&t.ids);
+    slm_buffer_free(&t.symbols);
+    slm_buffer_free(&t.heap);
+    slm_buffer_free(&t.normal);
+    slm_buffer_free(&t.joined);
+    return status;
+}

@@ -1,0 +1,68 @@
+/* The `slm` program: finds the command and hands over. docs/CLI.md describes every command. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "cli.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *purpose;
+} commands[] = {
+    {"run", slm_cmd_run, "one answer to a prompt"},
+    {"chat", slm_cmd_chat, "a conversation"},
+    {"tokenize", slm_cmd_tokenize, "text to token ids"},
+    {"detokenize", slm_cmd_detokenize, "token ids to text"},
+    {"logits", slm_cmd_logits, "the logits of a list of ids, as a file"},
+    {"perplexity", slm_cmd_perplexity, "how well a model predicts a text"},
+    {"bench", slm_cmd_bench, "speed, and its share of what the memory could give"},
+    {"inspect", slm_cmd_inspect, "what is in a model file"},
+    {"quantize", slm_cmd_quantize, "a smaller copy of a model file"},
+};
+#define N_COMMANDS (sizeof commands / sizeof *commands)
+
+static int help(void) {
+    slm_cli_print("Usage: slm COMMAND MODEL.gguf [options]\n"
+                  "       slm COMMAND --help\n"
+                  "       slm --version\n\n"
+                  "Runs small language models from GGUF files.\n\nCommands\n");
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        slm_cli_print("  %-12s %s\n", commands[i].name, commands[i].purpose);
+    slm_cli_print("\nResults go to standard output, everything else to standard error.\n"
+                  "Exit status: 0 done; 1 the input or the model was at fault; 2 the command line\n"
+                  "was wrong; 130 interrupted.\n");
+    return slm_cli_finish(SLM_EXIT_DONE);
+}
+
+/* A file opened later must not come to stand for a standard stream that the caller closed. Output
+ * to one of these fails. */
+static void occupy_standard_streams(void) {
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+int main(int argc, char **argv) {
+    occupy_standard_streams();
+    slm_cli_signals();
+    if (argc < 2)
+        return slm_cli_usage("got no command, wanted one that \"slm --help\" lists");
+    const char *name = argv[1];
+    int is_help = strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0;
+    int is_version = strcmp(name, "--version") == 0;
+    if (argc > 2 && (is_help || is_version))
+        return slm_cli_usage("got \"%s\" after %s, wanted nothing", argv[2], name);
+    if (is_help)
+        return help();
+    if (is_version) {
+        slm_cli_print("slm %s\n", slm_version());
+        return slm_cli_finish(SLM_EXIT_DONE);
+    }
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    return slm_cli_usage("got the command \"%s\", wanted one that \"slm --help\" lists", name);
+}
