@@ -80,7 +80,8 @@ static slm_status read_whole(slm_host *host, slm_file *f, slm_progress_fn progre
             return slm_fail_errno(error, errno, "read", f->name);
         if ((size_t)got < want)
             return slm_fail(error, SLM_ERR_CHANGED, f->name, done + (size_t)got,
-                            "%s became shorter while it was read: %" PRIu64 " bytes, wanted %" PRIu64,
+                            "%s became shorter while it was read: %" PRIu64
+                            " bytes, wanted %" PRIu64,
                             f->name, done + (size_t)got, f->size);
         done += want;
         if (progress && progress(progress_user, done, f->size) != 0)
@@ -183,8 +184,8 @@ slm_status slm_file_open_memory(slm_host *host, const void *data, uint64_t size,
     *out = NULL;
     SLM_TRY(check_load(load, error));
     if (!data && size > 0)
-        return slm_fail(error, SLM_ERR_ARG, "data", SLM_NO_OFFSET,
-                        "data is NULL and size %" PRIu64, size);
+        return slm_fail(error, SLM_ERR_ARG, "data", SLM_NO_OFFSET, "data is NULL and size %" PRIu64,
+                        size);
     if ((size_t)size != size)
         return slm_fail(error, SLM_ERR_ARG, "size", SLM_NO_OFFSET,
                         "size is %" PRIu64 ", more than this machine can address", size);

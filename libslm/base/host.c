@@ -40,7 +40,9 @@ void slm_host_init(slm_host *host, const slm_allocator *allocator, slm_log_fn lo
     atomic_init(&host->bytes, 0);
 }
 
-int slm_host_is_std(const slm_host *host) { return host->allocator.alloc == std_alloc; }
+int slm_host_is_std(const slm_host *host) {
+    return host->allocator.alloc == std_alloc;
+}
 
 static int reserve(slm_host *host, uint64_t size) {
     uint64_t held = atomic_load_explicit(&host->bytes, memory_order_relaxed);

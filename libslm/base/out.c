@@ -8,17 +8,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BUFFER ((size_t)64 << 10)
+#define BUFFER     ((size_t)64 << 10)
 #define NAME_TRIES 100
 
 struct slm_out {
     slm_host *host;
     int fd;
-    size_t used;          /* bytes in buffer                                   */
-    char *target;         /* the path as given                                 */
-    char *temp;           /* in the same folder, so that rename can replace    */
+    size_t used;  /* bytes in buffer                                   */
+    char *target; /* the path as given                                 */
+    char *temp;   /* in the same folder, so that rename can replace    */
     char *folder;
-    char name[80];        /* of the target, for messages                       */
+    char name[80]; /* of the target, for messages                       */
     uint8_t buffer[BUFFER];
 };
 

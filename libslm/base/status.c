@@ -8,6 +8,7 @@
 #include <string.h>
 
 const char *slm_status_name(slm_status status) {
+    /* clang-format off */
     switch (status) {
     case SLM_OK: return "OK";
     case SLM_ERR_ARG: return "ARG";
@@ -33,6 +34,7 @@ const char *slm_status_name(slm_status status) {
     case SLM_ERR_GRAMMAR: return "GRAMMAR";
     default: return "UNKNOWN";
     }
+    /* clang-format on */
 }
 
 /* Characters that would break or reorder a line on a terminal: controls, line and paragraph

@@ -8,15 +8,17 @@
 #include <stdio.h>
 
 /* Everything that bounds a file, with the SLM_GGUF_MAX_... of gguf_internal.h. */
+/* clang-format off */
 #define MAX_KV 65536u                    /* keys in a part; keeps the tables within the promise     */
 #define MIN_ALIGNMENT 8u                 /* the specification's step                                */
 #define MAX_ALIGNMENT (1u << 20)         /*                                                         */
 #define MAX_DIMS 4u                      /*                                                         */
 #define MAX_STRING ((uint64_t)1 << 30)   /* bytes of a string value                                 */
 #define MAX_ITEMS ((uint64_t)1 << 30)    /* elements of an array                                    */
+/* clang-format on */
 
 /* The least that a record can take: lengths, type numbers and offset, and one byte of value. */
-#define MIN_KV_BYTES 13u
+#define MIN_KV_BYTES     13u
 #define MIN_TENSOR_BYTES 24u
 
 #define I2_S_TAIL 32u /* the scale of an I2_S tensor and its padding, after the blocks */
@@ -71,7 +73,9 @@ static slm_status fail_at(const cursor *c, slm_status status, uint64_t offset, c
                     c->file->name, what, text, offset);
 }
 
-static uint64_t left(const cursor *c) { return c->file->size - c->pos; }
+static uint64_t left(const cursor *c) {
+    return c->file->size - c->pos;
+}
 
 static slm_status need(const cursor *c, uint64_t bytes, const char *what) {
     if (bytes <= left(c))
@@ -104,6 +108,7 @@ static const char *hint_for(const uint8_t *p, uint64_t size) {
         uint32_t offset, len;
         const char *hint;
     } known[] = {
+        /* clang-format off */
         {"version https://git-lfs", 0, 23, "a Git LFS pointer: fetch the file itself by git lfs pull"},
         {"<!DOCTYPE", 0, 9, "an HTML page: the download gave a web page"},
         {"<!doctype", 0, 9, "an HTML page: the download gave a web page"},
@@ -124,6 +129,7 @@ static const char *hint_for(const uint8_t *p, uint64_t size) {
         {"\x28\xb5\x2f\xfd", 0, 4, "a zstd file: unpack it"},
         {"\xfd" "7zXZ", 0, 5, "an xz file: unpack it"},
         {"\0\0\0\0", 0, 4, "zeros: the download may be unfinished"},
+        /* clang-format on */
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if ((uint64_t)known[i].offset + known[i].len <= size &&
@@ -154,7 +160,8 @@ static slm_status read_version(cursor *c, uint32_t *version) {
     if ((*version & 0xffff) == 0 && *version != 0)
         return fail_at(c, SLM_ERR_UNSUP, 4,
                        "version 0x%08" PRIx32 " is that of a big-endian file, wanted a "
-                       "little-endian one", *version);
+                       "little-endian one",
+                       *version);
     return fail_at(c, SLM_ERR_UNSUP, 4, "version %" PRIu32 " is not read, wanted 2 or 3", *version);
 }
 
@@ -180,7 +187,8 @@ static slm_status read_header(cursor *c, slm_gguf *g) {
     SLM_TRY(read_version(c, &g->version));
     SLM_TRY(read_u64(c, "number of tensors", &g->n_tensors));
     SLM_TRY(read_u64(c, "number of keys", &g->n_kv));
-    SLM_TRY(check_count(c, 8, "tensors", g->n_tensors, SLM_GGUF_MAX_TENSORS, MIN_TENSOR_BYTES, &bytes));
+    SLM_TRY(
+        check_count(c, 8, "tensors", g->n_tensors, SLM_GGUF_MAX_TENSORS, MIN_TENSOR_BYTES, &bytes));
     return check_count(c, 16, "keys", g->n_kv, MAX_KV, MIN_KV_BYTES, &bytes);
 }
 
@@ -345,8 +353,9 @@ static slm_status read_dims(cursor *c, slm_gguf_tensor *t) {
     uint64_t start = c->pos;
     SLM_TRY(read_u32(c, "number of dimensions", &t->n_dims));
     if (t->n_dims < 1 || t->n_dims > MAX_DIMS)
-        return fail_at(c, SLM_ERR_RANGE, start, "the tensor has %" PRIu32 " dimensions, wanted 1 to %u",
-                       t->n_dims, MAX_DIMS);
+        return fail_at(c, SLM_ERR_RANGE, start,
+                       "the tensor has %" PRIu32 " dimensions, wanted 1 to %u", t->n_dims,
+                       MAX_DIMS);
     t->n_elements = 1;
     for (uint32_t i = 0; i < MAX_DIMS; i++) {
         start = c->pos;
@@ -356,10 +365,11 @@ static slm_status read_dims(cursor *c, slm_gguf_tensor *t) {
         if (t->ne[i] == 0 || t->ne[i] > INT64_MAX)
             return fail_at(c, SLM_ERR_RANGE, start,
                            "dimension %" PRIu32 " is %" PRIu64 ", wanted 1 to 2^63-1", i, t->ne[i]);
-        if (!slm_mul_u64(t->n_elements, t->ne[i], &t->n_elements) || t->n_elements > SLM_GGUF_MAX_ELEMENTS)
+        if (!slm_mul_u64(t->n_elements, t->ne[i], &t->n_elements) ||
+            t->n_elements > SLM_GGUF_MAX_ELEMENTS)
             return fail_at(c, SLM_ERR_LIMIT, start,
-                           "dimension %" PRIu32 ", %" PRIu64 ", makes the tensor larger than the %" PRIu64
-                           " elements allowed",
+                           "dimension %" PRIu32 ", %" PRIu64
+                           ", makes the tensor larger than the %" PRIu64 " elements allowed",
                            i, t->ne[i], SLM_GGUF_MAX_ELEMENTS);
     }
     return SLM_OK;
@@ -369,13 +379,14 @@ static slm_status check_type(const cursor *c, const slm_gguf *g, const slm_gguf_
                              uint64_t start) {
     const slm_dtype_info *info = slm_dtype_get(t->type);
     if (info->removed)
-        return fail_at(c, SLM_ERR_TYPE, start, "the type %s (%" PRIu32 ") was removed from the format",
-                       info->name, t->type);
+        return fail_at(c, SLM_ERR_TYPE, start,
+                       "the type %s (%" PRIu32 ") was removed from the format", info->name,
+                       t->type);
     if (info->block == 0)
         return fail_at(c, SLM_ERR_TYPE, start, "the type %" PRIu32 " is unknown", t->type);
     if (!info->supported && !(g->flags & SLM_GGUF_NO_TENSORS))
-        return fail_at(c, SLM_ERR_UNSUP, start, "the type %s (%" PRIu32 ") is not supported by libslm",
-                       info->name, t->type);
+        return fail_at(c, SLM_ERR_UNSUP, start,
+                       "the type %s (%" PRIu32 ") is not supported by libslm", info->name, t->type);
     if (t->ne[0] % info->block != 0)
         return fail_at(c, SLM_ERR_SHAPE, start,
                        "rows have %" PRIu64 " elements, wanted a multiple of %" PRIu32 " for %s",
@@ -516,8 +527,9 @@ static slm_status check_end(cursor *c, const slm_gguf *g, uint64_t end) {
         return fail_at(c, SLM_ERR_FORMAT, padded,
                        "%" PRIu64 " bytes follow the last tensor, wanted none",
                        c->file->size - padded);
-    slm_log(g->host, SLM_LOG_WARNING, "%s: %" PRIu64 " bytes follow the last tensor at byte %" PRIu64,
-            c->file->name, c->file->size - padded, padded);
+    slm_log(g->host, SLM_LOG_WARNING,
+            "%s: %" PRIu64 " bytes follow the last tensor at byte %" PRIu64, c->file->name,
+            c->file->size - padded, padded);
     return SLM_OK;
 }
 
@@ -612,15 +624,21 @@ void slm_gguf_close(slm_gguf *g) {
     slm_free(g->host, g);
 }
 
-uint64_t slm_gguf_n_kv(const slm_gguf *g) { return g->n_kv; }
+uint64_t slm_gguf_n_kv(const slm_gguf *g) {
+    return g->n_kv;
+}
 
-const slm_gguf_kv *slm_gguf_kv_at(const slm_gguf *g, uint64_t index) { return &g->kv[index]; }
+const slm_gguf_kv *slm_gguf_kv_at(const slm_gguf *g, uint64_t index) {
+    return &g->kv[index];
+}
 
 const slm_gguf_kv *slm_gguf_find(const slm_gguf *g, const char *key) {
     return slm_gguf_index_find(&g->kv_index, g->kv, sizeof *g->kv, key, strlen(key));
 }
 
-uint64_t slm_gguf_n_tensors(const slm_gguf *g) { return g->n_tensors; }
+uint64_t slm_gguf_n_tensors(const slm_gguf *g) {
+    return g->n_tensors;
+}
 
 const slm_gguf_tensor *slm_gguf_tensor_at(const slm_gguf *g, uint64_t index) {
     return &g->tensors[index];
@@ -631,13 +649,21 @@ const slm_gguf_tensor *slm_gguf_find_tensor(const slm_gguf *g, const char *name)
                                strlen(name));
 }
 
-uint32_t slm_gguf_version(const slm_gguf *g) { return g->version; }
+uint32_t slm_gguf_version(const slm_gguf *g) {
+    return g->version;
+}
 
-uint64_t slm_gguf_alignment(const slm_gguf *g) { return g->alignment; }
+uint64_t slm_gguf_alignment(const slm_gguf *g) {
+    return g->alignment;
+}
 
-uint32_t slm_gguf_n_parts(const slm_gguf *g) { return g->n_parts; }
+uint32_t slm_gguf_n_parts(const slm_gguf *g) {
+    return g->n_parts;
+}
 
-const slm_file *slm_gguf_part(const slm_gguf *g, uint32_t part) { return g->parts[part]; }
+const slm_file *slm_gguf_part(const slm_gguf *g, uint32_t part) {
+    return g->parts[part];
+}
 
 uint64_t slm_gguf_file_bytes(const slm_gguf *g) {
     uint64_t sum = 0;

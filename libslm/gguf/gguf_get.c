@@ -20,6 +20,7 @@ static slm_status wrong_type(const slm_gguf *g, const slm_gguf_kv *kv, const cha
 static int integer_of(const slm_gguf_kv *kv, uint64_t *value, int *negative) {
     int64_t i;
     *negative = 0;
+    /* clang-format off */
     switch (kv->type) {
     case SLM_GGUF_U8: *value = kv->data[0]; return 1;
     case SLM_GGUF_U16: *value = slm_le16(kv->data); return 1;
@@ -31,6 +32,7 @@ static int integer_of(const slm_gguf_kv *kv, uint64_t *value, int *negative) {
     case SLM_GGUF_I64: i = (int64_t)slm_le64(kv->data); break;
     default: return 0;
     }
+    /* clang-format on */
     *negative = i < 0;
     *value = i < 0 ? 0 - (uint64_t)i : (uint64_t)i;
     return 1;
@@ -78,8 +80,9 @@ slm_status slm_gguf_get_f32(const slm_gguf *g, const char *key, int required, fl
         slm_gguf_float_text(text[0], v);
         slm_gguf_float_text(text[1], lo);
         slm_gguf_float_text(text[2], hi);
-        return slm_fail(error, SLM_ERR_RANGE, key, kv->offset, "%s: key '%s' is %s, wanted %s to %s",
-                        g->parts[0]->name, key, text[0], text[1], text[2]);
+        return slm_fail(error, SLM_ERR_RANGE, key, kv->offset,
+                        "%s: key '%s' is %s, wanted %s to %s", g->parts[0]->name, key, text[0],
+                        text[1], text[2]);
     }
     *value = v;
     return SLM_OK;
@@ -123,8 +126,8 @@ slm_status slm_gguf_get_array(const slm_gguf *g, const char *key, int required,
     }
     if (count != UINT64_MAX && found->count != count)
         return slm_fail(error, SLM_ERR_SHAPE, key, found->offset,
-                        "%s: key '%s' has %" PRIu64 " elements, wanted %" PRIu64,
-                        g->parts[0]->name, key, found->count, count);
+                        "%s: key '%s' has %" PRIu64 " elements, wanted %" PRIu64, g->parts[0]->name,
+                        key, found->count, count);
     *kv = found;
     return SLM_OK;
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 /* The end of a part's name: "-00001-of-00003.gguf". */
-#define TAIL "-%05u-of-%05u.gguf"
+#define TAIL     "-%05u-of-%05u.gguf"
 #define TAIL_LEN 20u
 
 typedef struct split {
@@ -41,14 +41,14 @@ static slm_status check_part(const slm_gguf *g, const slm_gguf *part, uint32_t n
                         name, s.n_tensors, whole->n_tensors);
     for (uint64_t i = 0; i < part->n_kv; i++) {
         const slm_gguf_kv *b = &part->kv[i];
-        const slm_gguf_kv *a = slm_gguf_index_find(&g->kv_index, g->kv, sizeof *g->kv, b->key.ptr,
-                                                   b->key.len);
+        const slm_gguf_kv *a =
+            slm_gguf_index_find(&g->kv_index, g->kv, sizeof *g->kv, b->key.ptr, b->key.len);
         slm_gguf_label label = slm_gguf_label_of(b->key);
-        if (!a || strcmp(label.text, "split.no") == 0 ||
+        if (!a || strncmp(label.text, "split.", 6) == 0 ||
             strcmp(label.text, "general.alignment") == 0)
             continue;
         if (a->bytes != b->bytes || a->type != b->type || a->item_type != b->item_type ||
-            (strncmp(label.text, "split.", 6) != 0 && memcmp(a->data, b->data, (size_t)a->bytes) != 0))
+            memcmp(a->data, b->data, (size_t)a->bytes) != 0)
             return slm_fail(error, SLM_ERR_CHANGED, label.text, b->offset,
                             "%s: key '%s' differs from the first part's: parts of two models", name,
                             label.text);
@@ -122,7 +122,7 @@ static slm_status index_again(slm_gguf *g, slm_error *error) {
                     g->parts[g->tensors[first].part]->name, g->parts[g->tensors[twice].part]->name);
 }
 
-/* path_buffer holds path, whose last TAIL_LEN bytes are written anew for each part. */
+/* tail is the end of path, written anew for each part. */
 static slm_status join_named(slm_gguf *g, char *path, char *tail, const split *whole, slm_load load,
                              slm_progress_fn progress, void *progress_user, slm_error *error) {
     SLM_TRY(grow(g, whole, error));
@@ -155,7 +155,8 @@ slm_status slm_gguf_join(slm_gguf *g, const char *path, slm_load load, slm_progr
                         g->parts[0]->name, whole.count, tail);
     if (g->n_tensors > whole.n_tensors)
         return slm_fail(error, SLM_ERR_SHAPE, "split.tensors.count", SLM_NO_OFFSET,
-                        "%s: the first part has %" PRIu64 " tensors, split.tensors.count is %" PRIu64,
+                        "%s: the first part has %" PRIu64
+                        " tensors, split.tensors.count is %" PRIu64,
                         g->parts[0]->name, g->n_tensors, whole.n_tensors);
     if (whole.n_tensors > SLM_GGUF_MAX_TENSORS)
         return slm_fail(error, SLM_ERR_LIMIT, "split.tensors.count", SLM_NO_OFFSET,

@@ -20,7 +20,9 @@ static void put(sink *s, const char *text, size_t len) {
     s->len += len;
 }
 
-static void put_z(sink *s, const char *text) { put(s, text, strlen(text)); }
+static void put_z(sink *s, const char *text) {
+    put(s, text, strlen(text));
+}
 
 /* printf writes the decimal separator of the process's locale, which may be several bytes long:
  * whatever is no digit, sign or letter becomes a point. */
@@ -60,6 +62,7 @@ static void double_text(char *text, double value) {
 
 static void put_number(sink *s, slm_gguf_type type, const uint8_t *p, int json) {
     char text[SLM_GGUF_NUMBER] = "null";
+    /* clang-format off */
     switch (type) {
     case SLM_GGUF_U8: snprintf(text, sizeof text, "%u", p[0]); break;
     case SLM_GGUF_I8: snprintf(text, sizeof text, "%d", (int8_t)p[0]); break;
@@ -80,6 +83,7 @@ static void put_number(sink *s, slm_gguf_type type, const uint8_t *p, int json) 
         break;
     default: break;
     }
+    /* clang-format on */
     put_z(s, text);
 }
 

@@ -21,10 +21,10 @@ typedef struct entry {
 struct slm_gguf_writer {
     slm_host *host;
     slm_out *file;
-    buffer kv;      /* records as they stand in the file */
-    buffer tensors; /* likewise */
-    buffer keys;    /* entries */
-    buffer names;   /* entries */
+    buffer kv;           /* records as they stand in the file */
+    buffer tensors;      /* likewise */
+    buffer keys;         /* entries */
+    buffer names;        /* entries */
     uint64_t data_bytes; /* of all tensors, padded                   */
     uint64_t current;    /* tensor whose data come next              */
     uint64_t written;    /* bytes of it                              */
@@ -118,7 +118,9 @@ static slm_status put_kv(slm_gguf_writer *w, slm_str key, slm_gguf_type type, co
     return append(w, &w->kv, data, len, error);
 }
 
-static slm_str str_of(const char *text) { return (slm_str){text, strlen(text)}; }
+static slm_str str_of(const char *text) {
+    return (slm_str){text, strlen(text)};
+}
 
 static int is_key(slm_str key, const char *text) {
     return key.len == strlen(text) && memcmp(key.ptr, text, key.len) == 0;
@@ -179,7 +181,8 @@ slm_status slm_gguf_writer_tensor(slm_gguf_writer *w, slm_str name, uint32_t typ
     for (uint32_t i = 0; i < n_dims; i++) {
         if (ne[i] == 0 || !slm_mul_u64(n, ne[i], &n) || n > SLM_GGUF_MAX_ELEMENTS)
             return slm_fail(error, SLM_ERR_LIMIT, label.text, SLM_NO_OFFSET,
-                            "dimension %" PRIu32 " of tensor '%s' is %" PRIu64, i, label.text, ne[i]);
+                            "dimension %" PRIu32 " of tensor '%s' is %" PRIu64, i, label.text,
+                            ne[i]);
     }
     uint64_t bytes = slm_gguf_tensor_bytes(type, n);
     SLM_TRY(note(w, &w->names, w->tensors.len, name.len, bytes, error));
@@ -202,8 +205,8 @@ static slm_status check_twice(slm_gguf_writer *w, const buffer *list, const buff
     uint64_t first, twice;
     for (uint64_t i = 0; i < n; i++)
         entries[i].name.ptr = (const char *)records->data + entries[i].at;
-    SLM_TRY(slm_gguf_index_build(w->host, &index, entries, sizeof *entries, n, &first, &twice,
-                                 error));
+    SLM_TRY(
+        slm_gguf_index_build(w->host, &index, entries, sizeof *entries, n, &first, &twice, error));
     slm_free(w->host, index.slots);
     if (twice == n)
         return SLM_OK;
@@ -245,9 +248,11 @@ slm_status slm_gguf_writer_data(slm_gguf_writer *w, const void *data, size_t siz
                         "%zu bytes are given for tensor %" PRIu64 " of %" PRIu64
                         ", which has room for %" PRIu64,
                         size, w->current, n, room);
+    if (room == 0)
+        return SLM_OK;
     SLM_TRY(slm_out_write(w->file, data, size, error));
     w->written += size;
-    if (size < room || n == 0)
+    if (size < room)
         return SLM_OK;
     uint64_t bytes = w->written;
     w->written = 0;

@@ -151,7 +151,7 @@ static slm_status make_plan(const slm_model *m, const slm_cache_options *options
     slm_backend_cpu cpu;
     s->tables_bytes = place_tables(m, o, s, NULL, NULL);
     s->scratch_bytes = slm_backend_cpu_layout(&cpu, m, &shape, NULL);
-    plan->scratch_bytes = s->tables_bytes + s->scratch_bytes + slm_round_up(sizeof(slm_cache), 64) +
+    plan->scratch_bytes = s->tables_bytes + s->scratch_bytes + sizeof(slm_cache) +
                           3 * SLM_ALLOC_HEADER;
     plan->weights_mapped = m->mapped_bytes;
     plan->weights_allocated = m->read_bytes;

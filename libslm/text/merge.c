@@ -158,6 +158,10 @@ static slm_status merge_all(slm_tokenizer *t, uint32_t n, const char *piece, siz
 }
 
 static slm_status reserve_symbols(slm_tokenizer *t, size_t n, slm_error *error) {
+    if (n >= UINT32_MAX)
+        return slm_fail(error, SLM_ERR_LIMIT, "text", SLM_NO_OFFSET,
+                        "a stretch of %zu bytes without a border, at most %u are merged", n,
+                        UINT32_MAX - 1u);
     t->symbols.len = 0;
     return slm_buffer_reserve(&t->symbols, n * sizeof(slm_symbol), error);
 }

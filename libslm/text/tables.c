@@ -48,7 +48,8 @@ slm_status slm_vocab_build_texts(slm_vocab *v, slm_error *error) {
         if (v->texts[at].id == SLM_NO_ID)
             v->texts[at] = (slm_text_slot){hash, id};
     }
-    if (n_duplicates > 0)
+    v->has_duplicates = n_duplicates > 0;
+    if (v->has_duplicates)
         slm_log(v->host, SLM_LOG_WARNING,
                 "tokenizer.ggml.tokens: %u spellings occur more than once, the first again at token "
                 "%u; the first id of each counts",
@@ -60,6 +61,13 @@ uint32_t slm_texts_find(const slm_vocab *v, const char *text, size_t len) {
     return slm_texts_find_joined(v, text, len, NULL, 0);
 }
 
+static int is_joined(const slm_vocab *v, uint32_t id, const char *a, size_t a_len, const char *b,
+                     size_t b_len) {
+    const char *text = slm_token_ptr(v, id);
+    return v->refs[id].len == a_len + b_len && memcmp(text, a, a_len) == 0 &&
+           (b_len == 0 || memcmp(text + a_len, b, b_len) == 0);
+}
+
 uint32_t slm_texts_find_joined(const slm_vocab *v, const char *a, size_t a_len, const char *b,
                                size_t b_len) {
     uint32_t hash = slm_hash_fold(slm_hash_bytes(slm_hash_bytes(SLM_HASH_START, a, a_len), b, b_len));
@@ -67,10 +75,7 @@ uint32_t slm_texts_find_joined(const slm_vocab *v, const char *a, size_t a_len, 
     for (int probes = 0; probes < SLM_VOCAB_MAX_PROBES && v->texts[at].id != SLM_NO_ID;
          probes++, at = (at + 1) & v->text_mask) {
         uint32_t id = v->texts[at].id;
-        if (v->texts[at].hash != hash || v->refs[id].len != a_len + b_len)
-            continue;
-        const char *text = slm_token_ptr(v, id);
-        if (memcmp(text, a, a_len) == 0 && (b_len == 0 || memcmp(text + a_len, b, b_len) == 0))
+        if (v->texts[at].hash == hash && is_joined(v, id, a, a_len, b, b_len))
             return id;
     }
     return SLM_NO_ID;
@@ -130,9 +135,9 @@ static slm_status bad_merge(const slm_gguf_kv *kv, uint64_t index, slm_str text,
                     (int)(text.len < 64 ? text.len : 64), text.ptr, what);
 }
 
-/* Adds one merge. The first of two equal ones counts. */
+/* Adds one merge and sets *whole to its result. The first of two equal merges counts. */
 static slm_status add_merge(slm_vocab *v, const slm_gguf_kv *kv, uint32_t rank, slm_str text,
-                            slm_error *error) {
+                            uint32_t *whole, slm_error *error) {
     const char *space = text.len > 1 ? memchr(text.ptr + 1, ' ', text.len - 1) : NULL;
     if (!space)
         return bad_merge(kv, rank, text, "no space between its parts", error);
@@ -149,11 +154,18 @@ static slm_status add_merge(slm_vocab *v, const slm_gguf_kv *kv, uint32_t rank, 
     uint32_t b = slm_texts_find(v, right, right_len);
     if (b == SLM_NO_ID)
         return bad_merge(kv, rank, text, "the second part is no token", error);
-    uint32_t whole = slm_texts_find_joined(v, text.ptr, left_len, right, right_len);
-    if (whole == SLM_NO_ID)
+    /* Files list merges by their results: the next one makes the same token or the next. */
+    uint32_t guess = *whole;
+    if (guess < v->n && !is_joined(v, guess, text.ptr, left_len, right, right_len))
+        guess++;
+    if (v->has_duplicates || guess >= v->n ||
+        !is_joined(v, guess, text.ptr, left_len, right, right_len))
+        guess = slm_texts_find_joined(v, text.ptr, left_len, right, right_len);
+    *whole = guess;
+    if (*whole == SLM_NO_ID)
         return bad_merge(kv, rank, text, "its result is no token", error);
     /* What is not plain text must never come out of plain text. */
-    if (slm_token_type(v, whole) != SLM_TYPE_NORMAL)
+    if (slm_token_type(v, *whole) != SLM_TYPE_NORMAL)
         return SLM_OK;
     uint32_t at = pair_hash(a, b) & v->pair_mask, probes = 0;
     for (; v->pairs[at].left != SLM_NO_ID; at = (at + 1) & v->pair_mask) {
@@ -164,7 +176,7 @@ static slm_status add_merge(slm_vocab *v, const slm_gguf_kv *kv, uint32_t rank, 
                             "merge %u: more than %d merges share a hash value", rank,
                             SLM_VOCAB_MAX_PROBES);
     }
-    v->pairs[at] = (slm_pair_slot){a, b, rank, whole};
+    v->pairs[at] = (slm_pair_slot){a, b, rank, *whole};
     return SLM_OK;
 }
 
@@ -184,7 +196,8 @@ slm_status slm_vocab_build_merges(slm_vocab *v, const slm_gguf *g, slm_error *er
     v->heap_bytes += size * sizeof *v->pairs;
     v->pair_mask = size - 1;
     uint64_t pos = 0;
+    uint32_t whole = SLM_NO_ID;
     for (uint32_t rank = 0; rank < kv->count; rank++)
-        SLM_TRY(add_merge(v, kv, rank, slm_gguf_next_str(kv, &pos), error));
+        SLM_TRY(add_merge(v, kv, rank, slm_gguf_next_str(kv, &pos), &whole, error));
     return SLM_OK;
 }

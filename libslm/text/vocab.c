@@ -429,6 +429,7 @@ int32_t slm_vocab_eot(const slm_vocab *v) { return v->eot; }
 int32_t slm_vocab_unk(const slm_vocab *v) { return v->unk; }
 int slm_vocab_add_bos(const slm_vocab *v) { return v->add_bos; }
 int slm_vocab_add_eos(const slm_vocab *v) { return v->add_eos; }
+int slm_vocab_adds_space(const slm_vocab *v) { return v->kind == SLM_VOCAB_SPM && v->add_space_prefix; }
 uint64_t slm_vocab_heap_bytes(const slm_vocab *v) { return v->heap_bytes; }
 
 int slm_vocab_is_end(const slm_vocab *v, int32_t id) {

@@ -71,6 +71,7 @@ struct slm_vocab {
     uint8_t *types;            /* [n]                                                               */
     slm_text_slot *texts;      /* [text_mask + 1]; of equal texts the first id                      */
     uint32_t text_mask;
+    int has_duplicates;
     slm_pair_slot *pairs; /* [pair_mask + 1]; BPE                                                   */
     uint32_t pair_mask;
     uint32_t max_text;    /* bytes of the longest spelling                                          */

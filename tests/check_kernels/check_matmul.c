@@ -23,11 +23,11 @@ static void set_shape(check *c, problem *p, size_t n_w, size_t n_a, size_t k) {
     p->a_bytes = slm_act_row_bytes(c->act, k) + 64 * random_below(c, 2);
     p->y_stride = n_w + random_below(c, 4);
     p->w = guard_alloc((n_w - 1) * p->w_bytes + row);
-    p->a = guard_alloc((n_a - 1) * p->a_bytes + slm_act_row_bytes(c->act, k) / 64 * 64);
+    /* A multiple of 64 bytes that ends at a page: every row is aligned as it must be. */
+    p->a = guard_alloc((n_a - 1) * p->a_bytes + slm_act_row_bytes(c->act, k));
     p->y = guard_alloc(y_size(p) * sizeof(float));
     for (size_t i = 0; i < y_size(p); i++)
         memcpy(&p->y[i], &canary, 4);
-    /* 64-byte rows end at a page only when all strides are multiples of 64; they are. */
 }
 
 static void set_weights(check *c, problem *p, int kind) {

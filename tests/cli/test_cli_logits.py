@@ -95,7 +95,7 @@ class Golden(Case):
                 ("llama-1b-like", "llama-1b-like-f32.gguf", "kv_q8_0", "q8_0"),
                 ("llama-1b-like", "llama-1b-like-q4_k_m.gguf", "int8_act+kv_f16", "f16"),
                 ("llama-types", "llama-types-q8_0.gguf", "int8_act+kv_f16", "f16"),
-                ("qwen2-untied-like", "qwen2-untied-like-f16.gguf", "kv_f16", "f16")):
+                ("qwen2-untied-like", "qwen2-untied-like-f16.gguf", "int8_act+kv_f16", "f16")):
             model = next(x for x in index["models"] if x["name"] == name)
             info = next(x for x in model["files"] if x["gguf"] == file)
             for entry in info["logits"]:

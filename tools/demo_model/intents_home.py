@@ -19,9 +19,11 @@ SWITCH_HELD = [
 ]
 VAGUE_ON = ["it's too dark in the {room}", "I can't see anything in the {room}",
             "[make it bright|give me some light|I need light] in the {room}",
-            "[light up|illuminate] the {room}", "it's [really|so|very|pretty] dark in the {room}"]
+            "[light up|illuminate] the {room}", "[turn|switch|put] on the {room}", "[turn|switch|put] the {room} on",
+            "[more light|some light] in the {room} [please|]", "I [need|want] to see something in the {room}", "it's [really|so|very|pretty] dark in the {room}"]
 VAGUE_OFF = ["[make it dark|no light] in the {room}", "it's too bright in the {room}",
-             "nobody is in the {room} [any more|now|]", "[darken|make dark] the {room}"]
+             "nobody is in the {room} [any more|now|]", "[turn|switch|put] off the {room}",
+             "[less light|no more light] in the {room} [please|]", "[darken|make dark] the {room}"]
 
 
 def switch(gen, ctx):

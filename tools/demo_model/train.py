@@ -14,6 +14,7 @@ import random
 import time
 from dataclasses import asdict
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
@@ -23,7 +24,7 @@ from model import Config, Llama
 
 
 def encode(path, tokenizer, context):
-    """Dialogues as (tokens, learned) lists."""
+    """Dialogues as (tokens, learned) arrays."""
     with open(path, encoding="utf-8") as lines:
         dialogues = [pieces(json.loads(line)) for line in lines]
     samples = []
@@ -36,7 +37,7 @@ def encode(path, tokenizer, context):
                 ids = next(coded).ids
                 tokens += ids
                 learned += [mark] * len(ids)
-            samples.append((tokens[:context], learned[:context]))
+            samples.append((np.array(tokens[:context], np.int16), np.array(learned[:context])))
     return samples
 
 
@@ -68,8 +69,8 @@ def collate(group):
     tokens = torch.zeros(len(group), width, dtype=torch.long)
     learned = torch.zeros(len(group), width, dtype=torch.bool)
     for row, (ids, marks) in enumerate(group):
-        tokens[row, :len(ids)] = torch.tensor(ids)
-        learned[row, :len(ids)] = torch.tensor(marks)
+        tokens[row, :len(ids)] = torch.from_numpy(ids)
+        learned[row, :len(ids)] = torch.from_numpy(marks)
     return tokens[:, :-1], tokens[:, 1:], learned[:, 1:]
 
 
