@@ -439,7 +439,8 @@ SLM_API void slm_session_close(slm_session **session);
 /* Which rows of an evaluation give logits. */
 enum { SLM_LOGITS_NONE = 0, SLM_LOGITS_LAST = 1, SLM_LOGITS_ALL = 2 };
 
-/* Appends ids to the session and evaluates them.
+/* Appends ids to the session and evaluates them. n may be 0: with SLM_LOGITS_LAST the logits of the
+ * last token are made if they are not there.
  *   logits  SLM_LOGITS_...; ALL needs n <= max_logits of the cache
  * SLM_ERR_CTX when they do not fit into n_ctx, SLM_ERR_LIMIT when the cache's pages are used up,
  * SLM_ERR_RANGE for an id outside the vocabulary: nothing is changed then. SLM_ERR_CANCEL and
@@ -626,9 +627,9 @@ typedef struct slm_event {
     slm_end_reason reason;
 } slm_event;
 
-/* Starts an answer after the tokens that the session holds, which must have been evaluated with
- * logits for the last one (slm_session_prompt does that). One generator a session at a time:
- * SLM_ERR_BUSY. While it is open, the session must not be used otherwise: SLM_ERR_BUSY. Nothing is
+/* Starts an answer after the tokens that the session holds, at least one (SLM_ERR_ARG). Where the
+ * logits of the last one are not at hand, the first event evaluates it. One generator a session at
+ * a time: SLM_ERR_BUSY. While it is open, the session must not be used otherwise: SLM_ERR_BUSY. Nothing is
  * allocated after this call. */
 SLM_API slm_status slm_generate_begin(slm_session *session, const slm_generate_options *options,
                                       slm_generator **out, slm_error *error);

@@ -31,31 +31,18 @@ SLM_INLINE slm_rows8 slm_rows8_at(const uint8_t *w, size_t w_bytes, size_t n) {
 }
 
 /* One activation row reads the matrix as fast as memory gives it. Eight rows at once are eight
- * short streams that hardware prefetchers follow badly; but the panels lie one behind the other, so
- * that while one is worked on, a later one is asked for from its first byte to its last. Addresses
- * past the end of the matrix are harmless. */
-typedef struct slm_ahead {
-    size_t bytes;
-    int near; /* room for it in the first-level cache */
-} slm_ahead;
-
-SLM_INLINE slm_ahead slm_ahead_for(size_t w_bytes) {
-    const size_t panel = SLM_PANEL * w_bytes, least = 12 * 1024;
-    slm_ahead ahead;
-    ahead.bytes = panel >= least ? panel : (least + panel - 1) / panel * panel;
-    ahead.near = ahead.bytes <= 2 * least;
-    return ahead;
+ * short streams that hardware prefetchers follow badly; but panels lie one behind the other, so
+ * that while one is worked on, a later one is asked for from its first byte to its last. This many
+ * bytes further on: whole panels, and no less than the second-level cache needs time for.
+ * Addresses past the end of the matrix are harmless. */
+SLM_INLINE size_t slm_ahead(size_t w_bytes) {
+    const size_t panel = SLM_PANEL * w_bytes, least = 32 * 1024;
+    return panel >= least ? panel : (least + panel - 1) / panel * panel;
 }
 
-SLM_INLINE void slm_prefetch(slm_ahead ahead, const uint8_t *panel, size_t offset, size_t n_bytes) {
-    const uintptr_t p = (uintptr_t)panel + ahead.bytes + offset;
-    if (ahead.near) {
-        for (size_t i = 0; i < n_bytes; i += 64)
-            _mm_prefetch((const char *)(p + i), _MM_HINT_T0);
-    } else {
-        for (size_t i = 0; i < n_bytes; i += 64)
-            _mm_prefetch((const char *)(p + i), _MM_HINT_T1);
-    }
+SLM_INLINE void slm_prefetch(const uint8_t *p, size_t ahead, size_t n_bytes) {
+    for (size_t i = 0; i < n_bytes; i += 64)
+        _mm_prefetch((const char *)((uintptr_t)p + ahead + i), _MM_HINT_T1);
 }
 
 SLM_INLINE void slm_store_lanes(float *y, __m256 v, size_t n) {

@@ -45,15 +45,14 @@ typedef struct slm_panel_type {
 
 SLM_INLINE void slm_matmul_one(slm_panel_type type, float *y, const uint8_t *w, size_t w_bytes,
                                size_t n_w, const uint8_t *a, size_t k) {
-    const slm_ahead ahead = slm_ahead_for(w_bytes);
+    const size_t ahead = slm_ahead(w_bytes), step = SLM_PANEL * type.block_bytes;
     const size_t n_blocks = k / type.block;
     for (size_t i = 0; i < n_w; i += SLM_PANEL) {
         const uint8_t *panel = w + i * w_bytes;
         const slm_rows8 rows = slm_rows8_at(panel, w_bytes, n_w - i);
         __m256 acc = _mm256_setzero_ps();
         for (size_t b = 0; b < n_blocks; b++) {
-            slm_prefetch(ahead, panel, b * SLM_PANEL * type.block_bytes,
-                         SLM_PANEL * type.block_bytes);
+            slm_prefetch(panel, ahead + b * step, step);
             acc = type.dot(acc, &rows, b * type.block_bytes, a + b * type.act_bytes);
         }
         slm_store_lanes(y + i, acc, n_w - i);

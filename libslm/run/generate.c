@@ -90,11 +90,9 @@ slm_status slm_generator_create(slm_session *s, const slm_generate_options *opti
     slm_generate_options o;
     SLM_TRY(slm_copy_options(&o, sizeof o, &defaults, options, "slm_generate_options", error));
     SLM_TRY(check_options(&o, error));
-    int pending = s->n_valid < s->n_tokens;
-    if (s->n_tokens == 0 || (!s->has_last && !pending))
+    if (s->n_tokens == 0)
         return slm_fail(error, SLM_ERR_ARG, "session", SLM_NO_OFFSET,
-                        "the session holds %u tokens and no logits for the last one: evaluate a "
-                        "prompt first", s->n_tokens);
+                        "the session holds no tokens: evaluate a prompt first");
     slm_generator *g = slm_calloc(s->cache->host, 1, sizeof *g);
     if (g == NULL)
         return slm_fail_nomem(error, sizeof *g, "the generator");
@@ -194,9 +192,10 @@ slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error)
         return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET, "the generation was cancelled");
     if (!s->has_last || s->n_valid < s->n_tokens) {
         uint64_t before = s->n_reevaluated;
+        uint8_t was_long = c->seqs[s->slot].rope_long;
         slm_eval_item item = {sizeof item, SLM_LOGITS_LAST, s, NULL, 0};
         SLM_TRY(slm_session_run(c, &item, 1, error));
-        if (s->n_reevaluated > before) {
+        if (c->seqs[s->slot].rope_long != was_long) {
             ev->type = SLM_EVENT_REEVALUATED;
             ev->count = s->n_reevaluated - before;
             return SLM_OK;

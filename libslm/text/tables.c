@@ -16,6 +16,10 @@ static uint32_t table_size(uint64_t entries) {
 
 /* ---- spellings ---- */
 
+static uint32_t hash_text(const char *text, size_t len) {
+    return slm_hash_fold(slm_hash_bytes(SLM_HASH_START, text, len));
+}
+
 slm_status slm_vocab_build_texts(slm_vocab *v, slm_error *error) {
     uint32_t size = table_size(v->n);
     v->texts = slm_alloc(v->host, size * sizeof *v->texts);
@@ -30,7 +34,7 @@ slm_status slm_vocab_build_texts(slm_vocab *v, slm_error *error) {
         uint32_t len = v->refs[id].len;
         if (len == 0)
             continue;
-        uint32_t hash = slm_hash_fold(slm_hash_bytes(SLM_HASH_START, text, len));
+        uint32_t hash = hash_text(text, len);
         uint32_t at = hash & v->text_mask, probes = 0;
         for (; v->texts[at].id != SLM_NO_ID; at = (at + 1) & v->text_mask) {
             uint32_t other = v->texts[at].id;
@@ -57,10 +61,6 @@ slm_status slm_vocab_build_texts(slm_vocab *v, slm_error *error) {
     return SLM_OK;
 }
 
-uint32_t slm_texts_find(const slm_vocab *v, const char *text, size_t len) {
-    return slm_texts_find_joined(v, text, len, NULL, 0);
-}
-
 static int is_joined(const slm_vocab *v, uint32_t id, const char *a, size_t a_len, const char *b,
                      size_t b_len) {
     const char *text = slm_token_ptr(v, id);
@@ -68,9 +68,8 @@ static int is_joined(const slm_vocab *v, uint32_t id, const char *a, size_t a_le
            (b_len == 0 || memcmp(text + a_len, b, b_len) == 0);
 }
 
-uint32_t slm_texts_find_joined(const slm_vocab *v, const char *a, size_t a_len, const char *b,
-                               size_t b_len) {
-    uint32_t hash = slm_hash_fold(slm_hash_bytes(slm_hash_bytes(SLM_HASH_START, a, a_len), b, b_len));
+static uint32_t find_hashed(const slm_vocab *v, uint32_t hash, const char *a, size_t a_len,
+                            const char *b, size_t b_len) {
     uint32_t at = hash & v->text_mask;
     for (int probes = 0; probes < SLM_VOCAB_MAX_PROBES && v->texts[at].id != SLM_NO_ID;
          probes++, at = (at + 1) & v->text_mask) {
@@ -79,6 +78,10 @@ uint32_t slm_texts_find_joined(const slm_vocab *v, const char *a, size_t a_len, 
             return id;
     }
     return SLM_NO_ID;
+}
+
+uint32_t slm_texts_find(const slm_vocab *v, const char *text, size_t len) {
+    return find_hashed(v, hash_text(text, len), text, len, NULL, 0);
 }
 
 uint32_t slm_texts_find_raw(const slm_vocab *v, const char *bytes, size_t len) {
@@ -128,6 +131,11 @@ const slm_pair_slot *slm_pairs_find(const slm_vocab *v, uint32_t left, uint32_t 
     return NULL;
 }
 
+typedef struct merge_text {
+    slm_str whole, left, right; /* whole as spelt, with the space                                   */
+    uint32_t left_hash, right_hash;
+} merge_text;
+
 static slm_status bad_merge(const slm_gguf_kv *kv, uint64_t index, slm_str text, const char *what,
                             slm_error *error) {
     return slm_fail(error, SLM_ERR_FORMAT, "tokenizer.ggml.merges", kv->offset,
@@ -135,49 +143,84 @@ static slm_status bad_merge(const slm_gguf_kv *kv, uint64_t index, slm_str text,
                     (int)(text.len < 64 ? text.len : 64), text.ptr, what);
 }
 
-/* Adds one merge and sets *whole to its result. The first of two equal merges counts. */
-static slm_status add_merge(slm_vocab *v, const slm_gguf_kv *kv, uint32_t rank, slm_str text,
-                            uint32_t *whole, slm_error *error) {
+static slm_status split_merge(const slm_gguf_kv *kv, uint64_t index, slm_str text, merge_text *m,
+                              slm_error *error) {
     const char *space = text.len > 1 ? memchr(text.ptr + 1, ' ', text.len - 1) : NULL;
     if (!space)
-        return bad_merge(kv, rank, text, "no space between its parts", error);
-    const char *right = space + 1;
+        return bad_merge(kv, index, text, "no space between its parts", error);
     size_t left_len = (size_t)(space - text.ptr);
-    size_t right_len = text.len - left_len - 1;
-    if (right_len == 0)
-        return bad_merge(kv, rank, text, "the second part is empty", error);
-    if (memchr(right, ' ', right_len))
-        return bad_merge(kv, rank, text, "three parts, wanted two", error);
-    uint32_t a = slm_texts_find(v, text.ptr, left_len);
+    m->whole = text;
+    m->left = (slm_str){text.ptr, left_len};
+    m->right = (slm_str){space + 1, text.len - left_len - 1};
+    if (m->right.len == 0)
+        return bad_merge(kv, index, text, "the second part is empty", error);
+    if (memchr(m->right.ptr, ' ', m->right.len))
+        return bad_merge(kv, index, text, "three parts, wanted two", error);
+    m->left_hash = hash_text(m->left.ptr, m->left.len);
+    m->right_hash = hash_text(m->right.ptr, m->right.len);
+    return SLM_OK;
+}
+
+/* The token that a merge makes. Files list merges by their results: mostly it is that of the merge
+ * before (last) or the next id. */
+static uint32_t find_result(const slm_vocab *v, const merge_text *m, uint32_t last) {
+    for (uint32_t id = last; !v->has_duplicates && id < v->n && id - last < 2; id++)
+        if (is_joined(v, id, m->left.ptr, m->left.len, m->right.ptr, m->right.len))
+            return id;
+    uint64_t h = slm_hash_bytes(SLM_HASH_START, m->left.ptr, m->left.len);
+    return find_hashed(v, slm_hash_fold(slm_hash_bytes(h, m->right.ptr, m->right.len)), m->left.ptr,
+                       m->left.len, m->right.ptr, m->right.len);
+}
+
+/* Finds the three tokens of a merge. last: the result of the merge before. */
+static slm_status resolve_merge(const slm_vocab *v, const slm_gguf_kv *kv, uint32_t rank,
+                                const merge_text *m, uint32_t last, slm_pair_slot *pair,
+                                slm_error *error) {
+    uint32_t a = find_hashed(v, m->left_hash, m->left.ptr, m->left.len, NULL, 0);
     if (a == SLM_NO_ID)
-        return bad_merge(kv, rank, text, "the first part is no token", error);
-    uint32_t b = slm_texts_find(v, right, right_len);
+        return bad_merge(kv, rank, m->whole, "the first part is no token", error);
+    uint32_t b = find_hashed(v, m->right_hash, m->right.ptr, m->right.len, NULL, 0);
     if (b == SLM_NO_ID)
-        return bad_merge(kv, rank, text, "the second part is no token", error);
-    /* Files list merges by their results: the next one makes the same token or the next. */
-    uint32_t guess = *whole;
-    if (guess < v->n && !is_joined(v, guess, text.ptr, left_len, right, right_len))
-        guess++;
-    if (v->has_duplicates || guess >= v->n ||
-        !is_joined(v, guess, text.ptr, left_len, right, right_len))
-        guess = slm_texts_find_joined(v, text.ptr, left_len, right, right_len);
-    *whole = guess;
-    if (*whole == SLM_NO_ID)
-        return bad_merge(kv, rank, text, "its result is no token", error);
+        return bad_merge(kv, rank, m->whole, "the second part is no token", error);
+    uint32_t result = find_result(v, m, last);
+    if (result == SLM_NO_ID)
+        return bad_merge(kv, rank, m->whole, "its result is no token", error);
+    *pair = (slm_pair_slot){a, b, rank, result};
+    return SLM_OK;
+}
+
+/* The first of two equal merges counts. */
+static slm_status add_merge(slm_vocab *v, const slm_gguf_kv *kv, const slm_pair_slot *pair,
+                            slm_error *error) {
     /* What is not plain text must never come out of plain text. */
-    if (slm_token_type(v, *whole) != SLM_TYPE_NORMAL)
+    if (slm_token_type(v, pair->merged) != SLM_TYPE_NORMAL)
         return SLM_OK;
-    uint32_t at = pair_hash(a, b) & v->pair_mask, probes = 0;
+    uint32_t at = pair_hash(pair->left, pair->right) & v->pair_mask, probes = 0;
     for (; v->pairs[at].left != SLM_NO_ID; at = (at + 1) & v->pair_mask) {
-        if (v->pairs[at].left == a && v->pairs[at].right == b)
+        if (v->pairs[at].left == pair->left && v->pairs[at].right == pair->right)
             return SLM_OK;
         if (++probes == SLM_VOCAB_MAX_PROBES)
             return slm_fail(error, SLM_ERR_LIMIT, "tokenizer.ggml.merges", kv->offset,
-                            "merge %u: more than %d merges share a hash value", rank,
+                            "merge %u: more than %d merges share a hash value", pair->rank,
                             SLM_VOCAB_MAX_PROBES);
     }
-    v->pairs[at] = (slm_pair_slot){a, b, rank, *whole};
+    v->pairs[at] = *pair;
     return SLM_OK;
+}
+
+/* Loading waits for memory more than for anything else, so a block of merges asks for its table
+ * slots and spellings before it needs them. */
+enum { MERGE_BLOCK = 16 };
+
+static void prefetch_spellings(const slm_vocab *v, const merge_text *m, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t a = v->texts[m[i].left_hash & v->text_mask].id;
+        uint32_t b = v->texts[m[i].right_hash & v->text_mask].id;
+        if (a != SLM_NO_ID)
+            __builtin_prefetch(slm_token_ptr(v, a));
+        if (b != SLM_NO_ID)
+            __builtin_prefetch(slm_token_ptr(v, b));
+    }
 }
 
 slm_status slm_vocab_build_merges(slm_vocab *v, const slm_gguf *g, slm_error *error) {
@@ -196,8 +239,23 @@ slm_status slm_vocab_build_merges(slm_vocab *v, const slm_gguf *g, slm_error *er
     v->heap_bytes += size * sizeof *v->pairs;
     v->pair_mask = size - 1;
     uint64_t pos = 0;
-    uint32_t whole = SLM_NO_ID;
-    for (uint32_t rank = 0; rank < kv->count; rank++)
-        SLM_TRY(add_merge(v, kv, rank, slm_gguf_next_str(kv, &pos), &whole, error));
+    uint32_t result = SLM_NO_ID;
+    merge_text block[MERGE_BLOCK];
+    slm_pair_slot pairs[MERGE_BLOCK];
+    for (uint32_t first = 0, n; first < kv->count; first += n) {
+        for (n = 0; n < MERGE_BLOCK && first + n < kv->count; n++) {
+            SLM_TRY(split_merge(kv, first + n, slm_gguf_next_str(kv, &pos), &block[n], error));
+            __builtin_prefetch(&v->texts[block[n].left_hash & v->text_mask]);
+            __builtin_prefetch(&v->texts[block[n].right_hash & v->text_mask]);
+        }
+        prefetch_spellings(v, block, n);
+        for (uint32_t i = 0; i < n; i++) {
+            SLM_TRY(resolve_merge(v, kv, first + i, &block[i], result, &pairs[i], error));
+            result = pairs[i].merged;
+            __builtin_prefetch(&v->pairs[pair_hash(pairs[i].left, pairs[i].right) & v->pair_mask]);
+        }
+        for (uint32_t i = 0; i < n; i++)
+            SLM_TRY(add_merge(v, kv, &pairs[i], error));
+    }
     return SLM_OK;
 }

@@ -116,11 +116,9 @@ static inline uint32_t slm_hash_fold(uint64_t h) {
 
 /* Builds texts from refs. */
 slm_status slm_vocab_build_texts(slm_vocab *v, slm_error *error);
-/* Ids of exact spellings, SLM_NO_ID when there is none. joined: of a followed by b. raw: of a normal
- * token whose printable form stands for these bytes. */
+/* Ids of exact spellings, SLM_NO_ID when there is none. raw: of a normal token whose printable form
+ * stands for these bytes. */
 uint32_t slm_texts_find(const slm_vocab *v, const char *text, size_t len);
-uint32_t slm_texts_find_joined(const slm_vocab *v, const char *a, size_t a_len, const char *b,
-                               size_t b_len);
 uint32_t slm_texts_find_raw(const slm_vocab *v, const char *bytes, size_t len);
 /* Reads tokenizer.ggml.merges into pairs. */
 slm_status slm_vocab_build_merges(slm_vocab *v, const slm_gguf *g, slm_error *error);

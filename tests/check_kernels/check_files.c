@@ -96,8 +96,8 @@ static void quantize_error(check *c) {
         const char *name;
         double limit;
     } limits[] = {{"f16", 0x1p-11},  {"bf16", 0x1p-8},   {"q8_0", 0.0041}, {"q6_k", 0.032},
-                  {"q5_k", 0.05},    {"q5_1", 0.034},    {"q5_0", 0.064},  {"q4_k", 0.1},
-                  {"q4_1", 0.068},   {"q4_0", 0.127},    {"iq4_nl", 0.15}, {"iq4_xs", 0.16},
+                  {"q5_k", 0.05},    {"q5_1", 0.045},    {"q5_0", 0.064},  {"q4_k", 0.1},
+                  {"q4_1", 0.095},   {"q4_0", 0.127},    {"iq4_nl", 0.15}, {"iq4_xs", 0.16},
                   {"q3_k", 0.28},    {"q2_k", 0.45},     {"tq2_0", 0.501}, {"tq1_0", 0.501}};
     float x[256], decoded[256], importance[256];
     uint8_t blocks[1024];
@@ -199,7 +199,7 @@ static void convert_f16(check *c) {
     for (uint32_t h = 0; h < 65536; h++) {
         float f = slm_f16_to_f32((uint16_t)h);
         double want = half_value((uint16_t)h);
-        if (isnan(want) ? !isnan(f) : (double)f != want || signbit(f) != (h >> 15 != 0))
+        if (isnan(want) ? !isnan(f) : (double)f != want || (signbit(f) != 0) != (h >> 15 != 0))
             fail(c, "half %04x is %g, want %g", (unsigned)h, (double)f, want);
         uint16_t back = slm_f32_to_f16(f);
         uint16_t quiet = isnan(want) ? (uint16_t)(h | 0x200) : (uint16_t)h;
@@ -220,7 +220,7 @@ static void convert_f16(check *c) {
         double above = magnitude >= 0x7bff ? 65536.0 : half_value((uint16_t)(magnitude + 1));
         double below = magnitude == 0 ? 0.0 : half_value((uint16_t)(magnitude - 1));
         double off = fabs(v - limit), even = magnitude % 2 == 0;
-        int ok = signbit(f) == (h >> 15 != 0);
+        int ok = (signbit(f) != 0) == (h >> 15 != 0);
         if (magnitude == 0x7c00)
             ok = ok && v >= 65520.0;
         else

@@ -27,7 +27,7 @@ static size_t front_of(size_t align) {
 
 static void *take(void *user, size_t size, size_t align) {
     fail_alloc *fa = user;
-    uint64_t call = ++fa->calls;
+    uint64_t call = atomic_fetch_add(&fa->calls, 1) + 1;
     if (align == 0 || (align & (align - 1)) != 0 || align > 4096)
         die("alignment that the contract does not allow");
     if (fa->fail_at != 0 && (call == fa->fail_at || (fa->for_good && call > fa->fail_at)))
@@ -46,7 +46,7 @@ static void *take(void *user, size_t size, size_t align) {
     memset(block, FILL, size < 4096 ? size : 4096);
     memset(block + size, FILL, GUARD);
     fa->outstanding++;
-    int64_t bytes = fa->bytes += (int64_t)size;
+    int64_t bytes = atomic_fetch_add(&fa->bytes, (int64_t)size) + (int64_t)size;
     int64_t peak = fa->peak;
     while (bytes > peak && !atomic_compare_exchange_weak(&fa->peak, &peak, bytes)) {
     }

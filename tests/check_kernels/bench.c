@@ -1,0 +1,169 @@
+#define _GNU_SOURCE
+#include "check.h"
+
+#include <time.h>
+
+#define WEIGHT_BYTES (96u << 20) /* more than the caches hold                                     */
+#define K            4096
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static volatile uint64_t sink;
+
+/* Bytes a second that one thread reads from memory: the best of five passes over a buffer. */
+static double read_bandwidth(const uint8_t *p, size_t size) {
+    double best = 1e9;
+    for (int pass = 0; pass < 5; pass++) {
+        uint64_t lanes[8] = {0};
+        double start = now();
+        for (size_t i = 0; i + 64 <= size; i += 64) {
+            uint64_t v[8];
+            memcpy(v, p + i, sizeof v);
+            for (int l = 0; l < 8; l++)
+                lanes[l] += v[l];
+        }
+        double seconds = now() - start;
+        best = seconds < best ? seconds : best;
+        for (int l = 0; l < 8; l++)
+            sink += lanes[l];
+    }
+    return (double)size / best;
+}
+
+static uint64_t state = 1;
+static void fill(void *p, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        ((uint8_t *)p)[i] = (uint8_t)(slm_splitmix64(&state) >> 32);
+}
+
+static void bench_matmul(const slm_kernels *k, const char *level, const type_info *t, slm_act act,
+                         uint8_t *w, double bandwidth, const char *filter) {
+    static const size_t counts[] = {1, 4, 16};
+    char name[64];
+    snprintf(name, sizeof name, "matmul %s %s", t->name, act_name(act));
+    if (filter != NULL && strstr(name, filter) == NULL)
+        return;
+    size_t row = K / t->block * t->bytes, n_rows = WEIGHT_BYTES / row;
+    size_t a_bytes = slm_act_row_bytes(act, K);
+    float *x = malloc(K * sizeof *x), *y = malloc(n_rows * 16 * sizeof *y);
+    uint8_t *a = aligned_alloc(64, 16 * a_bytes);
+    if (x == NULL || y == NULL || a == NULL)
+        exit(2);
+    for (size_t i = 0; i < K; i++)
+        x[i] = (float)((double)slm_splitmix64(&state) * 0x1p-64 - 0.5);
+    for (size_t j = 0; j < 16; j++)
+        k->quantize[act](a + j * a_bytes, x, K);
+    /* one good block repeated; plain floats of common size */
+    check c = {.k = k, .ref = k, .level = level, .test = "bench"};
+    slm_rng_seed(&c.rng, 1);
+    random_weights(&c, t, BLOCK_RANDOM, w, K);
+    for (size_t i = 1; i < n_rows; i++)
+        memcpy(w + i * row, w, row);
+    for (size_t n = 0; n < sizeof counts / sizeof counts[0]; n++) {
+        size_t n_a = counts[n], rows = n_rows / n_a;
+        double best = 1e9, total = 0;
+        for (int pass = 0; pass < 5 && (pass < 2 || total < 0.6); pass++) {
+            double start = now();
+            k->matmul[t->type][act](y, n_rows, w, row, rows, a, a_bytes, n_a, K);
+            double seconds = now() - start;
+            total += seconds;
+            best = seconds < best ? seconds : best;
+        }
+        double bytes = (double)(rows * row) / best;
+        printf("%-22s %-9s %2zu rows  %9.1f ns/row of W  %7.2f GB/s  %5.1f %%  %7.2f GMAC/s\n", name,
+               level, n_a, best / (double)rows * 1e9, bytes * 1e-9, 100 * bytes / bandwidth,
+               (double)(rows * n_a) * K / best * 1e-9);
+    }
+    free(x);
+    free(y);
+    free(a);
+}
+
+/* Calls that take little time, on data in the cache; bytes: what one call reads. */
+static void report(const char *name, const char *level, double seconds, double bytes,
+                   double bandwidth) {
+    printf("%-22s %-9s          %9.1f ns/call      %7.2f GB/s  %5.1f %%\n", name, level,
+           seconds * 1e9, bytes / seconds * 1e-9, 100 * bytes / seconds / bandwidth);
+}
+
+#define TIME(name, bytes, call)                                                                   \
+    do {                                                                                          \
+        if (filter != NULL && strstr(name, filter) == NULL)                                       \
+            break;                                                                                \
+        double best = 1e9;                                                                        \
+        for (int pass = 0; pass < 7; pass++) {                                                    \
+            double start = now();                                                                 \
+            for (int i = 0; i < 100; i++)                                                         \
+                call;                                                                             \
+            double seconds = (now() - start) / 100;                                               \
+            best = seconds < best ? seconds : best;                                               \
+        }                                                                                         \
+        report(name, level, best, bytes, bandwidth);                                              \
+    } while (0)
+
+static void bench_small(const slm_kernels *k, const char *level, uint8_t *memory, double bandwidth,
+                        const char *filter) {
+    enum { N = 4096, D = 128, HEADS = 4, KEYS = 256 };
+    float *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y), *z = malloc(N * sizeof *z);
+    uint8_t *a = aligned_alloc(64, slm_act_row_bytes(SLM_ACT_F32, N));
+    if (x == NULL || y == NULL || z == NULL || a == NULL)
+        exit(2);
+    for (size_t i = 0; i < N; i++) {
+        x[i] = (float)((double)slm_splitmix64(&state) * 0x1p-62 - 2);
+        z[i] = x[i];
+    }
+    size_t index;
+    int finite;
+    char name[32];
+    TIME("rms_norm", N * 4.0, k->rms_norm(y, x, x, N, 1e-5f));
+    for (int act = SLM_ACT_Q8_0; act < SLM_ACT_LIMIT; act++) {
+        snprintf(name, sizeof name, "quantize %s", act_name((slm_act)act));
+        TIME(name, N * 4.0, k->quantize[act](a, x, N));
+    }
+    TIME("softmax", N * 4.0, k->softmax(z, N));
+    TIME("sum_exp", N * 4.0, k->sum_exp(x, N, 2.0f));
+    TIME("max_index", N * 4.0, k->max_index(x, N, &index, &finite));
+    TIME("silu_mul", N * 8.0, k->silu_mul(y, x, x, N));
+    TIME("gelu_mul", N * 8.0, k->gelu_mul(y, x, x, N));
+    TIME("relu2_mul", N * 8.0, k->relu2_mul(y, x, x, N));
+    for (int kv = 0; kv < SLM_KVT_LIMIT; kv++) {
+        static const char *const names[] = {"f16", "q8_0", "f32"};
+        size_t row = slm_kv_row_bytes((slm_kv)kv, D);
+        for (size_t t = 0; t < KEYS; t++)
+            k->kv_store[kv](memory + t * row, x + t % 32 * D, D);
+        snprintf(name, sizeof name, "kv_scores %s x%d", names[kv], HEADS);
+        TIME(name, (double)(KEYS * row),
+             k->kv_scores[kv](y, KEYS, x, D, HEADS, memory, row, KEYS, D, 0.1f));
+        snprintf(name, sizeof name, "kv_values %s x%d", names[kv], HEADS);
+        memset(y, 0, N * sizeof *y);
+        TIME(name, (double)(KEYS * row),
+             k->kv_values[kv](y, D, z, KEYS, HEADS, memory, row, KEYS, D));
+    }
+    free(x);
+    free(y);
+    free(z);
+    free(a);
+}
+
+void bench(const slm_kernels *const *levels, const char *const *names, size_t n_levels,
+           const char *filter) {
+    uint8_t *memory = malloc(WEIGHT_BYTES + 65536);
+    if (memory == NULL)
+        exit(2);
+    fill(memory, WEIGHT_BYTES);
+    double bandwidth = read_bandwidth(memory, WEIGHT_BYTES);
+    printf("one thread reads %.2f GB/s from memory; %% is of that\n", bandwidth * 1e-9);
+    for (size_t l = 0; l < n_levels; l++) {
+        for (size_t i = 0; i < n_types; i++)
+            bench_matmul(levels[l], names[l], &types[i], slm_act_for(types[i].type), memory,
+                         bandwidth, filter);
+        bench_matmul(levels[l], names[l], &types[n_types - 2], SLM_ACT_I8_ROW, memory, bandwidth,
+                     filter);
+        bench_small(levels[l], names[l], memory, bandwidth, filter);
+    }
+    free(memory);
+}
