@@ -35,6 +35,8 @@ uint32_t slm_cpu_detect(void) {
 
 #else
 
-uint32_t slm_cpu_detect(void) { return SLM_LEVEL_PORTABLE; }
+uint32_t slm_cpu_detect(void) {
+    return SLM_LEVEL_PORTABLE;
+}
 
 #endif

@@ -8,9 +8,7 @@ install(TARGETS slm_shared EXPORT libslm_shared LIBRARY DESTINATION ${CMAKE_INST
 install(TARGETS slm_static EXPORT libslm_static ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT libslm_shared NAMESPACE libslm:: DESTINATION ${SLM_PACKAGE_DIR})
 install(EXPORT libslm_static NAMESPACE libslm:: DESTINATION ${SLM_PACKAGE_DIR})
-if(TARGET slm_program)
-    install(TARGETS slm_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-endif()
+install(TARGETS slm_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 
 configure_package_config_file(libslm/libslmConfig.cmake.in "${CMAKE_BINARY_DIR}/libslmConfig.cmake"
     INSTALL_DESTINATION ${SLM_PACKAGE_DIR} NO_SET_AND_CHECK_MACRO)

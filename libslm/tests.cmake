@@ -7,7 +7,8 @@ set(SLM_TEST_ENV "SLM_BIN=${CMAKE_BINARY_DIR}/bin/slm" "SLM_SOURCE_DIR=${CMAKE_S
     "SLM_BINARY_DIR=${CMAKE_BINARY_DIR}" "SLM_SHARED_DIR=${SLM_SHARED_DIR}"
     "SLM_CC=${CMAKE_C_COMPILER}" "SLM_SANITIZE=${SLM_SANITIZE}" "CMAKE=${CMAKE_COMMAND}")
 
-# What a program under test is linked with.
+# What a program under test is linked with. Tests may use POSIX and the language of the compiler.
+set(CMAKE_C_EXTENSIONS ON)
 add_library(slm_test_base INTERFACE)
 target_link_libraries(slm_test_base INTERFACE slm_internal)
 target_include_directories(slm_test_base INTERFACE tests)
@@ -41,13 +42,14 @@ if(BUILD_TESTING)
         message(FATAL_ERROR "BUILD_TESTING is ON, but pkg-config was not found")
     endif()
     pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+    pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+    add_library(slm_test_libraries INTERFACE)
+    target_link_libraries(slm_test_libraries INTERFACE
+        slm_test_base PkgConfig::CMOCKA PkgConfig::JANSSON)
 
     # tests_<dir> builds the programs of one folder, and the program that scripts run.
     foreach(dir unit model api cli)
-        add_custom_target(tests_${dir})
-        if(TARGET slm_program)
-            add_dependencies(tests_${dir} slm_program)
-        endif()
+        add_custom_target(tests_${dir} DEPENDS slm_program)
         file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/${dir}/*.c")
         set(helpers ${sources})
         list(FILTER sources INCLUDE REGEX "/test_[^/]*\\.c$")
@@ -57,7 +59,7 @@ if(BUILD_TESTING)
             string(REGEX REPLACE "^test_" "" name "${name}")
             set(target test_${dir}_${name})
             add_executable(${target} "${source}" ${helpers})
-            target_link_libraries(${target} PRIVATE slm_test_base PkgConfig::CMOCKA)
+            target_link_libraries(${target} PRIVATE slm_test_libraries)
             set_target_properties(${target} PROPERTIES
                 RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
             slm_add_test(${dir}/${name} ${dir} ${target})
@@ -68,7 +70,7 @@ if(BUILD_TESTING)
     file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/check_kernels/*.c")
     if(sources)
         add_executable(check_kernels ${sources})
-        target_link_libraries(check_kernels PRIVATE slm_test_base PkgConfig::CMOCKA)
+        target_link_libraries(check_kernels PRIVATE slm_test_libraries)
         slm_add_test(check_kernels check_kernels check_kernels)
     endif()
 

@@ -169,9 +169,9 @@ typedef struct scale_rule {
 static const scale_rule scale_rules[] = {
     {SLM_DTYPE_Q4_0, 0, -1, 1 / 4.6f, 0},      {SLM_DTYPE_Q4_1, 0, 2, 1 / 4.6f, -7.5f},
     {SLM_DTYPE_Q5_0, 0, -1, 1 / 9.2f, 0},      {SLM_DTYPE_Q5_1, 0, 2, 1 / 9.2f, -15.5f},
-    {SLM_DTYPE_Q8_0, 0, -1, 1 / 74.0f, 0},     {SLM_DTYPE_Q2_K, 80, 82, 1 / 11.0f, 1.5f},
-    {SLM_DTYPE_Q3_K, 108, -1, 1 / 42.0f, 0},   {SLM_DTYPE_Q4_K, 0, 2, 1 / 205.0f, 7.5f},
-    {SLM_DTYPE_Q5_K, 0, 2, 1 / 410.0f, 15.5f}, {SLM_DTYPE_Q6_K, 208, -1, 1 / 1370.0f, 0},
+    {SLM_DTYPE_Q8_0, 0, -1, 1 / 74.0f, 0},     {SLM_DTYPE_Q2_K, 80, 82, 1 / 14.0f, 1.5f},
+    {SLM_DTYPE_Q3_K, 108, -1, 1 / 42.0f, 0},   {SLM_DTYPE_Q4_K, 0, 2, 1 / 265.0f, 7.5f},
+    {SLM_DTYPE_Q5_K, 0, 2, 1 / 530.0f, 15.5f}, {SLM_DTYPE_Q6_K, 208, -1, 1 / 1370.0f, 0},
     {SLM_DTYPE_IQ4_NL, 0, -1, 1 / 69.0f, 0},   {SLM_DTYPE_IQ4_XS, 0, -1, 1 / 1280.0f, 0},
     {SLM_DTYPE_TQ1_0, 52, -1, 1 / 0.82f, 0},   {SLM_DTYPE_TQ2_0, 64, -1, 1 / 0.82f, 0},
 };
@@ -379,18 +379,13 @@ static slm_status write_vocab(maker *m) {
             const uint8_t x = order[a / 256], y = order[a % 256];
             for (size_t c = 0; c < (triple ? 27 : 1) && tokens.count < last; c++) {
                 const uint8_t z = order[c];
-                size_t head = length[x], len = 0;
+                size_t head = length[x], len = head + length[y];
                 memcpy(text, letter[x], length[x]);
-                len += length[x];
+                memcpy(text + head, letter[y], length[y]);
                 if (triple) {
-                    memcpy(text + len, letter[y], length[y]);
-                    len += length[y];
                     head = len;
-                    memcpy(text + len, letter[z], length[z]);
+                    memcpy(text + head, letter[z], length[z]);
                     len += length[z];
-                } else {
-                    memcpy(text + len, letter[y], length[y]);
-                    len += length[y];
                 }
                 put_string(&tokens, text, len);
                 memmove(text + head + 1, text + head, len - head);

@@ -2,7 +2,9 @@
  * output, t ascending, a product and a sum each. A Q8_0 value is d * q, rounded once. */
 #include "ref.h"
 
-void slm_kv_store_f32_ref(void *row, const float *x, size_t d) { memcpy(row, x, d * sizeof *x); }
+void slm_kv_store_f32_ref(void *row, const float *x, size_t d) {
+    memcpy(row, x, d * sizeof *x);
+}
 
 void slm_kv_store_f16_ref(void *row, const float *x, size_t d) {
     uint8_t *p = row;
@@ -84,12 +86,12 @@ SLM_INLINE void values(load_fn load, float *restrict o, size_t o_stride, const f
     }
 }
 
-#define DEFINE(type)                                                                              \
-    SLM_REF_KV_SCORES(slm_kv_scores_##type##_ref) {                                               \
-        scores(load_##type, s, s_stride, q, q_stride, n_q, k, k_bytes, n_k, d, scale);            \
-    }                                                                                             \
-    SLM_REF_KV_VALUES(slm_kv_values_##type##_ref) {                                               \
-        values(load_##type, o, o_stride, p, p_stride, n_q, v, v_bytes, n_k, d);                   \
+#define DEFINE(type)                                                                               \
+    SLM_REF_KV_SCORES(slm_kv_scores_##type##_ref) {                                                \
+        scores(load_##type, s, s_stride, q, q_stride, n_q, k, k_bytes, n_k, d, scale);             \
+    }                                                                                              \
+    SLM_REF_KV_VALUES(slm_kv_values_##type##_ref) {                                                \
+        values(load_##type, o, o_stride, p, p_stride, n_q, v, v_bytes, n_k, d);                    \
     }
 DEFINE(f16)
 DEFINE(q8_0)

@@ -1,7 +1,9 @@
 /* Half precision and bfloat16. IEEE 754; round to nearest even; NaNs stay NaNs and become quiet. */
 #include "ref.h"
 
-float slm_f16_to_f32(uint16_t h) { return slm_half_to_float(h); }
+float slm_f16_to_f32(uint16_t h) {
+    return slm_half_to_float(h);
+}
 
 uint16_t slm_f32_to_f16(float f) {
     uint32_t u = slm_float_bits(f);
@@ -14,7 +16,8 @@ uint16_t slm_f32_to_f16(float f) {
         uint32_t t = slm_float_bits(slm_bits_float(a) + 0.5f);
         return (uint16_t)(sign | (t - 0x3f000000u));
     }
-    /* Rounding up may carry into the exponent, and from 65520 on into infinity: both as it should. */
+    /* Rounding up may carry into the exponent, and from 65520 on into infinity: both as it should.
+     */
     uint32_t t = a - 0x38000000u;
     return (uint16_t)(sign | (t + 0x0fffu + (t >> 13 & 1u)) >> 13);
 }

@@ -89,7 +89,8 @@ void slm_dequantize_iq4_xs_ref(float *restrict x, const void *restrict w, size_t
         float d = slm_load_half(b->d);
         unsigned high = slm_load_u16(b->scales_h);
         for (int s = 0; s < 8; s++) {
-            int level = (b->scales_l[s / 2] >> (4 * (s % 2)) & 15) | (int)(high >> (2 * s) & 3) << 4;
+            int level = (b->scales_l[s / 2] >> (4 * (s % 2)) & 15) | (int)(high >> (2 * s) & 3)
+                                                                         << 4;
             float scale = d * (float)(level - 32);
             for (int i = 0; i < 16; i++) {
                 uint8_t q = b->qs[16 * s + i];

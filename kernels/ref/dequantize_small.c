@@ -4,7 +4,9 @@
 const int8_t slm_iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                    1,    13,   25,  38,  53,  69,  89,  113};
 
-void slm_dequantize_f32_ref(float *x, const void *w, size_t k) { memcpy(x, w, k * sizeof *x); }
+void slm_dequantize_f32_ref(float *x, const void *w, size_t k) {
+    memcpy(x, w, k * sizeof *x);
+}
 
 void slm_dequantize_f16_ref(float *restrict x, const void *restrict w, size_t k) {
     const uint8_t *p = w;

@@ -1,9 +1,9 @@
 /* The table of the portable level. */
 #include "ref.h"
 
-#define BLOCK_TYPE(TYPE, type, ACT, act)                                                          \
-    kernels->dequantize[SLM_DTYPE_##TYPE] = slm_dequantize_##type##_ref;                          \
-    kernels->matmul[SLM_DTYPE_##TYPE][SLM_ACT_##ACT] = slm_matmul_##type##_##act##_ref;           \
+#define BLOCK_TYPE(TYPE, type, ACT, act)                                                           \
+    kernels->dequantize[SLM_DTYPE_##TYPE] = slm_dequantize_##type##_ref;                           \
+    kernels->matmul[SLM_DTYPE_##TYPE][SLM_ACT_##ACT] = slm_matmul_##type##_##act##_ref;            \
     kernels->matmul[SLM_DTYPE_##TYPE][SLM_ACT_I8_ROW] = slm_matmul_##type##_i8_row_ref
 
 void slm_kernels_init_ref(slm_kernels *kernels) {

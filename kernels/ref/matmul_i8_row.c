@@ -10,7 +10,9 @@ SLM_INLINE const slm_act_i8_header *act_row(const void *a, size_t a_bytes, size_
     return (const slm_act_i8_header *)((const uint8_t *)a + j * a_bytes);
 }
 
-SLM_INLINE const int8_t *act_values(const slm_act_i8_header *h) { return (const int8_t *)(h + 1); }
+SLM_INLINE const int8_t *act_values(const slm_act_i8_header *h) {
+    return (const int8_t *)(h + 1);
+}
 
 SLM_INLINE void matmul(slm_dequantize_fn dequantize, size_t block, size_t block_bytes, float *y,
                        size_t y_stride, const void *w, size_t w_bytes, size_t n_w, const void *a,
@@ -38,10 +40,10 @@ SLM_INLINE void matmul(slm_dequantize_fn dequantize, size_t block, size_t block_
     }
 }
 
-#define DEFINE(type, block, bytes)                                                                \
-    SLM_REF_MATMUL(slm_matmul_##type##_i8_row_ref) {                                              \
-        matmul(slm_dequantize_##type##_ref, block, bytes, y, y_stride, w, w_bytes, n_w, a,        \
-               a_bytes, n_a, k);                                                                  \
+#define DEFINE(type, block, bytes)                                                                 \
+    SLM_REF_MATMUL(slm_matmul_##type##_i8_row_ref) {                                               \
+        matmul(slm_dequantize_##type##_ref, block, bytes, y, y_stride, w, w_bytes, n_w, a,         \
+               a_bytes, n_a, k);                                                                   \
     }
 DEFINE(f32, 1, 4)
 DEFINE(f16, 1, 2)
@@ -92,8 +94,12 @@ SLM_INLINE void matmul_ternary(unpack_fn unpack, size_t block_bytes, float *y, s
     }
 }
 
-SLM_INLINE void unpack_tq1_0(int16_t q[256], const void *block) { slm_unpack_tq1_0(q, block); }
-SLM_INLINE void unpack_tq2_0(int16_t q[256], const void *block) { slm_unpack_tq2_0(q, block); }
+SLM_INLINE void unpack_tq1_0(int16_t q[256], const void *block) {
+    slm_unpack_tq1_0(q, block);
+}
+SLM_INLINE void unpack_tq2_0(int16_t q[256], const void *block) {
+    slm_unpack_tq2_0(q, block);
+}
 
 SLM_REF_MATMUL(slm_matmul_tq1_0_i8_row_ref) {
     matmul_ternary(unpack_tq1_0, sizeof(slm_block_tq1_0), y, y_stride, w, w_bytes, n_w, a, a_bytes,

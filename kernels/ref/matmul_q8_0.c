@@ -11,9 +11,9 @@ typedef struct unpacked {
 
 typedef void (*unpack_fn)(unpacked *u, const void *block);
 
-SLM_INLINE void matmul(unpack_fn unpack, size_t block_bytes, int has_min, float *y,
-                       size_t y_stride, const void *w, size_t w_bytes, size_t n_w, const void *a,
-                       size_t a_bytes, size_t n_a, size_t k) {
+SLM_INLINE void matmul(unpack_fn unpack, size_t block_bytes, int has_min, float *y, size_t y_stride,
+                       const void *w, size_t w_bytes, size_t n_w, const void *a, size_t a_bytes,
+                       size_t n_a, size_t k) {
     for (size_t i = 0; i < n_w; i++) {
         const uint8_t *row = (const uint8_t *)w + i * w_bytes;
         for (size_t j0 = 0; j0 < n_a; j0 += SLM_REF_TILE) {
@@ -58,11 +58,19 @@ SLM_INLINE void unpack_q4_1(unpacked *u, const void *block) {
     }
 }
 
+/* Bit i of qh becomes bit 4 of level i. Eight bits at a time: each goes to its own byte, and an
+ * addition without carries between bytes turns whatever bit it is there into bit 7. */
 SLM_INLINE void unpack_fifth_bits(int16_t q[32], const uint8_t qh[4], const uint8_t qs[16]) {
-    uint32_t bits = (uint32_t)(qh[0] | qh[1] << 8 | qh[2] << 16) | (uint32_t)qh[3] << 24;
+    uint8_t bits[32];
+    for (int i = 0; i < 4; i++) {
+        uint64_t v = qh[i] * UINT64_C(0x0101010101010101) & UINT64_C(0x8040201008040201);
+        v = ((v + UINT64_C(0x7f7f7f7f7f7f7f7f)) & UINT64_C(0x8080808080808080)) >> 3;
+        for (int j = 0; j < 8; j++)
+            bits[8 * i + j] = (uint8_t)(v >> (8 * j));
+    }
     for (int i = 0; i < 16; i++) {
-        q[i] = (int16_t)((qs[i] & 15) | (bits >> i & 1) << 4);
-        q[i + 16] = (int16_t)(qs[i] >> 4 | (bits >> (i + 16) & 1) << 4);
+        q[i] = (int16_t)((qs[i] & 15) | bits[i]);
+        q[i + 16] = (int16_t)(qs[i] >> 4 | bits[i + 16]);
     }
 }
 
@@ -97,10 +105,10 @@ SLM_INLINE void unpack_iq4_nl(unpacked *u, const void *block) {
     }
 }
 
-#define DEFINE(type, has_min)                                                                     \
-    SLM_REF_MATMUL(slm_matmul_##type##_q8_0_ref) {                                                \
-        matmul(unpack_##type, sizeof(slm_block_##type), has_min, y, y_stride, w, w_bytes, n_w, a, \
-               a_bytes, n_a, k);                                                                  \
+#define DEFINE(type, has_min)                                                                      \
+    SLM_REF_MATMUL(slm_matmul_##type##_q8_0_ref) {                                                 \
+        matmul(unpack_##type, sizeof(slm_block_##type), has_min, y, y_stride, w, w_bytes, n_w, a,  \
+               a_bytes, n_a, k);                                                                   \
     }
 DEFINE(q4_0, 0)
 DEFINE(q4_1, 1)

@@ -6,15 +6,15 @@
 
 typedef struct unpacked {
     float d, dmin;
-    int16_t q[256];   /* level * scale of its sub-block                                            */
-    int16_t min[16];  /* for 16 values each                                                        */
+    int16_t q[256];  /* level * scale of its sub-block                                            */
+    int16_t min[16]; /* for 16 values each                                                        */
 } unpacked;
 
 typedef void (*unpack_fn)(unpacked *u, const void *block);
 
-SLM_INLINE void matmul(unpack_fn unpack, size_t block_bytes, int has_min, float *y,
-                       size_t y_stride, const void *w, size_t w_bytes, size_t n_w, const void *a,
-                       size_t a_bytes, size_t n_a, size_t k) {
+SLM_INLINE void matmul(unpack_fn unpack, size_t block_bytes, int has_min, float *y, size_t y_stride,
+                       const void *w, size_t w_bytes, size_t n_w, const void *a, size_t a_bytes,
+                       size_t n_a, size_t k) {
     for (size_t i = 0; i < n_w; i++) {
         const uint8_t *row = (const uint8_t *)w + i * w_bytes;
         for (size_t j0 = 0; j0 < n_a; j0 += SLM_REF_TILE) {
@@ -44,16 +44,27 @@ SLM_INLINE void matmul(unpack_fn unpack, size_t block_bytes, int has_min, float 
     }
 }
 
+/* The scales of two neighbouring sub-blocks of 16, spread over their 32 values. */
+SLM_INLINE void spread(int16_t scale[32], int first, int second) {
+    for (int i = 0; i < 16; i++) {
+        scale[i] = (int16_t)first;
+        scale[i + 16] = (int16_t)second;
+    }
+}
+
 SLM_INLINE void unpack_q2_k(unpacked *u, const void *block) {
     const slm_block_q2_k *b = block;
     u->d = slm_load_half(b->d);
     u->dmin = slm_load_half(b->dmin);
-    for (int s = 0; s < 16; s++) {
-        int scale = b->scales[s] & 15, shift = 2 * (s / 2 % 4);
-        const uint8_t *q = b->qs + 32 * (s / 8) + 16 * (s % 2);
+    for (int s = 0; s < 16; s++)
         u->min[s] = b->scales[s] >> 4;
-        for (int i = 0; i < 16; i++)
-            u->q[16 * s + i] = (int16_t)(scale * (q[i] >> shift & 3));
+    for (int g = 0; g < 8; g++) {
+        const uint8_t *q = b->qs + 32 * (g / 4);
+        int16_t scale[32];
+        int shift = 2 * (g % 4);
+        spread(scale, b->scales[2 * g] & 15, b->scales[2 * g + 1] & 15);
+        for (int i = 0; i < 32; i++)
+            u->q[32 * g + i] = (int16_t)(scale[i] * (int16_t)(q[i] >> shift & 3));
     }
 }
 
@@ -62,11 +73,15 @@ SLM_INLINE void unpack_q3_k(unpacked *u, const void *block) {
     int8_t scales[16];
     u->d = slm_load_half(b->d);
     slm_unpack_scales_q3_k(b->scales, scales);
-    for (int s = 0; s < 16; s++) {
-        int scale = scales[s], shift = 2 * (s / 2 % 4), bit = s / 2;
-        const uint8_t *q = b->qs + 32 * (s / 8) + 16 * (s % 2), *h = b->hmask + 16 * (s % 2);
-        for (int i = 0; i < 16; i++)
-            u->q[16 * s + i] = (int16_t)(scale * ((q[i] >> shift & 3) + 4 * (h[i] >> bit & 1) - 4));
+    for (int g = 0; g < 8; g++) {
+        const uint8_t *q = b->qs + 32 * (g / 4), *h = b->hmask;
+        int16_t scale[32];
+        int shift = 2 * (g % 4);
+        spread(scale, scales[2 * g], scales[2 * g + 1]);
+        for (int i = 0; i < 32; i++) {
+            int16_t level = (int16_t)((q[i] >> shift & 3) + 4 * (h[i] >> g & 1) - 4);
+            u->q[32 * g + i] = (int16_t)(scale[i] * level);
+        }
     }
 }
 
@@ -105,14 +120,15 @@ SLM_INLINE void unpack_q5_k(unpacked *u, const void *block) {
 SLM_INLINE void unpack_q6_k(unpacked *u, const void *block) {
     const slm_block_q6_k *b = block;
     u->d = slm_load_half(b->d);
-    for (int s = 0; s < 16; s++) {
-        int half = s / 8, group = s / 2 % 4, scale = b->scales[s];
-        const uint8_t *low = b->ql + 64 * half + 32 * (group % 2) + 16 * (s % 2);
-        const uint8_t *high = b->qh + 32 * half + 16 * (s % 2);
-        int low_shift = 4 * (group / 2), high_shift = 2 * group;
-        for (int i = 0; i < 16; i++) {
-            int level = (low[i] >> low_shift & 15) + 16 * (high[i] >> high_shift & 3) - 32;
-            u->q[16 * s + i] = (int16_t)(scale * level);
+    for (int g = 0; g < 8; g++) {
+        const uint8_t *low = b->ql + 64 * (g / 4) + 32 * (g % 2), *high = b->qh + 32 * (g / 4);
+        int low_shift = 4 * (g % 4 / 2), high_shift = 2 * (g % 4);
+        int16_t scale[32];
+        spread(scale, b->scales[2 * g], b->scales[2 * g + 1]);
+        for (int i = 0; i < 32; i++) {
+            int16_t level =
+                (int16_t)((low[i] >> low_shift & 15) + 16 * (high[i] >> high_shift & 3) - 32);
+            u->q[32 * g + i] = (int16_t)(scale[i] * level);
         }
     }
 }
@@ -142,10 +158,10 @@ SLM_INLINE void unpack_tq2_0(unpacked *u, const void *block) {
     slm_unpack_tq2_0(u->q, block);
 }
 
-#define DEFINE(type, has_min)                                                                     \
-    SLM_REF_MATMUL(slm_matmul_##type##_q8_k_ref) {                                                \
-        matmul(unpack_##type, sizeof(slm_block_##type), has_min, y, y_stride, w, w_bytes, n_w, a, \
-               a_bytes, n_a, k);                                                                  \
+#define DEFINE(type, has_min)                                                                      \
+    SLM_REF_MATMUL(slm_matmul_##type##_q8_k_ref) {                                                 \
+        matmul(unpack_##type, sizeof(slm_block_##type), has_min, y, y_stride, w, w_bytes, n_w, a,  \
+               a_bytes, n_a, k);                                                                   \
     }
 DEFINE(q2_k, 1)
 DEFINE(q3_k, 0)

@@ -4,7 +4,7 @@
 
 #include "quantize_search.h"
 
-#define SLM_QUANTIZE(type)                                                                        \
+#define SLM_QUANTIZE(type)                                                                         \
     void slm_quantize_##type(void *blocks, const float *x, const float *importance, size_t k)
 SLM_QUANTIZE(f32);
 SLM_QUANTIZE(f16);

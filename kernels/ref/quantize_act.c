@@ -16,7 +16,8 @@ void slm_quantize_act_f32_ref(void *a, const float *x, size_t k) {
 }
 
 /* q = round(x * (127 / max|x|)); returns max|x| / 127. n <= size; the rest is zero. */
-SLM_INLINE float quantize_block(int8_t *restrict q, const float *restrict x, size_t n, size_t size) {
+SLM_INLINE float quantize_block(int8_t *restrict q, const float *restrict x, size_t n,
+                                size_t size) {
     uint32_t bits = slm_max_abs_bits(x, n);
     if (bits >= INF_BITS || bits < SMALL_BITS) {
         memset(q, 0, size);

@@ -155,8 +155,7 @@ float slm_search_min(int n, int n_max, const float *x, const float *weights,
     return scale;
 }
 
-float slm_search_positive(int n, int n_max, const float *x, const float *weights,
-                          uint8_t *levels) {
+float slm_search_positive(int n, int n_max, const float *x, const float *weights, uint8_t *levels) {
     float max = 0;
     for (int i = 0; i < n; i++)
         max = max > x[i] ? max : x[i];
@@ -167,8 +166,7 @@ float slm_search_positive(int n, int n_max, const float *x, const float *weights
     for (int trial = -5; trial <= 4; trial++) { /* the first one is the plain guess */
         if (trial == 0)
             continue;
-        float trial_inverse =
-            trial == -5 ? inverse : (0.1f * (float)trial + (float)n_max) / max;
+        float trial_inverse = trial == -5 ? inverse : (0.1f * (float)trial + (float)n_max) / max;
         float scale = 1 / trial_inverse, error = 0;
         for (int i = 0; i < n; i++) {
             int l = slm_nearest(trial_inverse * x[i]);

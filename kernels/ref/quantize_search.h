@@ -39,9 +39,9 @@ float slm_search_signed(int n, int n_max, const float *x, const float *weights, 
 float slm_search_signed_descent(int n, int n_max, const float *x, uint8_t *levels);
 
 typedef struct slm_search_steps {
-    float first, step; /* trial scales: (first + step * i + n_max) / (max - min), i = 0..n            */
+    float first, step; /* trial scales: (first + step * i + n_max) / (max - min), i = 0..n */
     int n;
-    int absolute;      /* error is |difference|, not its square                                      */
+    int absolute; /* error is |difference|, not its square                                      */
 } slm_search_steps;
 
 /* Levels 0..n_max with a minimum: x = scale * level - *min, *min >= 0. Returns the scale. */

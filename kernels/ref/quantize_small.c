@@ -49,8 +49,8 @@ static void pack_fifth_bits(uint8_t qh[4], const uint8_t levels[32]) {
 }
 
 /* Levels 0..2 n_max - 1 around n_max; the value of largest magnitude becomes -n_max. */
-static float quantize_signed(uint8_t levels[32], int n_max, const float *x,
-                             const float *importance, float variance) {
+static float quantize_signed(uint8_t levels[32], int n_max, const float *x, const float *importance,
+                             float variance) {
     if (importance != NULL) {
         float weights[32];
         importance_weights(weights, x, importance, variance);
@@ -157,7 +157,8 @@ SLM_QUANTIZE(q8_0) {
         float d = max / 127.0f, inverse = d != 0.0f ? 1.0f / d : 0.0f;
         slm_store_u16(b->d, slm_f32_to_f16(d));
         for (int j = 0; j < 32; j++)
-            b->qs[j] = (int8_t)slm_clamp_int(slm_nearest_away(x[i + (size_t)j] * inverse), -127, 127);
+            b->qs[j] =
+                (int8_t)slm_clamp_int(slm_nearest_away(x[i + (size_t)j] * inverse), -127, 127);
     }
 }
 

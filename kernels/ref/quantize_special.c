@@ -52,8 +52,8 @@ static float search_scale(const float x[32], const float weights[32]) {
 static void error_weights(float *weights, int n, const float *x, const float *importance,
                           float variance) {
     for (int i = 0; i < n; i++)
-        weights[i] = importance != NULL ? importance[i] * sqrtf(variance + x[i] * x[i])
-                                        : x[i] * x[i];
+        weights[i] =
+            importance != NULL ? importance[i] * sqrtf(variance + x[i] * x[i]) : x[i] * x[i];
 }
 
 static float variance_of(int n, const float *x) {

@@ -27,7 +27,9 @@ SLM_INLINE float slm_bits_float(uint32_t u) {
     return f;
 }
 
-SLM_INLINE uint16_t slm_load_u16(const uint8_t p[2]) { return (uint16_t)(p[0] | p[1] << 8); }
+SLM_INLINE uint16_t slm_load_u16(const uint8_t p[2]) {
+    return (uint16_t)(p[0] | p[1] << 8);
+}
 
 SLM_INLINE void slm_store_u16(uint8_t p[2], uint16_t v) {
     p[0] = (uint8_t)v;
@@ -46,7 +48,9 @@ SLM_INLINE float slm_half_to_float(uint16_t h) {
     return slm_bits_float(u | (uint32_t)(h & 0x8000u) << 16);
 }
 
-SLM_INLINE float slm_load_half(const uint8_t p[2]) { return slm_half_to_float(slm_load_u16(p)); }
+SLM_INLINE float slm_load_half(const uint8_t p[2]) {
+    return slm_half_to_float(slm_load_u16(p));
+}
 
 /* Nearest integer, half to even, for |x| < 2^22: adding 1.5 * 2^23 leaves it in the low bits. */
 SLM_INLINE int32_t slm_round_even(float x) {
@@ -135,9 +139,9 @@ void slm_quantize_act_q8_k_ref(void *a, const float *x, size_t k);
 void slm_quantize_act_i8_row_ref(void *a, const float *x, size_t k);
 
 /* matmul_*.c */
-#define SLM_REF_MATMUL(name)                                                                      \
-    void name(float *y, size_t y_stride, const void *w, size_t w_bytes, size_t n_w,               \
-              const void *a, size_t a_bytes, size_t n_a, size_t k)
+#define SLM_REF_MATMUL(name)                                                                       \
+    void name(float *y, size_t y_stride, const void *w, size_t w_bytes, size_t n_w, const void *a, \
+              size_t a_bytes, size_t n_a, size_t k)
 SLM_REF_MATMUL(slm_matmul_f32_f32_ref);
 SLM_REF_MATMUL(slm_matmul_f16_f32_ref);
 SLM_REF_MATMUL(slm_matmul_bf16_f32_ref);
@@ -183,11 +187,11 @@ void slm_rms_norm_ref(float *y, const float *x, const float *w, size_t n, float 
 void slm_kv_store_f16_ref(void *row, const float *x, size_t d);
 void slm_kv_store_q8_0_ref(void *row, const float *x, size_t d);
 void slm_kv_store_f32_ref(void *row, const float *x, size_t d);
-#define SLM_REF_KV_SCORES(name)                                                                   \
-    void name(float *s, size_t s_stride, const float *q, size_t q_stride, size_t n_q,             \
+#define SLM_REF_KV_SCORES(name)                                                                    \
+    void name(float *s, size_t s_stride, const float *q, size_t q_stride, size_t n_q,              \
               const void *k, size_t k_bytes, size_t n_k, size_t d, float scale)
-#define SLM_REF_KV_VALUES(name)                                                                   \
-    void name(float *o, size_t o_stride, const float *p, size_t p_stride, size_t n_q,             \
+#define SLM_REF_KV_VALUES(name)                                                                    \
+    void name(float *o, size_t o_stride, const float *p, size_t p_stride, size_t n_q,              \
               const void *v, size_t v_bytes, size_t n_k, size_t d)
 SLM_REF_KV_SCORES(slm_kv_scores_f16_ref);
 SLM_REF_KV_SCORES(slm_kv_scores_q8_0_ref);

@@ -45,7 +45,7 @@ double slm_sum_exp_ref(const float *x, size_t n, float max) {
 
 float slm_max_index_ref(const float *x, size_t n, size_t *index, int *finite) {
     float lanes[16];
-    int bad = 0;
+    int32_t bad[16] = {0};
     for (int l = 0; l < 16; l++)
         lanes[l] = -__builtin_inff();
     size_t i = 0;
@@ -53,18 +53,20 @@ float slm_max_index_ref(const float *x, size_t n, size_t *index, int *finite) {
         for (int l = 0; l < 16; l++) {
             float v = x[i + (size_t)l];
             lanes[l] = v > lanes[l] ? v : lanes[l];
-            bad |= !(v < __builtin_inff());
+            bad[l] |= v < __builtin_inff() ? 0 : 1;
         }
     for (; i < n; i++) {
         lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
-        bad |= !(x[i] < __builtin_inff());
+        bad[0] |= x[i] < __builtin_inff() ? 0 : 1;
     }
     float max = lanes[0];
-    for (int l = 1; l < 16; l++)
+    for (int l = 1; l < 16; l++) {
         max = lanes[l] > max ? lanes[l] : max;
+        bad[0] |= bad[l];
+    }
     for (i = 0; i < n && x[i] != max; i++)
         ;
     *index = i < n ? i : 0; /* NaN only */
-    *finite = !bad;
+    *finite = !bad[0];
     return x[*index];
 }

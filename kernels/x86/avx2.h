@@ -9,6 +9,12 @@
 #ifndef SLM_X86_AVX2_H
 #define SLM_X86_AVX2_H
 
+/* The kernels are written in the order in which registers suffice; gcc undoes that by balancing sums
+ * into trees and by moving them to where they are used. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-tree-reassoc,no-tree-ter")
+#endif
+
 #include "kernels.h"
 
 #include <immintrin.h>
@@ -106,20 +112,83 @@ SLM_INLINE void slm_split_halves(__m256 *low, __m256 *high, __m256i v) {
     *high = _mm256_cvtph_ps(_mm256_extracti128_si256(p, 1));
 }
 
-/* Byte i of each lane, zero-extended, in both halves of the lane. */
-SLM_INLINE __m256i slm_spread_u8(__m256i v, int i) {
-    const __m256i control = _mm256_setr_epi8(0, -1, 0, -1, 4, -1, 4, -1, 8, -1, 8, -1, 12, -1, 12,
-                                             -1, 0, -1, 0, -1, 4, -1, 4, -1, 8, -1, 8, -1, 12, -1,
-                                             12, -1);
-    return _mm256_shuffle_epi8(v, _mm256_add_epi8(control, _mm256_set1_epi16((short)i)));
+/* Lane r = the four bytes at offset in row r. */
+SLM_INLINE __m256i slm_load_dwords(const slm_rows8 *rows, size_t offset) {
+    int32_t v[SLM_PANEL];
+    for (int r = 0; r < SLM_PANEL; r++)
+        memcpy(v + r, rows->p[r] + offset, 4);
+    return _mm256_setr_epi32(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]);
 }
 
-/* Bytes i and i + 1 of each lane, zero-extended, in the halves of the lane. */
-SLM_INLINE __m256i slm_widen_u8(__m256i v, int i) {
-    const __m256i control = _mm256_setr_epi8(0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1, 13,
-                                             -1, 0, -1, 1, -1, 4, -1, 5, -1, 8, -1, 9, -1, 12, -1,
-                                             13, -1);
-    return _mm256_shuffle_epi8(v, _mm256_add_epi8(control, _mm256_set1_epi16((short)i)));
+/* A shuffle within lanes. Each byte of control counts from byte first of the lane; 0x80 gives 0. */
+SLM_INLINE __m256i slm_shuffle4(__m256i v, uint32_t control, uint32_t first) {
+    const int32_t c = (int32_t)(control + first * 0x01010101u), lane = 0x04040404;
+    return _mm256_shuffle_epi8(v, _mm256_setr_epi32(c, c + lane, c + 2 * lane, c + 3 * lane, c,
+                                                    c + lane, c + 2 * lane, c + 3 * lane));
+}
+
+/* Byte i of each lane in both its halves, zero- or sign-extended. */
+SLM_INLINE __m256i slm_spread_u8(__m256i v, uint32_t i) { return slm_shuffle4(v, 0x80008000u, i); }
+
+SLM_INLINE __m256i slm_spread_i8(__m256i v, uint32_t i) {
+    return _mm256_srai_epi16(slm_shuffle4(v, 0x00800080u, i), 8);
+}
+
+/* Bytes i and i + 1 of each lane in its halves, zero- or sign-extended. */
+SLM_INLINE __m256i slm_widen_u8(__m256i v, uint32_t i) { return slm_shuffle4(v, 0x80018000u, i); }
+
+SLM_INLINE __m256i slm_widen_i8(__m256i v, uint32_t i) {
+    return _mm256_srai_epi16(slm_shuffle4(v, 0x01800080u, i), 8);
+}
+
+SLM_INLINE void slm_nibbles(__m256i *low, __m256i *high, __m256i v) {
+    const __m256i mask = _mm256_set1_epi8(15);
+    *low = _mm256_and_si256(v, mask);
+    *high = _mm256_and_si256(_mm256_srli_epi16(v, 4), mask);
+}
+
+SLM_INLINE __m256i slm_add_madd(__m256i sum, __m256i a, __m256i b) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+}
+
+/* Four weights of each row times the four activations at x, in 16-bit pairs. Unsigned weights, or
+ * signed ones down to -128: |q| * (x with the sign of q), where no x is -128. */
+SLM_INLINE __m256i slm_products(__m256i q, const int8_t *x, int is_signed) {
+    const __m256i a = slm_bcast4(x);
+    return is_signed ? _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(a, q))
+                     : _mm256_maddubs_epi16(q, a);
+}
+
+SLM_INLINE __m256i slm_add_products(__m256i sum, __m256i q, const int8_t *x) {
+    return _mm256_add_epi16(sum, slm_products(q, x, 0));
+}
+
+/* The sum of all lanes in every lane. */
+SLM_INLINE __m256i slm_sum_lanes(__m256i v) {
+    v = _mm256_add_epi32(v, _mm256_permute2x128_si256(v, v, 1));
+    v = _mm256_add_epi32(v, _mm256_shuffle_epi32(v, 0x4e));
+    return _mm256_add_epi32(v, _mm256_shuffle_epi32(v, 0xb1));
+}
+
+/* Lane r = the sum of the lanes of v[r]. */
+SLM_INLINE __m256i slm_sum_each(const __m256i v[8]) {
+    __m256i s[4];
+    SLM_UNROLL
+    for (int i = 0; i < 4; i++)
+        s[i] = _mm256_add_epi32(_mm256_unpacklo_epi32(v[2 * i], v[2 * i + 1]),
+                                _mm256_unpackhi_epi32(v[2 * i], v[2 * i + 1]));
+    const __m256i low = _mm256_add_epi32(_mm256_unpacklo_epi64(s[0], s[1]),
+                                         _mm256_unpackhi_epi64(s[0], s[1]));
+    const __m256i high = _mm256_add_epi32(_mm256_unpacklo_epi64(s[2], s[3]),
+                                          _mm256_unpackhi_epi64(s[2], s[3]));
+    return _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
+                            _mm256_permute2x128_si256(low, high, 0x31));
+}
+
+/* The sum of 32 activations in every lane. */
+SLM_INLINE __m256i slm_sum_32(const int8_t *x) {
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), slm_load(x));
+    return slm_sum_lanes(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
 /* acc + (d * a) * sum, as the portable level rounds it. */

@@ -4,10 +4,6 @@
 
 #include "x86/panel_avx2.h"
 
-SLM_INLINE __m256i slm_add_madd(__m256i sum, __m256i a, __m256i b) {
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
-}
-
 /* Q4_K and Q5_K: eight sub-blocks of 32. The header of d, dmin and 12 bytes of packed scales is the
  * same; byte i % 4 of lane r of scale[i / 4] is the 6-bit scale i of row r. */
 typedef struct slm_scales_k4 {
@@ -70,37 +66,49 @@ SLM_INLINE void slm_prepare_k4(slm_prepared *prepared, const void *a, size_t n) 
     _mm_storeu_si128((__m128i *)prepared->v, _mm256_castsi256_si128(slm_pair_sums(a)));
 }
 
-/* chain: how many products of four weights fit 16 bits together. */
 SLM_INLINE void slm_multiply_k4(__m256 *acc, const slm_panel *panel, const slm_prepared *prepared,
                                 const uint8_t *a, size_t a_bytes, size_t n_a, int chain) {
     const slm_act_q8_k *x[4];
     __m256i sum[4];
-    for (size_t j = 0; j < n_a; j++) {
-        x[j] = (const slm_act_q8_k *)(a + j * a_bytes);
-        sum[j] = _mm256_setzero_si256();
-    }
-    for (int s = 0; s < 8; s++)
-        for (int c = 0; c < 8; c += chain) {
-            __m256i part[4];
-            SLM_UNROLL
-            for (int i = c; i < c + chain; i++) {
-                const __m256i q = panel->q[8 * s + i];
-                for (size_t j = 0; j < n_a; j++) {
-                    const __m256i p = _mm256_maddubs_epi16(q, slm_bcast4(x[j]->q + 32 * s + 4 * i));
-                    part[j] = i == c ? p : _mm256_add_epi16(part[j], p);
-                }
-            }
-            for (size_t j = 0; j < n_a; j++)
-                sum[j] = slm_add_madd(sum[j], part[j], panel->scale[s]);
-        }
+    for (size_t j = 0; j < 4; j++)
+        x[j] = (const slm_act_q8_k *)(a + (j < n_a ? j : n_a - 1) * a_bytes);
+    slm_dot4(sum, panel->q, panel->scale, 8, 8, chain, 0, x[0]->q, x[1]->q, x[2]->q, x[3]->q);
+    SLM_UNROLL
     for (size_t j = 0; j < n_a; j++) {
         const __m256 d = _mm256_set1_ps(x[j]->d);
         __m256i low = _mm256_madd_epi16(panel->min[0], slm_bcast4(prepared[j].v));
+        SLM_UNROLL
         for (int i = 1; i < 4; i++)
             low = slm_add_madd(low, panel->min[i], slm_bcast4(prepared[j].v + i));
         acc[j] = slm_add_scaled(acc[j], panel->d[0], d, sum[j]);
         acc[j] = slm_sub_scaled(acc[j], panel->m[0], d, low);
     }
+}
+
+/* Q2_K, Q3_K and Q6_K: sixteen sub-blocks of 16. Two sub-block numbers (scales or minima) at a time
+ * times the sums of 16 activations. */
+SLM_INLINE __m256i slm_madd_sums(const __m256i pairs[8], const slm_act_q8_k *a) {
+    __m256i low = _mm256_madd_epi16(pairs[0], slm_bcast4(a->bsums));
+    SLM_UNROLL
+    for (int i = 1; i < 8; i++)
+        low = slm_add_madd(low, pairs[i], slm_bcast4(a->bsums + 2 * i));
+    return low;
+}
+
+typedef __m256 (*slm_finish_k16_fn)(__m256 acc, __m256 d, __m256 dmin, __m256i sum, __m256i low,
+                                    const slm_act_q8_k *a);
+
+SLM_INLINE void slm_multiply_k16(__m256 *acc, const slm_panel *panel, const uint8_t *a,
+                                 size_t a_bytes, size_t n_a, int chain, slm_finish_k16_fn finish) {
+    const slm_act_q8_k *x[4];
+    __m256i sum[4];
+    for (size_t j = 0; j < 4; j++)
+        x[j] = (const slm_act_q8_k *)(a + (j < n_a ? j : n_a - 1) * a_bytes);
+    slm_dot4(sum, panel->q, panel->scale, 16, 4, chain, 0, x[0]->q, x[1]->q, x[2]->q, x[3]->q);
+    SLM_UNROLL
+    for (size_t j = 0; j < n_a; j++)
+        acc[j] = finish(acc[j], panel->d[0], panel->m[0], sum[j], slm_madd_sums(panel->min, x[j]),
+                        x[j]);
 }
 
 #endif

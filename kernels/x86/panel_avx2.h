@@ -35,13 +35,50 @@ typedef void (*slm_prepare_fn)(slm_prepared *prepared, const void *a, size_t n);
 typedef void (*slm_multiply_fn)(__m256 *acc, const slm_panel *panel, const slm_prepared *prepared,
                                 const uint8_t *a, size_t a_bytes, size_t n_a, size_t n);
 
+/* The accumulator of one row of activations as results. */
+typedef __m256 (*slm_finish_fn)(__m256 acc, const void *a_row);
+
 typedef struct slm_panel_type {
-    size_t block, block_bytes, act_bytes; /* weights and bytes of a block; bytes of activations  */
+    size_t block, block_bytes;    /* weights and bytes of a block                                */
+    size_t act_header, act_bytes; /* bytes before the activations of a row; those of a block     */
     slm_dot_fn dot;
     slm_unpack_fn unpack;
     slm_prepare_fn prepare; /* may be NULL                                                       */
     slm_multiply_fn multiply;
+    slm_finish_fn finish; /* may be NULL                                                         */
 } slm_panel_type;
+
+/* sum[j] = the products of n_sub sub-blocks, each of steps vectors of weights, times their scales
+ * (NULL: one). chain: of how many vectors the products fit 16 bits together. */
+SLM_INLINE void slm_dot4(__m256i sum[4], const __m256i *q, const __m256i *scale, size_t n_sub,
+                         int steps, int chain, int is_signed, const int8_t *x0, const int8_t *x1,
+                         const int8_t *x2, const int8_t *x3) {
+    __m256i sum0 = _mm256_setzero_si256(), sum1 = sum0, sum2 = sum0, sum3 = sum0;
+    for (size_t s = 0; s < n_sub; s++) {
+        const __m256i f = scale ? scale[s] : _mm256_set1_epi16(1);
+        SLM_UNROLL
+        for (int c = 0; c < steps; c += chain) {
+            __m256i p0 = slm_products(q[c], x0 + 4 * c, is_signed);
+            __m256i p1 = slm_products(q[c], x1 + 4 * c, is_signed);
+            __m256i p2 = slm_products(q[c], x2 + 4 * c, is_signed);
+            __m256i p3 = slm_products(q[c], x3 + 4 * c, is_signed);
+            SLM_UNROLL
+            for (int i = c + 1; i < c + chain; i++) {
+                p0 = slm_add_products(p0, q[i], x0 + 4 * i);
+                p1 = slm_add_products(p1, q[i], x1 + 4 * i);
+                p2 = slm_add_products(p2, q[i], x2 + 4 * i);
+                p3 = slm_add_products(p3, q[i], x3 + 4 * i);
+            }
+            sum0 = slm_add_madd(sum0, p0, f);
+            sum1 = slm_add_madd(sum1, p1, f);
+            sum2 = slm_add_madd(sum2, p2, f);
+            sum3 = slm_add_madd(sum3, p3, f);
+        }
+        q += steps;
+        x0 += 4 * steps, x1 += 4 * steps, x2 += 4 * steps, x3 += 4 * steps;
+    }
+    sum[0] = sum0, sum[1] = sum1, sum[2] = sum2, sum[3] = sum3;
+}
 
 SLM_INLINE void slm_matmul_one(slm_panel_type type, float *y, const uint8_t *w, size_t w_bytes,
                                size_t n_w, const uint8_t *a, size_t k) {
@@ -53,8 +90,11 @@ SLM_INLINE void slm_matmul_one(slm_panel_type type, float *y, const uint8_t *w, 
         __m256 acc = _mm256_setzero_ps();
         for (size_t b = 0; b < n_blocks; b++) {
             slm_prefetch(panel, ahead + b * step, step);
-            acc = type.dot(acc, &rows, b * type.block_bytes, a + b * type.act_bytes);
+            acc = type.dot(acc, &rows, b * type.block_bytes,
+                           a + type.act_header + b * type.act_bytes);
         }
+        if (type.finish)
+            acc = type.finish(acc, a);
         slm_store_lanes(y + i, acc, n_w - i);
     }
 }
@@ -72,7 +112,7 @@ SLM_INLINE void slm_matmul_tile(slm_panel_type type, float *y, size_t y_stride, 
             acc[p][j] = _mm256_setzero_ps();
     for (size_t b = 0; b < n_blocks; b += blocks) {
         const size_t n = n_blocks - b < blocks ? n_blocks - b : blocks;
-        const uint8_t *act = a + b * type.act_bytes;
+        const uint8_t *act = a + type.act_header + b * type.act_bytes;
         if (type.prepare)
             for (size_t j = 0; j < n_a; j++)
                 type.prepare(prepared + j, act + j * a_bytes, n);
@@ -92,8 +132,10 @@ SLM_INLINE void slm_matmul_tile(slm_panel_type type, float *y, size_t y_stride, 
         }
     }
     for (size_t p = 0; p < n_panels; p++)
-        for (size_t j = 0; j < n_a; j++)
-            slm_store_lanes(y + j * y_stride + p * SLM_PANEL, acc[p][j], n_w - p * SLM_PANEL);
+        for (size_t j = 0; j < n_a; j++) {
+            const __m256 v = type.finish ? type.finish(acc[p][j], a + j * a_bytes) : acc[p][j];
+            slm_store_lanes(y + j * y_stride + p * SLM_PANEL, v, n_w - p * SLM_PANEL);
+        }
 }
 
 SLM_INLINE void slm_matmul_panels(slm_panel_type type, float *y, size_t y_stride, const void *w,

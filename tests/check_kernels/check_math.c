@@ -1,7 +1,8 @@
 /* Norm, softmax and its relatives, activations, rotary embedding: against double precision. */
 #include "check.h"
 
-static const size_t lengths[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100, 127, 257, 1000, 3072};
+static const size_t lengths[] = {1,  2,  3,  7,   8,   9,   15,   16,  17,
+                                 31, 33, 64, 100, 127, 257, 1000, 3072};
 #define N_LENGTHS (sizeof lengths / sizeof lengths[0])
 
 /* A copy at an address that differs by shift floats. */
@@ -38,8 +39,8 @@ static void rms_norm(check *c) {
                 double p = (double)x[i] * scale, v = p * (double)w[i];
                 if (!(fabs((double)y[i] - v) <= relative * fabs(v) + 0x1p-148) ||
                     !(fabs((double)plain[i] - p) <= relative * fabs(p) + 0x1p-148)) {
-                    fail(c, "n %zu: y[%zu] = %.9g, exact %.9g; without weights %.9g, exact %.9g",
-                         n, i, (double)y[i], v, (double)plain[i], p);
+                    fail(c, "n %zu: y[%zu] = %.9g, exact %.9g; without weights %.9g, exact %.9g", n,
+                         i, (double)y[i], v, (double)plain[i], p);
                     break;
                 }
             }
@@ -74,7 +75,8 @@ static void softmax(check *c) {
             c->k->softmax(other, n);
             for (size_t i = 0; i < n; i++) {
                 double want = exp((double)in[i] - max) / sum, got = (double)s[i];
-                double limit = isinf(in[i]) ? 0 : want * exp_bound(n, (double)in[i] - max) + 0x1p-126;
+                double limit =
+                    isinf(in[i]) ? 0 : want * exp_bound(n, (double)in[i] - max) + 0x1p-126;
                 if (!(fabs(got - want) <= limit)) {
                     fail(c, "n %zu: p[%zu] = %.9g, exact %.9g, limit %.3g", n, i, got, want, limit);
                     break;
@@ -120,7 +122,8 @@ static void exp_accuracy(check *c) {
     double limit = c->k->sum_exp == c->ref->sum_exp ? 1.0 : 2.0, worst = 0;
     float at = 0;
     for (uint32_t i = 0; i < 1000000; i++) {
-        float x = i % 2 ? -(float)i * (104.0f / 1e6f) : -(float)ldexp(1 + i / 1e6, -(int)(i % 40) / 2 + 6);
+        float x = i % 2 ? -(float)i * (104.0f / 1e6f)
+                        : -(float)ldexp(1 + i / 1e6, -(int)(i % 40) / 2 + 6);
         double got = c->k->sum_exp(&x, 1, 0.0f), want = exp((double)x);
         int exponent;
         frexp(want, &exponent);
@@ -167,8 +170,8 @@ static void max_index(check *c) {
             float max = c->k->max_index(x, n, &got_index, &finite);
             if (finite != want_finite || got_index >= n)
                 fail(c, "n %zu: finite %d, want %d; index %zu", n, finite, want_finite, got_index);
-            else if (finite && (got_index != want_index ||
-                                float_bits(max) != float_bits(x[want_index])))
+            else if (finite &&
+                     (got_index != want_index || float_bits(max) != float_bits(x[want_index])))
                 fail(c, "n %zu: %g at %zu, want %g at %zu", n, (double)max, got_index,
                      (double)x[want_index], want_index);
             guard_release(c);
@@ -176,12 +179,18 @@ static void max_index(check *c) {
 }
 
 typedef double (*exact_fn)(double g);
-static double exact_silu(double g) { return g / (1 + exp(-g)); }
+static double exact_silu(double g) {
+    return g / (1 + exp(-g));
+}
 static double twice_gelu_argument(double g) {
     return 2 * 0.79788456080286535588 * (g + 0.044715 * g * g * g);
 }
-static double exact_gelu(double g) { return g / (1 + exp(-twice_gelu_argument(g))); }
-static double exact_relu2(double g) { return g > 0 ? g * g : 0; }
+static double exact_gelu(double g) {
+    return g / (1 + exp(-twice_gelu_argument(g)));
+}
+static double exact_relu2(double g) {
+    return g > 0 ? g * g : 0;
+}
 
 static void activation(check *c, void (*run)(float *, const float *, const float *, size_t),
                        exact_fn exact, int gelu) {
@@ -231,9 +240,15 @@ static void activation(check *c, void (*run)(float *, const float *, const float
     }
 }
 
-static void silu(check *c) { activation(c, c->k->silu_mul, exact_silu, 0); }
-static void gelu(check *c) { activation(c, c->k->gelu_mul, exact_gelu, 1); }
-static void relu2(check *c) { activation(c, c->k->relu2_mul, exact_relu2, 0); }
+static void silu(check *c) {
+    activation(c, c->k->silu_mul, exact_silu, 0);
+}
+static void gelu(check *c) {
+    activation(c, c->k->gelu_mul, exact_gelu, 1);
+}
+static void relu2(check *c) {
+    activation(c, c->k->relu2_mul, exact_relu2, 0);
+}
 
 static void rope(check *c) {
     for (unsigned r = 0; r < 50 * c->rounds; r++) {
@@ -277,9 +292,9 @@ static void rope(check *c) {
 }
 
 const check_test tests_math[] = {
-    {"rms_norm", rms_norm, 0, 0},         {"softmax", softmax, 0, 0},
-    {"sum_exp", sum_exp, 0, 0},           {"exp_accuracy", exp_accuracy, 0, 0},
-    {"max_index", max_index, 0, 0},       {"silu_mul", silu, 0, 0},
-    {"gelu_mul", gelu, 0, 0},             {"relu2_mul", relu2, 0, 0},
-    {"rope", rope, 1, 0},                 {NULL, NULL, 0, 0},
+    {"rms_norm", rms_norm, 0, 0},   {"softmax", softmax, 0, 0},
+    {"sum_exp", sum_exp, 0, 0},     {"exp_accuracy", exp_accuracy, 0, 0},
+    {"max_index", max_index, 0, 0}, {"silu_mul", silu, 0, 0},
+    {"gelu_mul", gelu, 0, 0},       {"relu2_mul", relu2, 0, 0},
+    {"rope", rope, 1, 0},           {NULL, NULL, 0, 0},
 };

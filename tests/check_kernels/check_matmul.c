@@ -11,7 +11,9 @@ typedef struct problem {
 
 static const uint32_t canary = 0x7fa5a5a5; /* a NaN that no kernel makes */
 
-static size_t y_size(const problem *p) { return (p->n_a - 1) * p->y_stride + p->n_w; }
+static size_t y_size(const problem *p) {
+    return (p->n_a - 1) * p->y_stride + p->n_w;
+}
 
 static void set_shape(check *c, problem *p, size_t n_w, size_t n_a, size_t k) {
     size_t row = k / c->type->block * c->type->bytes;
@@ -253,9 +255,10 @@ static void order(check *c) {
                 matmul(y + 1, 1, shifted + shift, row, 1, p.a + j * p.a_bytes, p.a_bytes, 1, k);
                 uint32_t want = float_bits(p.y[j * p.y_stride + i]);
                 if (float_bits(y[0]) != want || float_bits(y[1]) != want) {
-                    fail(c, "k %zu: row %zu by row %zu alone gives %.9g, shifted %.9g, among "
-                            "others %.9g", k, i, j, (double)y[0], (double)y[1],
-                         (double)p.y[j * p.y_stride + i]);
+                    fail(c,
+                         "k %zu: row %zu by row %zu alone gives %.9g, shifted %.9g, among "
+                         "others %.9g",
+                         k, i, j, (double)y[0], (double)y[1], (double)p.y[j * p.y_stride + i]);
                     goto done;
                 }
             }
@@ -265,10 +268,9 @@ static void order(check *c) {
             matmul(y, n_w, p.w + i0 * p.w_bytes, p.w_bytes, n_w, p.a + j0 * p.a_bytes, p.a_bytes,
                    n_a, k);
             for (size_t j = 0; j < n_a; j++)
-                if (bits_differ(y + j * n_w, p.y + (j0 + j) * p.y_stride + i0,
-                                n_w * sizeof *y)) {
-                    fail(c, "k %zu: part of %zu by %zu rows at %zu, %zu differs from the whole",
-                         k, n_w, n_a, i0, j0);
+                if (bits_differ(y + j * n_w, p.y + (j0 + j) * p.y_stride + i0, n_w * sizeof *y)) {
+                    fail(c, "k %zu: part of %zu by %zu rows at %zu, %zu differs from the whole", k,
+                         n_w, n_a, i0, j0);
                     goto done;
                 }
         }
@@ -342,8 +344,8 @@ static void not_finite(check *c) {
 }
 
 const check_test tests_matmul[] = {
-    {"matmul_one_hot", one_hot, 0, 1},     {"matmul_integers", integers, 0, 1},
+    {"matmul_one_hot", one_hot, 0, 1},      {"matmul_integers", integers, 0, 1},
     {"matmul_random", random_shapes, 0, 1}, {"matmul_extreme", extremes, 0, 1},
-    {"matmul_order", order, 0, 1},         {"matmul_not_finite", not_finite, 0, 1},
-    {"matmul_i2_s_bits", i2_s_bits, 0, 0}, {NULL, NULL, 0, 0},
+    {"matmul_order", order, 0, 1},          {"matmul_not_finite", not_finite, 0, 1},
+    {"matmul_i2_s_bits", i2_s_bits, 0, 0},  {NULL, NULL, 0, 0},
 };

@@ -103,21 +103,31 @@ static void quantize(check *c, slm_act act) {
             c->k->quantize[act](got, x, k);
             for (size_t i = 0; i < bytes; i++)
                 if (got[i] != want[i]) {
-                    fail(c, "%s k %zu kind %u: byte %zu is %d, want %d", act_name(act), k, r % 5,
-                         i, got[i], want[i]);
+                    fail(c, "%s k %zu kind %u: byte %zu is %d, want %d", act_name(act), k, r % 5, i,
+                         got[i], want[i]);
                     break;
                 }
             guard_release(c);
         }
 }
 
-static void quantize_f32(check *c) { quantize(c, SLM_ACT_F32); }
-static void quantize_q8_0(check *c) { quantize(c, SLM_ACT_Q8_0); }
-static void quantize_q8_k(check *c) { quantize(c, SLM_ACT_Q8_K); }
-static void quantize_i8_row(check *c) { quantize(c, SLM_ACT_I8_ROW); }
+static void quantize_f32(check *c) {
+    quantize(c, SLM_ACT_F32);
+}
+static void quantize_q8_0(check *c) {
+    quantize(c, SLM_ACT_Q8_0);
+}
+static void quantize_q8_k(check *c) {
+    quantize(c, SLM_ACT_Q8_K);
+}
+static void quantize_i8_row(check *c) {
+    quantize(c, SLM_ACT_I8_ROW);
+}
 
 const check_test tests_quantize[] = {
-    {"quantize_f32", quantize_f32, 0, 0},   {"quantize_q8_0", quantize_q8_0, 0, 0},
-    {"quantize_q8_k", quantize_q8_k, 0, 0}, {"quantize_i8_row", quantize_i8_row, 0, 0},
+    {"quantize_f32", quantize_f32, 0, 0},
+    {"quantize_q8_0", quantize_q8_0, 0, 0},
+    {"quantize_q8_k", quantize_q8_k, 0, 0},
+    {"quantize_i8_row", quantize_i8_row, 0, 0},
     {NULL, NULL, 0, 0},
 };

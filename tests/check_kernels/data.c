@@ -22,8 +22,12 @@ const type_info types[] = {
 };
 const size_t n_types = sizeof types / sizeof types[0];
 
-uint64_t random_below(check *c, uint64_t n) { return slm_rng_next(&c->rng) % n; }
-double random_unit(check *c) { return slm_rng_double(&c->rng); }
+uint64_t random_below(check *c, uint64_t n) {
+    return slm_rng_next(&c->rng) % n;
+}
+double random_unit(check *c) {
+    return slm_rng_double(&c->rng);
+}
 
 float random_normal(check *c) { /* Box and Muller 1958 */
     double r = sqrt(-2.0 * log(1.0 - random_unit(c)));
@@ -35,7 +39,9 @@ void random_floats(check *c, float *x, size_t n, float scale) {
         x[i] = random_normal(c) * scale;
 }
 
-int bits_differ(const void *a, const void *b, size_t size) { return memcmp(a, b, size) != 0; }
+int bits_differ(const void *a, const void *b, size_t size) {
+    return memcmp(a, b, size) != 0;
+}
 
 uint32_t float_bits(float f) {
     uint32_t u;
@@ -91,8 +97,8 @@ static void random_plain(check *c, const type_info *t, int kind, uint8_t *w) {
 }
 
 void random_weights(check *c, const type_info *t, int kind, uint8_t *w, size_t k) {
-    int ternary = t->type == SLM_DTYPE_TQ1_0 || t->type == SLM_DTYPE_TQ2_0 ||
-                  t->type == SLM_DTYPE_I2_S;
+    int ternary =
+        t->type == SLM_DTYPE_TQ1_0 || t->type == SLM_DTYPE_TQ2_0 || t->type == SLM_DTYPE_I2_S;
     for (size_t b = 0; b < k / t->block; b++, w += t->bytes) {
         if (t->block == 1) {
             random_plain(c, t, kind, w);

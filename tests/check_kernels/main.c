@@ -114,9 +114,8 @@ int main(int argc, char **argv) {
     static const struct {
         uint32_t mask;
         const char *name;
-    } level_names[] = {{SLM_LEVEL_PORTABLE, "portable"},
-                       {SLM_LEVEL_AVX2, "avx2"},
-                       {SLM_LEVEL_DOTPROD, "dotprod"}};
+    } level_names[] = {
+        {SLM_LEVEL_PORTABLE, "portable"}, {SLM_LEVEL_AVX2, "avx2"}, {SLM_LEVEL_DOTPROD, "dotprod"}};
     static slm_kernels tables[3];
     const slm_kernels *levels[3];
     const char *names[3], *filter = NULL;
@@ -178,8 +177,8 @@ int main(int argc, char **argv) {
     for (size_t l = 0; l < n_levels; l++)
         for (size_t g = 0; g < N_GROUPS; g++)
             for (const check_test *test = groups[g]; test->name != NULL; test++) {
-                check c = {.k = levels[l], .ref = &ref, .level = names[l], .seed = seed,
-                           .rounds = rounds};
+                check c = {
+                    .k = levels[l], .ref = &ref, .level = names[l], .seed = seed, .rounds = rounds};
                 if (test->once && l > 0)
                     continue;
                 if (!test->per_type) {

@@ -13,7 +13,9 @@ static struct {
 } buffers[MAX_BUFFERS];
 static size_t n_buffers;
 
-static size_t page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+static size_t page_size(void) {
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
 
 void *guard_alloc(size_t size) {
     size_t page = page_size(), inner = (size + page - 1) / page * page + page;

@@ -106,15 +106,24 @@ class Story(Case):
         plain = story(*base)
         for options in (["--top-k", "2"], ["--top-p", "0.3"], ["--min-p", "0.5"],
                         ["--typical", "0.2"], ["--presence-penalty", "50"],
-                        ["--frequency-penalty", "50"], ["--repeat-penalty", "5"],
-                        ["--dry-multiplier", "50"]):
+                        ["--frequency-penalty", "50"], ["--repeat-penalty", "5"]):
             with self.subTest(options):
                 self.assertNotEqual(story(*base, *options), plain)
         self.assertEqual(story("--temp", "2", "--top-k", "1"), self.answer_of(80))
 
-    def answer_of(self, n):
-        r = slm("run", STORIES, *self.greedy, "-n", str(n), self.prompt)
+    def answer_of(self, n, *options):
+        r = slm("run", STORIES, *self.greedy, "-n", str(n), *options, self.prompt)
+        self.done(r)
         return r.out
+
+    def test_dry(self):
+        # the golden story says the same twice, from its 25th word or so on
+        dry = ["--dry-multiplier", "5"]
+        self.assertNotEqual(self.answer_of(200, *dry), self.answer_of(200))
+        for off in (["--dry-last-n", "0"], ["--dry-allowed-length", "1000"]):
+            self.assertEqual(self.answer_of(200, *dry, *off), self.answer_of(200))
+        self.assertNotEqual(self.answer_of(200, *dry, "--dry-base", "4", "--dry-breaker", "Lily"),
+                            self.answer_of(200, *dry))
 
     def test_stats(self):
         for quiet in ([], ["-q"]):

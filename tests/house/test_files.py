@@ -15,7 +15,7 @@ MAX_COLUMNS = 110  # clang-format keeps to 100; what is aligned by hand may need
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
 # Folders of somebody's machine. Paths of the system (/usr, /proc, /sys) are the same everywhere.
 PRIVATE_PATH = re.compile(r"(?<![\w.}/])/(work|root|home|Users|mnt|media)/")
-GUARD = re.compile(r"\s*#ifndef (SLM_\w+)\n#define (SLM_\w+)\n")
+GUARD = re.compile(r"\s*#ifndef ((?:SLM|TESTS)_\w+)\n#define (\w+)\n")
 
 
 def check_c(verdict, name, text):
@@ -27,7 +27,7 @@ def check_c(verdict, name, text):
     if name.endswith(".h"):
         guard = GUARD.match(code)
         verdict.check(guard and guard.group(1) == guard.group(2),
-                      f"{name}: wants an include guard SLM_... before anything else")
+                      f"{name}: wants an include guard SLM_... or TESTS_... before anything else")
     if name.startswith(("libslm/", "kernels/")):
         for line, match in lines_matching(code, re.compile(r"^\s*#\s*(if 0|pragma once)\b",
                                                            re.MULTILINE)):

@@ -1,6 +1,7 @@
 """Who may include whom, who may name model families, and who may call the system.
 
-    tools, examples, bench -> slm.h              (inspect, quantize: gguf/, base/, kernels/ too)
+    tools, examples -> slm.h                     (inspect, quantize: gguf/, base/, kernels/ too)
+    bench/src measures what is inside, and like the tests it may look there
     api -> run -> {guide, model} -> text -> gguf -> base;  kernels -> kernels
 """
 
@@ -19,7 +20,7 @@ BELOW = {
     "kernels": [],
     "tools": [],
     "examples": [],
-    "bench": [],
+    "bench": ["run", "guide", "model", "text", "gguf", "base", "kernels"],
 }
 FILE_TOOLS = re.compile(r"tools/(\w*_)?(inspect|quantize)(_\w*)?\.[ch]$")
 

@@ -17,8 +17,8 @@ struct gb {
     bytes kv, infos, data, file;
     size_t *offset_at; /* where in infos each tensor's offset stands */
     size_t n_kv, n_tensors;
-    uint64_t n_kv_written, n_tensors_written; /* UINT64_MAX: the true number... */
-    int lie_kv, lie_tensors;                  /* ...unless these are set          */
+    uint64_t n_kv_written, n_tensors_written; /* where the next two are set */
+    int lie_kv, lie_tensors;
     uint32_t version, alignment;
     size_t tail;
 };
@@ -31,14 +31,17 @@ static void *must(void *p) {
     return p;
 }
 
+/* n bytes; data NULL: zeros. */
 static void put(bytes *b, const void *data, size_t n) {
+    if (n == 0)
+        return;
     if (n > b->cap - b->len) {
         b->cap = 2 * (b->len + n) + 256;
         b->data = must(realloc(b->data, b->cap));
     }
     if (!data)
         memset(b->data + b->len, 0, n);
-    else if (n > 0)
+    else
         memcpy(b->data + b->len, data, n);
     b->len += n;
 }
@@ -280,7 +283,7 @@ const uint8_t *gb_finish(gb *b, size_t *size) {
     put_int(f, b->version, 4);
     put_int(f, b->lie_tensors ? b->n_tensors_written : b->n_tensors, 8);
     put_int(f, b->lie_kv ? b->n_kv_written : b->n_kv, 8);
-    put(f, b->kv.data ? b->kv.data : NULL, b->kv.len);
+    put(f, b->kv.data, b->kv.len);
     put(f, b->infos.data, b->infos.len);
     if (b->data.len > 0 || b->tail > 0) {
         pad(f, b->alignment);

@@ -66,7 +66,8 @@ static inline void close_vocab_file(vocab_file *f) {
     assert_int_equal(f->host.bytes, 0);
 }
 
-/* Calls fn for each line of a JSON Lines file; returns how many there were. */
+/* Calls fn for each line of a JSON Lines file; returns how many there were. Numbers are reals: some
+ * lines hold integers of any length. */
 typedef void (*json_line_fn)(void *user, const char *file, size_t line, json_t *object);
 
 static inline size_t each_json_line(const char *path, json_line_fn fn, void *user) {
@@ -80,7 +81,7 @@ static inline size_t each_json_line(const char *path, json_line_fn fn, void *use
     ssize_t n;
     while ((n = getline(&text, &cap, in)) > 0) {
         json_error_t e;
-        json_t *object = json_loadb(text, (size_t)n, JSON_ALLOW_NUL, &e);
+        json_t *object = json_loadb(text, (size_t)n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &e);
         if (!object)
             fail_msg("%s:%zu: %s", file, line + 1, e.text);
         fn(user, file, ++line, object);

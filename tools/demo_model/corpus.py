@@ -1,6 +1,6 @@
 """Write the corpus: dialogues as JSON lines, for training or for the test.
 
-    python corpus.py --split train --count 200000 --seed 1 --out WORK/train.jsonl
+python corpus.py --split train --count 200000 --seed 1 --out WORK/train.jsonl
 """
 
 import argparse
@@ -8,21 +8,45 @@ import json
 
 import intents_home as home
 import intents_no as no
+import intents_smalltalk as smalltalk
 import intents_talk as talk
 import intents_time as times
 from grammar import Gen
 from slots import MONTHS, WEEKDAYS, number
 
 PERSONAS = [
-    "You are Hearth, a helpful household assistant.", "You are Hearth, a friendly assistant for the home.",
-    "You are a helpful assistant.", "You are a voice assistant. Answer in one short sentence.", "Answer briefly.",
-    "You are Hearth.", "You help people at home.", "Be kind and brief.", "You are a helpful AI assistant.",
+    "You are Hearth, a helpful household assistant.",
+    "You are Hearth, a friendly assistant for the home.",
+    "You are a helpful assistant.",
+    "You are a voice assistant. Answer in one short sentence.",
+    "Answer briefly.",
+    "You are Hearth.",
+    "You help people at home.",
+    "Be kind and brief.",
+    "You are a helpful AI assistant.",
 ]
 MIX = [
-    (home.switch, 14), (home.shade, 6), (home.vague, 2), (home.blinds, 2), (home.heating, 5), (home.music, 9), (home.control, 5),
-    (times.timer, 13), (times.cancel, 2), (times.alarm, 11), (times.reminder, 9), (times.clock_ask, 8), (times.order_ask, 2),
-    (talk.weather, 8), (talk.sums, 16), (talk.shopping, 13), (talk.small_talk, 13), (talk.my_name, 3), (talk.say_after, 2),
-    (no.unknown, 11), (no.refuse, 14),
+    (home.switch, 14),
+    (home.shade, 6),
+    (home.vague, 2),
+    (home.blinds, 2),
+    (home.heating, 5),
+    (home.music, 9),
+    (home.control, 5),
+    (times.timer, 13),
+    (times.cancel, 2),
+    (times.alarm, 11),
+    (times.reminder, 9),
+    (times.clock_ask, 8),
+    (times.order_ask, 2),
+    (talk.weather, 8),
+    (talk.sums, 16),
+    (talk.shopping, 13),
+    (smalltalk.small_talk, 13),
+    (smalltalk.my_name, 3),
+    (smalltalk.say_after, 2),
+    (no.unknown, 11),
+    (no.refuse, 14),
 ]
 
 
@@ -35,7 +59,12 @@ class Context:
         self.time = self.date = self.weather = None
         if gen.chance(0.4):
             hour, minute = rng.randint(0, 23), rng.randint(0, 59)
-            self.time = gen.pick([f"{hour:02d}:{minute:02d}", f"{hour % 12 + 1}:{minute:02d} " + gen.pick(["am", "pm"])])
+            self.time = gen.pick(
+                [
+                    f"{hour:02d}:{minute:02d}",
+                    f"{hour % 12 + 1}:{minute:02d} " + gen.pick(["am", "pm"]),
+                ]
+            )
         if gen.chance(0.4):
             self.date = (gen.pick(WEEKDAYS), rng.randint(1, 31), gen.pick(MONTHS))
         if gen.chance(0.4):
@@ -46,14 +75,31 @@ class Context:
         lines = [gen.pick(PERSONAS)] if gen.chance(0.75) else []
         facts = []
         if self.time:
-            facts.append(gen.pick(["Time: {t}.", "The time is {t}.", "It is {t}.", "Current time: {t}."]).format(t=self.time))
+            facts.append(
+                gen.pick(
+                    ["Time: {t}.", "The time is {t}.", "It is {t}.", "Current time: {t}."]
+                ).format(t=self.time)
+            )
         if self.date:
             day, n, month = self.date
-            facts.append(gen.pick(["Date: {d}.", "Today is {d}.", "Today: {d}.", "The date is {d}."]).format(d=f"{day}, {n} {month}"))
+            facts.append(
+                gen.pick(["Date: {d}.", "Today is {d}.", "Today: {d}.", "The date is {d}."]).format(
+                    d=f"{day}, {n} {month}"
+                )
+            )
         if self.weather:
             sky, degrees = self.weather
             warm = (str(degrees) if gen.chance(0.7) else number(degrees)) + " degrees"
-            facts.append(gen.pick(["Weather: {s}, {w}.", "The weather is {s}, {w}.", "Weather today: {s}, {w}.", "Outside: {s}, {w}."]).format(s=sky, w=warm))
+            facts.append(
+                gen.pick(
+                    [
+                        "Weather: {s}, {w}.",
+                        "The weather is {s}, {w}.",
+                        "Weather today: {s}, {w}.",
+                        "Outside: {s}, {w}.",
+                    ]
+                ).format(s=sky, w=warm)
+            )
         gen.rng.shuffle(facts)
         return gen.pick([" ", " ", "\n"]).join(lines + facts)
 
@@ -89,9 +135,9 @@ def main():
     written = 0
     with open(args.out, "w", encoding="utf-8") as out:
         while written < args.count:
-            talk_ = dialogue(gen)
-            if talk_:
-                out.write(json.dumps(talk_, ensure_ascii=False) + "\n")
+            conversation = dialogue(gen)
+            if conversation:
+                out.write(json.dumps(conversation, ensure_ascii=False) + "\n")
                 written += 1
 
 

@@ -17,12 +17,14 @@ DEVICES = """fan|TV|television|kettle|coffee machine|heater|radio|dishwasher|was
 oven|toaster|air conditioning|humidifier|dehumidifier|air purifier|stereo|speaker|printer|computer|
 electric blanket|Christmas tree|sprinkler|sprinklers|pump|fountain|extractor fan|ceiling fan|
 robot vacuum|vacuum|projector|game console|microwave|fireplace|towel rail|heating|boiler|
-rice cooker|slow cooker|aquarium light|pond pump|charger|router|plug|socket|iron""" \
-    .replace("\n", "").split("|")
+rice cooker|slow cooker|aquarium light|pond pump|charger|router|plug|socket|iron""".replace(
+    "\n", ""
+).split("|")
 
 COLOURS = """red|blue|green|yellow|orange|purple|pink|white|warm white|cool white|turquoise|violet|
-magenta|cyan|lime green|gold|amber|lavender|teal|sky blue|dark blue|light green""" \
-    .replace("\n", "").split("|")
+magenta|cyan|lime green|gold|amber|lavender|teal|sky blue|dark blue|light green""".replace(
+    "\n", ""
+).split("|")
 
 BLINDS = "blinds|curtains|shutters|blind|curtain|shades|awning|roller blinds".split("|")
 
@@ -40,15 +42,19 @@ string quartets|sea shanties|flamenco|fado|tango|waltzes""".replace("\n", "").sp
 
 ARTIST_A = """The Silver|The Quiet|The Paper|The Northern|The Velvet|Golden|Blue|Electric|Midnight|
 The Little|The Broken|Seven|The Lost|Red|The Flying|Hollow|The Morning|Wild|The Sunday|Green|
-The Wandering|Cold|The Glass|The Last|Winter|The Old|Silent|The Lucky""" \
-    .replace("\n", "").split("|")
+The Wandering|Cold|The Glass|The Last|Winter|The Old|Silent|The Lucky""".replace("\n", "").split(
+    "|"
+)
 ARTIST_B = """Foxes|Rivers|Lanterns|Harbour|Owls|Orchestra|Trains|Mountains|Sailors|Gardens|Kites|
 Horizon|Bakers|Wolves|Mirrors|Pilots|Drums|Sparrows|Engines|Daisies|Strangers|Islands|Tides|
 Clocks|Cousins|Echo|Poets|Bees|Comets|Feathers""".replace("\n", "").split("|")
 ARTISTS = """Mozart|Bach|Beethoven|Vivaldi|Chopin|Handel|Debussy|Haydn|Schubert|Brahms|Verdi|Satie|
 the Beatles|Miles Davis|Nina Simone|Louis Armstrong|Ella Fitzgerald|Bob Marley|Elvis|Queen|
-David Bowie|Aretha Franklin|Johnny Cash|Billie Holiday|Duke Ellington|Abba|Madonna|Prince""" \
-    .replace("\n", "").split("|")
+David Bowie|Aretha Franklin|Johnny Cash|Billie Holiday|Duke Ellington|Abba|Madonna|Prince""".replace(
+    "\n", ""
+).split(
+    "|"
+)
 SONG_A = """Moonlight|Rainy|Dancing|Summer|Yellow|Lonely|Sweet|Slow|Broken|Paper|Distant|Hidden|
 Empty|Sunny|Crazy|Falling|Silver|Burning|Frozen|Secret""".replace("\n", "").split("|")
 SONG_B = """Road|Morning|Window|Heart|Train|Letter|River|Shoes|Dreams|Garden|Street|Waltz|Sky|
@@ -67,25 +73,54 @@ cinnamon|basil|parsley|thyme|oregano|curry powder|paprika|vanilla|yeast|baking p
 broccoli|cauliflower|cabbage|leeks|celery|pumpkin|aubergine|courgettes|radishes|beetroot|kale|
 rolls|bagels|tortillas|pizza|soup|stock cubes|frozen peas|peanut butter|maple syrup|cottage cheese|
 sour cream|cream cheese|mozzarella|parmesan|feta|halloumi|sparkling water|coconut milk|oat milk|
-soy milk|almond milk|green tea|cooking oil|foil|baking paper|cling film|napkins|paper towels""" \
-    .replace("\n", "").split("|")
+soy milk|almond milk|green tea|cooking oil|foil|baking paper|cling film|napkins|paper towels""".replace(
+    "\n", ""
+).split(
+    "|"
+)
 ITEM_ADJ = """fresh|organic|brown|white|red|green|frozen|wholemeal|small|big|cheap|good|sliced|dried|
-salted|unsalted|ripe|smoked|spicy|sweet|plain|grated""".replace("\n", "").split("|")
+salted|unsalted|ripe|smoked|spicy|sweet|plain|grated""".replace(
+    "\n", ""
+).split(
+    "|"
+)
 ITEM_UNIT = """a bag of|a bottle of|two bottles of|a box of|a pack of|two packs of|some|a few|
 a jar of|a tin of|three tins of|a kilo of|half a kilo of|a loaf of|a carton of|two cartons of|six|
 a dozen|four|a bunch of|more|a litre of|two kilos of""".replace("\n", "").split("|")
 
 TASK_VERBS = {
-    "call": ["mum", "dad", "the dentist", "the doctor", "my sister", "my brother", "my boss",
-             "the bank", "the plumber", "my grandmother", "{name}", "the school", "the vet",
-             "the landlord", "my aunt"],
+    "call": [
+        "mum",
+        "dad",
+        "the dentist",
+        "the doctor",
+        "my sister",
+        "my brother",
+        "my boss",
+        "the bank",
+        "the plumber",
+        "my grandmother",
+        "{name}",
+        "the school",
+        "the vet",
+        "the landlord",
+        "my aunt",
+    ],
     "feed": ["the cat", "the dog", "the fish", "my rabbit", "the hens", "{name}'s cat"],
     "water": ["the plants", "the garden", "my tomatoes", "the flowers", "the roses", "the lawn"],
     "take out": ["the bins", "the rubbish", "the recycling", "the dog", "the laundry"],
     "buy": ["milk", "a present for {name}", "bread", "stamps", "flowers", "new shoes", "tickets"],
     "pay": ["the rent", "the electricity bill", "my taxes", "the gas bill", "{name}", "the fine"],
-    "pick up": ["the kids", "{name}", "my parcel", "the dry cleaning", "my daughter", "the cake",
-                "my son", "my glasses"],
+    "pick up": [
+        "the kids",
+        "{name}",
+        "my parcel",
+        "the dry cleaning",
+        "my daughter",
+        "the cake",
+        "my son",
+        "my glasses",
+    ],
     "clean": ["the oven", "the windows", "the bathroom", "my desk", "the car", "the fridge"],
     "charge": ["my phone", "the car", "my watch", "the camera", "my headphones"],
     "take": ["my medicine", "my pills", "my vitamins", "a break", "my umbrella", "the car in"],
@@ -100,16 +135,31 @@ TASK_VERBS = {
     "bake": ["a cake", "some bread", "a cake for {name}", "cookies", "a pie"],
     "walk": ["the dog", "{name}'s dog", "home early"],
     "practise": ["the piano", "my guitar", "my French", "the violin", "my speech"],
-    "stretch": [""], "drink": ["some water", "my tea"], "go": ["to bed", "to the gym",
-        "to the post office", "for a run", "shopping", "to yoga"],
-    "iron": ["my shirt", "the shirts"], "turn over": ["the roast", "the steak", "the mattress"],
-    "defrost": ["the chicken", "the freezer", "the bread"], "wash": ["the car", "my hair",
-        "the dishes", "my coat"], "change": ["the sheets", "the water filter", "the bulb"],
+    "stretch": [""],
+    "drink": ["some water", "my tea"],
+    "go": ["to bed", "to the gym", "to the post office", "for a run", "shopping", "to yoga"],
+    "iron": ["my shirt", "the shirts"],
+    "turn over": ["the roast", "the steak", "the mattress"],
+    "defrost": ["the chicken", "the freezer", "the bread"],
+    "wash": ["the car", "my hair", "the dishes", "my coat"],
+    "change": ["the sheets", "the water filter", "the bulb"],
 }
 
 WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
-MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September",
-          "October", "November", "December"]
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 ONES = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen
 fifteen sixteen seventeen eighteen nineteen""".split()
 TENS = "x x twenty thirty forty fifty sixty seventy eighty ninety".split()
@@ -133,8 +183,10 @@ def number(n):
 
 def nonce(rng):
     """A made-up word, so that copying is learned and not a list."""
-    word = "".join(rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS)
-                   for _ in range(rng.choice([1, 2, 2, 2, 3])))
+    word = "".join(
+        rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS)
+        for _ in range(rng.choice([1, 2, 2, 2, 3]))
+    )
     return word if len(word) > 2 else word + "na"
 
 
@@ -146,8 +198,13 @@ def typed(rng, n):
 def your(text):
     """A phrase of the user's as the assistant repeats it."""
     text = " " + text + " "
-    for mine, yours in ((" my ", " your "), (" me ", " you "), (" I ", " you "),
-                        (" our ", " your "), (" myself ", " yourself ")):
+    for mine, yours in (
+        (" my ", " your "),
+        (" me ", " you "),
+        (" I ", " you "),
+        (" our ", " your "),
+        (" myself ", " yourself "),
+    ):
         text = text.replace(mine, yours)
     return text.strip()
 
@@ -172,8 +229,12 @@ def task(rng):
     text = (verb + " " + rng.choice(TASK_VERBS[verb])).strip()
     text = text.format(name=person(rng), name2=rng.choice(NAMES))
     if rng.random() < 0.08:
-        text = rng.choice(["find", "fix", "clean", "call", "buy", "return"]) + " " \
-            + rng.choice(["the ", "my ", "some "]) + nonce(rng)
+        text = (
+            rng.choice(["find", "fix", "clean", "call", "buy", "return"])
+            + " "
+            + rng.choice(["the ", "my ", "some "])
+            + nonce(rng)
+        )
     return text
 
 
@@ -198,8 +259,16 @@ def place(rng):
     elif kind < 0.93:
         text = "all the lights in the " + room
     elif kind < 0.96:
-        text = rng.choice(["all the lights", "every light", "the lights", "all lights",
-                           "all the lights upstairs", "all the lights downstairs"])
+        text = rng.choice(
+            [
+                "all the lights",
+                "every light",
+                "the lights",
+                "all lights",
+                "all the lights upstairs",
+                "all the lights downstairs",
+            ]
+        )
     else:
         text = "the " + fixture
     return text, your(text), fixture
@@ -224,8 +293,17 @@ def duration(rng):
     """A length of time: (as typed, in words)."""
     kind = rng.random()
     if kind < 0.07:
-        text = rng.choice(["half an hour", "an hour", "a minute", "an hour and a half",
-                           "a quarter of an hour", "three quarters of an hour", "half a minute"])
+        text = rng.choice(
+            [
+                "half an hour",
+                "an hour",
+                "a minute",
+                "an hour and a half",
+                "a quarter of an hour",
+                "three quarters of an hour",
+                "half a minute",
+            ]
+        )
         return text, text
     if kind < 0.15:
         n = rng.choice([1, 2, 3, 4, 5, 6, 7, 8])
@@ -238,12 +316,24 @@ def duration(rng):
         joint = rng.choice([" and ", " and ", " "])
         digits = rng.random() < 0.5
         form = str if digits else number
-        return (form(a) + " " + big + joint + form(b) + " " + small,
-                number(a) + " " + big + " and " + number(b) + " " + small)
+        return (
+            form(a) + " " + big + joint + form(b) + " " + small,
+            number(a) + " " + big + " and " + number(b) + " " + small,
+        )
     unit = rng.choice(["minute", "minute", "minute", "second", "hour"])
     top = {"minute": 99, "second": 99, "hour": 24}[unit]
-    n = rng.choice([rng.randint(1, top), rng.randint(1, top), min(top, rng.choice(
-        [1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 10, 12, 15, 20, 25, 30, 40, 45, 50, 60, 90]))])
+    n = rng.choice(
+        [
+            rng.randint(1, top),
+            rng.randint(1, top),
+            min(
+                top,
+                rng.choice(
+                    [1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 10, 12, 15, 20, 25, 30, 40, 45, 50, 60, 90]
+                ),
+            ),
+        ]
+    )
     spoken = number(n) + " " + unit + ("" if n == 1 else "s")
     if unit == "minute" and rng.random() < 0.08:
         return typed(rng, n) + " min", spoken
@@ -255,21 +345,51 @@ def clock(rng):
     hour, minute = rng.randint(1, 12), rng.choice([5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55])
     kind = rng.random()
     if kind < 0.2:
-        return rng.choice(["half past", "half past", "quarter past", "quarter to", "ten past",
-                           "ten to", "five past", "five to", "twenty past", "twenty to",
-                           "a quarter past", "twenty-five to"]) + " " + typed_hour(rng, hour)
+        return (
+            rng.choice(
+                [
+                    "half past",
+                    "half past",
+                    "quarter past",
+                    "quarter to",
+                    "ten past",
+                    "ten to",
+                    "five past",
+                    "five to",
+                    "twenty past",
+                    "twenty to",
+                    "a quarter past",
+                    "twenty-five to",
+                ]
+            )
+            + " "
+            + typed_hour(rng, hour)
+        )
     if kind < 0.4:
         return f"{hour}:{rng.randint(0, 59):02d}" + rng.choice(["", "", " am", " pm", "am", "pm"])
     if kind < 0.5:
         return f"{rng.randint(0, 23):02d}:{rng.randint(0, 59):02d}"
     if kind < 0.65:
-        return typed_hour(rng, hour) + rng.choice([" am", " pm", " a.m.", " p.m.", " in the morning",
-                                                   " in the evening", " in the afternoon"])
+        return typed_hour(rng, hour) + rng.choice(
+            [
+                " am",
+                " pm",
+                " a.m.",
+                " p.m.",
+                " in the morning",
+                " in the evening",
+                " in the afternoon",
+            ]
+        )
     if kind < 0.75:
         return typed_hour(rng, hour) + " o'clock"
     if kind < 0.88:
-        return number(hour) + " " + number(minute if minute > 5 else 15) \
+        return (
+            number(hour)
+            + " "
+            + number(minute if minute > 5 else 15)
             + rng.choice(["", "", " am", " pm"])
+        )
     if kind < 0.92:
         return rng.choice(["noon", "midnight", "midday"])
     return typed_hour(rng, hour)
@@ -288,8 +408,18 @@ def day(rng):
     if kind < 0.7:
         return " tomorrow", " tomorrow"
     if kind < 0.78:
-        text = rng.choice([" today", " tonight", " every day", " on weekdays", " this evening",
-                           " tomorrow morning", " tomorrow evening", " at the weekend"])
+        text = rng.choice(
+            [
+                " today",
+                " tonight",
+                " every day",
+                " on weekdays",
+                " this evening",
+                " tomorrow morning",
+                " tomorrow evening",
+                " at the weekend",
+            ]
+        )
         return text, text
     name = rng.choice(WEEKDAYS)
     lead = rng.choice([" on ", " on ", " next ", " every "])
@@ -306,12 +436,19 @@ def listen(rng):
     elif kind < 0.65:
         text = rng.choice(ARTIST_A) + " " + rng.choice(ARTIST_B)
     elif kind < 0.75:
-        text = rng.choice(SONG_A) + " " + rng.choice(SONG_B) + " by " + \
-            rng.choice([rng.choice(ARTISTS), rng.choice(ARTIST_A) + " " + rng.choice(ARTIST_B)])
+        text = (
+            rng.choice(SONG_A)
+            + " "
+            + rng.choice(SONG_B)
+            + " by "
+            + rng.choice([rng.choice(ARTISTS), rng.choice(ARTIST_A) + " " + rng.choice(ARTIST_B)])
+        )
     elif kind < 0.83:
         text = rng.choice(SONG_A) + " " + rng.choice(SONG_B)
     elif kind < 0.9:
-        return "my " + rng.choice(GENRES + [nonce(rng), "morning", "party", "cooking"]) + " playlist"
+        return (
+            "my " + rng.choice(GENRES + [nonce(rng), "morning", "party", "cooking"]) + " playlist"
+        )
     else:
         text = nonce(rng).capitalize() + rng.choice(["", " " + nonce(rng).capitalize()])
     return text.lower() if rng.random() < 0.4 else text

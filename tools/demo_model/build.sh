@@ -1,0 +1,30 @@
+#!/bin/sh
+# Builds examples/models/hearth.gguf from nothing: corpus, vocabulary, training, export, measure.
+#
+#   tools/demo_model/build.sh WORK [MINUTES]
+#
+# WORK is a folder outside the repository (about 250 MB); MINUTES is the most time that the
+# training may take (52).  Wants the packages of requirements.txt in $PYTHON (python3).
+
+set -eu
+[ $# -ge 1 ] || { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2; }
+mkdir -p "$1"
+work=$(cd "$1" && pwd)
+minutes=${2:-52}
+cd "$(dirname "$0")"
+python=${PYTHON:-python3}
+
+# Threads that wait asleep: on a busy machine, waiting in a loop costs most of the speed.
+export OMP_WAIT_POLICY=PASSIVE PYTHONDONTWRITEBYTECODE=1
+
+"$python" corpus.py --split train --count 300000 --seed 1 --out "$work/train.jsonl"
+"$python" corpus.py --split test --count 2500 --seed 2 --out "$work/test.jsonl"
+"$python" bpe.py --corpus "$work/train.jsonl" --out "$work/tokenizer.json"
+"$python" -u train.py --corpus "$work/train.jsonl" --tokenizer "$work/tokenizer.json" \
+    --out "$work/model.pt" --minutes "$minutes" | tee "$work/train.log"
+"$python" export.py --model "$work/model.pt" --tokenizer "$work/tokenizer.json" \
+    --full "$work/hearth-f16.gguf" --small "$work/hearth.gguf"
+"$python" evaluate.py --gguf "$work/hearth.gguf" --corpus "$work/test.jsonl" \
+    --report "$work/failures.json" | tee "$work/quality.md"
+mkdir -p ../../examples/models
+cp "$work/hearth.gguf" ../../examples/models/hearth.gguf
