@@ -197,6 +197,10 @@ SLM_INLINE __m256 slm_add_scaled(__m256 acc, __m256 d, __m256 a, __m256i sum) {
     return _mm256_add_ps(acc, _mm256_mul_ps(scale, _mm256_cvtepi32_ps(sum)));
 }
 
+SLM_INLINE __m256 slm_add_product(__m256 acc, __m256 a, __m256 b) {
+    return _mm256_add_ps(acc, _mm256_mul_ps(a, b));
+}
+
 SLM_INLINE __m256 slm_sub_scaled(__m256 acc, __m256 d, __m256 a, __m256i sum) {
     const __m256 scale = _mm256_mul_ps(d, a);
     return _mm256_sub_ps(acc, _mm256_mul_ps(scale, _mm256_cvtepi32_ps(sum)));

@@ -63,6 +63,18 @@ static slm_status open_gguf(slm_model *m, const slm_model_source *s, const slm_m
     return slm_gguf_open_file(&m->host, file, flags, &m->gguf, error);
 }
 
+/* Adapters, projectors and importance matrices are GGUF files too. */
+static slm_status check_kind(const slm_gguf *g, slm_error *error) {
+    slm_str type = {"model", 5};
+    SLM_TRY(slm_gguf_get_str(g, "general.type", 0, &type, error));
+    if (type.len == 5 && memcmp(type.ptr, "model", 5) == 0)
+        return SLM_OK;
+    char name[48];
+    slm_escape(name, sizeof name, type.ptr, type.len);
+    return slm_fail(error, SLM_ERR_UNSUP, "general.type", SLM_NO_OFFSET,
+                    "general.type: got \"%s\", wanted a file that holds a model", name);
+}
+
 static slm_status open_parts(slm_model *m, const slm_model_source *s, const slm_model_options *o,
                              slm_error *error) {
     SLM_TRY(open_gguf(m, s, o, error));
@@ -70,6 +82,7 @@ static slm_status open_parts(slm_model *m, const slm_model_source *s, const slm_
         const slm_file *part = slm_gguf_part(m->gguf, i);
         *(part->kind == SLM_FILE_READ ? &m->read_bytes : &m->mapped_bytes) += part->size;
     }
+    SLM_TRY(check_kind(m->gguf, error));
     if (m->host.limit != 0) {
         uint64_t wanted = m->mapped_bytes + atomic_load(&m->host.bytes);
         if (wanted > m->host.limit)

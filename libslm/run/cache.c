@@ -1,6 +1,7 @@
 #include "run/session.h"
 
 #include "base/checked.h"
+#include "base/threads.h"
 
 #include <string.h>
 
@@ -191,7 +192,7 @@ static slm_status does_not_fit(const slm_plan *plan, uint64_t limit, const char 
 
 static slm_status allocate(slm_cache *c, const slm_sizes *s, slm_error *error) {
     slm_model *m = c->model;
-    slm_cpu_shape shape = cpu_shape(&c->options);
+    slm_cpu_shape shape = cpu_shape(&c->options); /* with fewer threads some scratch stays unused */
     c->tables = slm_calloc(c->host, s->tables_bytes, 1);
     c->scratch = slm_alloc_touched(c->host, s->scratch_bytes);
     int ok = c->tables != NULL && c->scratch != NULL;
@@ -246,6 +247,10 @@ slm_status slm_cache_create(slm_model *m, const slm_cache_options *options, slm_
     c->options = filled;
     c->plan = plan;
     slm_model_retain(m);
+    c->options.n_threads = slm_threads_probe(filled.n_threads);
+    if (c->options.n_threads < filled.n_threads)
+        slm_log(c->host, SLM_LOG_WARNING, "the system allows %u of the %u threads asked for",
+                c->options.n_threads, filled.n_threads);
     slm_status status = allocate(c, &sizes, error);
     if (status != SLM_OK) {
         destroy(c);

@@ -1,9 +1,28 @@
 /* Any bytes as a GGUF file: opened with and without tensors, and everything in it used. */
 #include "gguf/gguf.h"
+#include "support/gguf_builder.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+
+/* Starts from a correct file whenever there is nothing better, so no corpus of seeds is needed. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
+    if (size < 24 || seed % 4096 == 0) {
+        gb *b = gb_sample();
+        size_t n;
+        const uint8_t *bytes = gb_finish(b, &n);
+        if (n <= max_size) {
+            memcpy(data, bytes, n);
+            size = n;
+        }
+        gb_free(b);
+    }
+    return LLVMFuzzerMutate(data, size, max_size);
+}
 
 /* Where the sum of all bytes goes, so that reading them is not left out. */
 static volatile uint64_t seen;

@@ -548,11 +548,11 @@ static void token_flags(void **state) {
                                     SLM_TOKEN_UNUSED, SLM_TOKEN_BYTE};
     mini_open o;
     mini_bpe(&m, "gpt-2");
-    m.tokens[300] = "<0x07>";
+    size_t id = mini_add(&m, "<0x07>", SLM_TYPE_NORMAL, 0);
     for (int32_t type = 1; type <= 6; type++) {
-        m.types[300] = type;
+        m.types[id] = type;
         accepted(mini_file(&m), &o);
-        assert_int_equal(slm_vocab_flags(o.v, 300), want[type - 1]);
+        assert_int_equal(slm_vocab_flags(o.v, (int32_t)id), want[type - 1]);
         closed(&o);
     }
 }
@@ -613,13 +613,12 @@ static void failing_allocations(void **state) {
                 use_vocab(&o);
                 int reached = fa.calls >= fa.fail_at;
                 assert_int_equal(o.status, reached ? SLM_ERR_NOMEM : SLM_OK);
-                if (reached) { /* and a second try works */
-                    if (o.v && !for_good) {
-                        o.status = SLM_OK;
-                        use_vocab(&o);
-                        assert_int_equal(o.status, SLM_OK);
-                    }
-                    assert_non_null(strstr(o.error.message, ""));
+                if (reached)
+                    assert_int_equal(o.error.status, SLM_ERR_NOMEM);
+                if (reached && o.v && !for_good) { /* a second try works */
+                    o.status = SLM_OK;
+                    use_vocab(&o);
+                    assert_int_equal(o.status, SLM_OK);
                 }
                 mini_close(&o);
                 assert_int_equal(fa.outstanding, 0);

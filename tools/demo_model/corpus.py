@@ -1,6 +1,6 @@
 """Write the corpus: dialogues as JSON lines, for training or for the test.
 
-python corpus.py --split train --count 200000 --seed 1 --out WORK/train.jsonl
+    python corpus.py --split train --count 300000 --seed 1 --out WORK/train.jsonl
 """
 
 import argparse

@@ -120,8 +120,8 @@ def colour_turn(gen, said, heard, intent):
         command=True,
         c=tone,
     )
-    bot = gen.answer([OKAY + "I've [made|set|set] {w} {j}{c}."], w=heard, c=tone, j="to ").replace(
-        "made " + heard + " to", "made " + heard
+    bot = gen.answer(
+        [OKAY + "I've [made {w} {c}|set {w} to {c}|set {w} to {c}]."], w=heard, c=tone
     )
     return turn(intent, user, bot, [heard, tone])
 

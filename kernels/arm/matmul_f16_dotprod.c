@@ -1,0 +1,3 @@
+#include "float_rows.h"
+
+SLM_DEFINE_F32(f16, 2)
