@@ -78,9 +78,14 @@ int slm_cli_fail_error(const char *what, const slm_error *error) {
     if (error->status == SLM_ERR_CANCEL)
         return SLM_EXIT_INTERRUPTED;
     const char *message = error->message[0] ? error->message : slm_status_name(error->status);
-    if (what)
-        return slm_cli_fail("%s: %s", what, message);
-    return slm_cli_fail("%s", message);
+    if (!what)
+        return slm_cli_fail("%s", message);
+    /* The library names a file by the last part of its path: once is enough. */
+    const char *slash = strrchr(what, '/'), *base = slash ? slash + 1 : what;
+    size_t len = strlen(base);
+    if (len > 0 && strncmp(message, base, len) == 0 && (message[len] == ':' || message[len] == ' '))
+        return slm_cli_fail("%s%s", what, message + len);
+    return slm_cli_fail("%s: %s", what, message);
 }
 
 void slm_cli_warn(const char *format, ...) {

@@ -291,7 +291,6 @@ static int run(job *j) {
                      8 * (double)j->out_bytes / (double)j->n_weights);
     slm_gguf_writer_close(j->writer);
     slm_gguf_close(j->in);
-    slm_cli_name_model(NULL);
     free(j->rows);
     free(j->batch);
     return status;

@@ -61,15 +61,25 @@ SLM_INLINE void slm_store_lanes(float *y, __m256 v, size_t n) {
     }
 }
 
+SLM_INLINE int16_t slm_load_i16(const void *p) {
+    int16_t v;
+    memcpy(&v, p, 2);
+    return v;
+}
+
+SLM_INLINE int32_t slm_load_i32(const void *p) {
+    int32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+
 SLM_INLINE __m256i slm_load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 
 SLM_INLINE __m128i slm_load128(const void *p) { return _mm_loadu_si128((const __m128i *)p); }
 
 /* Four bytes to every lane. */
 SLM_INLINE __m256i slm_bcast4(const void *p) {
-    int32_t v;
-    memcpy(&v, p, 4);
-    return _mm256_set1_epi32(v);
+    return _mm256_set1_epi32(slm_load_i32(p));
 }
 
 SLM_INLINE __m256i slm_load_2x128(const void *low, const void *high) {
@@ -97,10 +107,25 @@ SLM_INLINE void slm_transpose32(__m256i t[8], const slm_rows8 *rows, size_t offs
 
 /* Lane r = the two bytes at offset in row r, as a half. */
 SLM_INLINE __m256 slm_load_halves(const slm_rows8 *rows, size_t offset) {
-    int16_t h[SLM_PANEL];
-    for (int r = 0; r < SLM_PANEL; r++)
-        memcpy(h + r, rows->p[r] + offset, 2);
-    return _mm256_cvtph_ps(_mm_setr_epi16(h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]));
+    const uint8_t *const *p = rows->p;
+    __m128i low = _mm_cvtsi32_si128(slm_load_i16(p[0] + offset));
+    __m128i high = _mm_cvtsi32_si128(slm_load_i16(p[4] + offset));
+    low = _mm_insert_epi16(low, slm_load_i16(p[1] + offset), 1);
+    high = _mm_insert_epi16(high, slm_load_i16(p[5] + offset), 1);
+    low = _mm_insert_epi16(low, slm_load_i16(p[2] + offset), 2);
+    high = _mm_insert_epi16(high, slm_load_i16(p[6] + offset), 2);
+    low = _mm_insert_epi16(low, slm_load_i16(p[3] + offset), 3);
+    high = _mm_insert_epi16(high, slm_load_i16(p[7] + offset), 3);
+    return _mm256_cvtph_ps(_mm_unpacklo_epi64(low, high));
+}
+
+/* Lane r = the four bytes at offset in row r. */
+SLM_INLINE __m256i slm_load_dwords(const slm_rows8 *rows, size_t offset) {
+    const uint8_t *const *p = rows->p;
+    return _mm256_setr_epi32(slm_load_i32(p[0] + offset), slm_load_i32(p[1] + offset),
+                             slm_load_i32(p[2] + offset), slm_load_i32(p[3] + offset),
+                             slm_load_i32(p[4] + offset), slm_load_i32(p[5] + offset),
+                             slm_load_i32(p[6] + offset), slm_load_i32(p[7] + offset));
 }
 
 /* The halves in the low and the high 16 bits of each lane. */
@@ -110,14 +135,6 @@ SLM_INLINE void slm_split_halves(__m256 *low, __m256 *high, __m256i v) {
     const __m256i p = _mm256_permute4x64_epi64(_mm256_packus_epi32(l, h), 0xd8);
     *low = _mm256_cvtph_ps(_mm256_castsi256_si128(p));
     *high = _mm256_cvtph_ps(_mm256_extracti128_si256(p, 1));
-}
-
-/* Lane r = the four bytes at offset in row r. */
-SLM_INLINE __m256i slm_load_dwords(const slm_rows8 *rows, size_t offset) {
-    int32_t v[SLM_PANEL];
-    for (int r = 0; r < SLM_PANEL; r++)
-        memcpy(v + r, rows->p[r] + offset, 4);
-    return _mm256_setr_epi32(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]);
 }
 
 /* A shuffle within lanes. Each byte of control counts from byte first of the lane; 0x80 gives 0. */

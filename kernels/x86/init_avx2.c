@@ -18,4 +18,25 @@ void slm_kernels_init_avx2(slm_kernels *kernels) {
     kernels->matmul[SLM_DTYPE_TQ1_0][SLM_ACT_I8_ROW] = slm_matmul_tq1_0_i8_row_avx2;
     kernels->matmul[SLM_DTYPE_TQ2_0][SLM_ACT_I8_ROW] = slm_matmul_tq2_0_i8_row_avx2;
     kernels->matmul[SLM_DTYPE_I2_S][SLM_ACT_I8_ROW] = slm_matmul_i2_s_i8_row_avx2;
+    kernels->matmul[SLM_DTYPE_F32][SLM_ACT_F32] = slm_matmul_f32_f32_avx2;
+    kernels->matmul[SLM_DTYPE_F16][SLM_ACT_F32] = slm_matmul_f16_f32_avx2;
+    kernels->matmul[SLM_DTYPE_BF16][SLM_ACT_F32] = slm_matmul_bf16_f32_avx2;
+    kernels->quantize[SLM_ACT_Q8_0] = slm_quantize_act_q8_0_avx2;
+    kernels->quantize[SLM_ACT_Q8_K] = slm_quantize_act_q8_k_avx2;
+    kernels->quantize[SLM_ACT_I8_ROW] = slm_quantize_act_i8_row_avx2;
+    kernels->kv_store[SLM_KVT_F16] = slm_kv_store_f16_avx2;
+    kernels->kv_store[SLM_KVT_Q8_0] = slm_kv_store_q8_0_avx2;
+    kernels->kv_scores[SLM_KVT_F16] = slm_kv_scores_f16_avx2;
+    kernels->kv_scores[SLM_KVT_Q8_0] = slm_kv_scores_q8_0_avx2;
+    kernels->kv_scores[SLM_KVT_F32] = slm_kv_scores_f32_avx2;
+    kernels->kv_values[SLM_KVT_F16] = slm_kv_values_f16_avx2;
+    kernels->kv_values[SLM_KVT_Q8_0] = slm_kv_values_q8_0_avx2;
+    kernels->kv_values[SLM_KVT_F32] = slm_kv_values_f32_avx2;
+    kernels->rms_norm = slm_rms_norm_avx2;
+    kernels->softmax = slm_softmax_avx2;
+    kernels->max_index = slm_max_index_avx2;
+    kernels->sum_exp = slm_sum_exp_avx2;
+    kernels->silu_mul = slm_silu_mul_avx2;
+    kernels->gelu_mul = slm_gelu_mul_avx2;
+    kernels->relu2_mul = slm_relu2_mul_avx2;
 }

@@ -24,5 +24,35 @@ SLM_AVX2_MATMUL(slm_matmul_iq4_nl_q8_0_avx2);
 SLM_AVX2_MATMUL(slm_matmul_tq1_0_i8_row_avx2);
 SLM_AVX2_MATMUL(slm_matmul_tq2_0_i8_row_avx2);
 SLM_AVX2_MATMUL(slm_matmul_i2_s_i8_row_avx2);
+SLM_AVX2_MATMUL(slm_matmul_f32_f32_avx2);
+SLM_AVX2_MATMUL(slm_matmul_f16_f32_avx2);
+SLM_AVX2_MATMUL(slm_matmul_bf16_f32_avx2);
+
+#define SLM_AVX2_KV_SCORES(name)                                                                  \
+    void name(float *s, size_t s_stride, const float *q, size_t q_stride, size_t n_q,             \
+              const void *k, size_t k_bytes, size_t n_k, size_t d, float scale)
+#define SLM_AVX2_KV_VALUES(name)                                                                  \
+    void name(float *o, size_t o_stride, const float *p, size_t p_stride, size_t n_q,             \
+              const void *v, size_t v_bytes, size_t n_k, size_t d)
+SLM_AVX2_KV_SCORES(slm_kv_scores_f16_avx2);
+SLM_AVX2_KV_SCORES(slm_kv_scores_q8_0_avx2);
+SLM_AVX2_KV_SCORES(slm_kv_scores_f32_avx2);
+SLM_AVX2_KV_VALUES(slm_kv_values_f16_avx2);
+SLM_AVX2_KV_VALUES(slm_kv_values_q8_0_avx2);
+SLM_AVX2_KV_VALUES(slm_kv_values_f32_avx2);
+void slm_kv_store_f16_avx2(void *row, const float *x, size_t d);
+void slm_kv_store_q8_0_avx2(void *row, const float *x, size_t d);
+
+void slm_quantize_act_q8_0_avx2(void *a, const float *x, size_t k);
+void slm_quantize_act_q8_k_avx2(void *a, const float *x, size_t k);
+void slm_quantize_act_i8_row_avx2(void *a, const float *x, size_t k);
+
+void slm_rms_norm_avx2(float *y, const float *x, const float *w, size_t n, float eps);
+void slm_softmax_avx2(float *s, size_t n);
+float slm_max_index_avx2(const float *x, size_t n, size_t *index, int *finite);
+double slm_sum_exp_avx2(const float *x, size_t n, float max);
+void slm_silu_mul_avx2(float *h, const float *g, const float *up, size_t n);
+void slm_gelu_mul_avx2(float *h, const float *g, const float *up, size_t n);
+void slm_relu2_mul_avx2(float *h, const float *g, const float *up, size_t n);
 
 #endif

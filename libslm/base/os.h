@@ -22,6 +22,10 @@ int slm_write_full(int fd, const void *data, size_t size);
 /* The beginning of a small text file of the system, NUL-terminated; 0 when there is none. */
 int slm_read_text(const char *path, char *text, size_t cap);
 
+/* slm_cpu_count and slm_memory_available with the system's files looked for below a folder. */
+uint32_t slm_cpu_count_in(const char *root);
+uint64_t slm_memory_available_in(const char *root);
+
 /* Whether memory comes from malloc. */
 int slm_host_is_std(const slm_host *host);
 

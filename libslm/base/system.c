@@ -39,17 +39,18 @@ uint64_t slm_now_ns(void) {
 
 /* ---- control groups ---- */
 
-/* One of the two trees in which a controller's files can lie: version 2 ("0::/path") or version 1
- * ("5:memory:/path"). */
+/* One of the two trees in which a controller's files can lie: version 2 ("0::/path" in
+ * /proc/self/cgroup) or version 1 ("5:memory:/path"). */
 typedef struct cgroup {
     const char *mount;
-    const char *controller; /* as /proc/self/cgroup lists it; "" for version 2 */
+    const char *controller; /* "" for version 2 */
 } cgroup;
 
-/* Finds the process's path in the tree. */
-static int cgroup_path(const cgroup *tree, char *path, size_t cap) {
+/* Finds the process's path in the tree; *top receives the length of the tree's own. */
+static int cgroup_path(const char *root, const cgroup *tree, char *path, size_t *top) {
     char text[4096];
-    if (!slm_read_text("/proc/self/cgroup", text, sizeof text))
+    snprintf(path, PATH_CAP, "%s/proc/self/cgroup", root);
+    if (!slm_read_text(path, text, sizeof text))
         return 0;
     char *save = NULL;
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
@@ -62,21 +63,23 @@ static int cgroup_path(const cgroup *tree, char *path, size_t cap) {
         int found = tree->controller[0] == 0 && list[1] == 0;
         for (char *c = strtok_r(list + 1, ",", &rest); c && !found; c = strtok_r(NULL, ",", &rest))
             found = strcmp(c, tree->controller) == 0;
+        *top = strlen(root) + strlen(tree->mount);
         if (found)
-            return snprintf(path, cap, "%s%s", tree->mount, where) < (int)cap;
+            return snprintf(path, PATH_CAP, "%s%s%s", root, tree->mount, where) < PATH_CAP;
     }
     return 0;
 }
 
-/* Calls visit for the process's group and each group above it. */
-static void cgroup_walk(const cgroup *tree, void (*visit)(const char *path, uint64_t *least),
-                        uint64_t *least) {
+/* Calls visit for the process's group and each group above it. Inside a container the path may name
+ * groups that cannot be seen; the limits of the container are at the top then. */
+static void cgroup_walk(const char *root, const cgroup *tree,
+                        void (*visit)(const char *path, uint64_t *least), uint64_t *least) {
     char path[PATH_CAP];
-    if (!cgroup_path(tree, path, sizeof path))
+    size_t top;
+    if (!cgroup_path(root, tree, path, &top))
         return;
-    size_t root = strlen(tree->mount);
-    for (size_t len = strlen(path); len >= root; len--) {
-        if (len > root && path[len] != '/' && path[len] != 0)
+    for (size_t len = strlen(path); len >= top; len--) {
+        if (len > top && path[len] != '/' && path[len] != 0)
             continue;
         path[len] = 0;
         visit(path, least);
@@ -159,26 +162,26 @@ static int has_lower(const char *list, int cpu, const cpu_set_t *set, size_t set
     return 0;
 }
 
-static uint64_t count_cores(const cpu_set_t *set, size_t set_size, int n_cpus) {
+static uint64_t count_cores(const char *root, const cpu_set_t *set, size_t set_size, int n_cpus) {
     uint64_t n = 0;
     for (int cpu = 0; cpu < n_cpus; cpu++) {
-        char path[128], list[1024];
+        char path[PATH_CAP], list[1024];
         if (!CPU_ISSET_S((size_t)cpu, set_size, set))
             continue;
-        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list",
-                 cpu);
+        snprintf(path, sizeof path, "%s/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list",
+                 root, cpu);
         if (!slm_read_text(path, list, sizeof list) || !has_lower(list, cpu, set, set_size))
             n++;
     }
     return n;
 }
 
-static uint64_t allowed_cores(void) {
+static uint64_t allowed_cores(const char *root) {
     unsigned long words[MAX_CPUS / (8 * sizeof(unsigned long))] = {0};
     cpu_set_t *set = (cpu_set_t *)words;
     uint64_t n = 0;
     if (sched_getaffinity(0, sizeof words, set) == 0)
-        n = count_cores(set, sizeof words, MAX_CPUS);
+        n = count_cores(root, set, sizeof words, MAX_CPUS);
     if (n == 0) {
         long online = sysconf(_SC_NPROCESSORS_ONLN);
         n = online > 0 ? (uint64_t)online : 1;
@@ -186,29 +189,38 @@ static uint64_t allowed_cores(void) {
     return n;
 }
 
-uint32_t slm_cpu_count(void) {
+uint32_t slm_cpu_count_in(const char *root) {
     static const cgroup v2 = {"/sys/fs/cgroup", ""};
     static const cgroup v1 = {"/sys/fs/cgroup/cpu", "cpu"};
-    uint64_t n = allowed_cores();
-    cgroup_walk(&v2, visit_cpu_v2, &n);
-    cgroup_walk(&v1, visit_cpu_v1, &n);
+    uint64_t n = allowed_cores(root);
+    cgroup_walk(root, &v2, visit_cpu_v2, &n);
+    cgroup_walk(root, &v1, visit_cpu_v1, &n);
     return (uint32_t)n;
+}
+
+uint32_t slm_cpu_count(void) {
+    return slm_cpu_count_in("");
 }
 
 /* ---- memory ---- */
 
-uint64_t slm_memory_available(void) {
+uint64_t slm_memory_available_in(const char *root) {
     static const cgroup v2 = {"/sys/fs/cgroup", ""};
     static const cgroup v1 = {"/sys/fs/cgroup/memory", "memory"};
     static const char key[] = "\nMemAvailable:";
-    char text[4096];
+    char path[PATH_CAP], text[4096];
     uint64_t least = UINT64_MAX;
-    const char *at = slm_read_text("/proc/meminfo", text, sizeof text) ? strstr(text, key) : NULL;
+    snprintf(path, sizeof path, "%s/proc/meminfo", root);
+    const char *at = slm_read_text(path, text, sizeof text) ? strstr(text, key) : NULL;
     if (at)
         least = strtoull(at + sizeof key - 1, NULL, 10) * 1024;
-    cgroup_walk(&v2, visit_memory_v2, &least);
-    cgroup_walk(&v1, visit_memory_v1, &least);
+    cgroup_walk(root, &v2, visit_memory_v2, &least);
+    cgroup_walk(root, &v1, visit_memory_v1, &least);
     return least;
+}
+
+uint64_t slm_memory_available(void) {
+    return slm_memory_available_in("");
 }
 
 void *slm_alloc_touched(slm_host *host, size_t size) {

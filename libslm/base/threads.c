@@ -1,6 +1,5 @@
-#include "base/threads.h"
-
 #include "base/os.h"
+#include "base/threads.h"
 
 #include <pthread.h>
 

@@ -10,7 +10,9 @@
 #define SLM_MAX_HEADS 4096u
 #define SLM_MAX_D_HEAD 1024u
 
-typedef enum slm_activation { SLM_ACTIVATION_SILU = 0, SLM_ACTIVATION_GELU = 1, SLM_ACTIVATION_RELU2 = 2 } slm_activation;
+typedef enum slm_activation {
+    SLM_ACTIVATION_SILU = 0, SLM_ACTIVATION_GELU = 1, SLM_ACTIVATION_RELU2 = 2
+} slm_activation;
 
 /* How a family differs from the plain transformer: RMSNorm, grouped-query attention with half-split
  * RoPE, gated feed-forward. */

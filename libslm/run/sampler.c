@@ -197,7 +197,9 @@ static void lay_out(slm_sampler *s, uint32_t mask, carver *c) {
     s->logit = carve(c, n_vocab, sizeof *s->logit);
     s->id = carve(c, n_vocab, sizeof *s->id);
     s->weight = carve(c, n_vocab, sizeof *s->weight);
-    s->radix = carve(c, SLM_RADIX_SIZE, sizeof *s->radix);
+    s->bins = carve(c, SLM_BINS, sizeof *s->bins);
+    s->picked_key = carve(c, SLM_PICKED, sizeof *s->picked_key);
+    s->picked_weight = carve(c, SLM_PICKED, sizeof *s->picked_weight);
     if (mask >> SLM_SAMPLER_TYPICAL & 1)
         s->key = carve(c, n_vocab, sizeof *s->key);
     if (mask >> SLM_SAMPLER_BIAS & 1)

@@ -53,65 +53,111 @@ static float code_key(uint32_t code) {
     return key;
 }
 
-/* Where a selection by descending key ends that stops when the weights taken reach target: the
- * code of the last key needed, and in *room how much is still wanted when all larger keys are
- * taken. A radix selection: linear in n for any input. weight NULL: 1 each. Returns 0 when the sum
- * of all weights is below target. */
-static int select_code(slm_sampler *s, const float *key, const float *weight, size_t n,
-                       double target, uint32_t *code, double *room) {
-    static const unsigned shifts[] = {32 - SLM_RADIX_BITS, 32 - 2 * SLM_RADIX_BITS, 0};
-    uint32_t prefix = 0, mask = 0;
-    double above = 0;
-    for (size_t level = 0; level < 3; level++) {
-        unsigned shift = shifts[level];
-        uint32_t digits = level == 2 ? (1u << shifts[1]) - 1 : SLM_RADIX_SIZE - 1;
-        memset(s->radix, 0, SLM_RADIX_SIZE * sizeof *s->radix);
-        for (size_t i = 0; i < n; i++) {
-            uint32_t c = key_code(key[i]);
-            if ((c & mask) == prefix)
-                s->radix[(c >> shift) & digits] += weight ? (double)weight[i] : 1.0;
-        }
-        uint32_t d = digits;
-        while (above + s->radix[d] < target) {
-            above += s->radix[d];
-            if (d == 0)
-                return 0;
-            d--;
-        }
-        prefix |= d << shift;
-        mask |= digits << shift;
+/* What a selection goes by, and what it weighs. weight NULL: 1 each. */
+typedef struct keyed {
+    const float *key, *weight;
+    size_t n;
+    float max; /* the largest key */
+} keyed;
+
+/* Keys in steps of 1/64 below the largest, the last bin being open: for logits, finer than the
+ * distances between most, and what falls into the last one weighs less than 1e-13. */
+static void bins_of(const keyed *k, size_t at, size_t n, int32_t *bin) {
+    for (size_t i = 0; i < n; i++) {
+        float steps = (k->max - k->key[at + i]) * 64.0f;
+        bin[i] = (int32_t)(steps < SLM_BINS - 1 ? steps : SLM_BINS - 1);
     }
-    *code = prefix;
-    *room = target - above;
-    return 1;
 }
 
-/* Keeps, in order, the candidates with a larger code, and of those with this code as many of the
- * first as it takes to fill room. */
-static size_t keep_code(slm_sampler *s, const float *key, const float *weight, size_t n,
-                        uint32_t code, double room) {
-    double got = 0;
+static size_t piece(size_t n, size_t at) { return n - at < PIECE ? n - at : PIECE; }
+
+/* The bin in which a descending selection reaches target; *above receives the mass before it. -1
+ * when the mass of all is below target. */
+static int32_t find_bin(slm_sampler *s, const keyed *k, double target, double *above) {
+    int32_t bin[PIECE], found = 0;
+    memset(s->bins, 0, SLM_BINS * sizeof *s->bins);
+    for (size_t i = 0; i < k->n; i += PIECE) {
+        size_t n = piece(k->n, i);
+        bins_of(k, i, n, bin);
+        for (size_t j = 0; j < n; j++)
+            s->bins[bin[j]] += k->weight != NULL ? (double)k->weight[i + j] : 1.0;
+    }
+    for (*above = 0; *above + s->bins[found] < target; found++) {
+        *above += s->bins[found];
+        if (found == SLM_BINS - 1)
+            return -1;
+    }
+    return found;
+}
+
+/* The keys and weights of one bin, up to SLM_PICKED of them. Returns how many there are. */
+static size_t pick_bin(slm_sampler *s, const keyed *k, int32_t wanted) {
+    int32_t bin[PIECE];
     size_t m = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t c = key_code(key[i]);
-        if (c < code)
-            continue;
-        if (c == code) {
-            if (got >= room)
-                continue;
-            got += weight ? (double)weight[i] : 1.0;
-        }
-        s->logit[m] = s->logit[i];
-        s->id[m] = s->id[i];
-        m++;
+    for (size_t i = 0; i < k->n && m <= SLM_PICKED; i += PIECE) {
+        size_t n = piece(k->n, i);
+        int any = 0;
+        bins_of(k, i, n, bin);
+        for (size_t j = 0; j < n; j++)
+            any |= bin[j] == wanted;
+        for (size_t j = 0; any && j < n; j++)
+            if (bin[j] == wanted && m++ < SLM_PICKED) {
+                s->picked_key[m - 1] = k->key[i + j];
+                s->picked_weight[m - 1] = k->weight != NULL ? k->weight[i + j] : 1.0f;
+            }
     }
     return m;
 }
 
-static void now_sparse(slm_sampler *s, size_t n) {
-    s->x = s->logit;
-    s->n = n;
-    s->dense = 0;
+/* The last key that a descending selection within a bin needs to reach target, by radix: linear in
+ * n for any keys. *above grows by the mass of what is larger. Keys of other bins are passed over. */
+static float find_key(slm_sampler *s, const keyed *k, int32_t wanted, double target,
+                      double *above) {
+    enum { HIGH = 11, LOW = 32 - 2 * HIGH };
+    static const unsigned shifts[] = {32 - HIGH, LOW, 0};
+    uint32_t prefix = 0, mask = 0;
+    int32_t bin[PIECE];
+    for (size_t level = 0; level < 3; level++) {
+        unsigned shift = shifts[level];
+        uint32_t digits = (level == 2 ? 1u << LOW : 1u << HIGH) - 1, found = 0;
+        double sum = *above;
+        memset(s->bins, 0, SLM_BINS * sizeof *s->bins);
+        for (size_t i = 0; i < k->n; i += PIECE) {
+            size_t n = piece(k->n, i);
+            bins_of(k, i, n, bin);
+            for (size_t j = 0; j < n; j++) {
+                uint32_t code = key_code(k->key[i + j]);
+                if (bin[j] == wanted && (code & mask) == prefix)
+                    s->bins[code >> shift & digits] +=
+                        k->weight != NULL ? (double)k->weight[i + j] : 1.0;
+            }
+        }
+        /* Sums taken in another order may fall short of target by rounding: then the last one. */
+        for (uint32_t d = digits + 1; d-- > 0 && sum < target;)
+            if (s->bins[d] > 0) {
+                found = d;
+                *above = sum;
+                sum += s->bins[d];
+            }
+        prefix |= found << shift;
+        mask |= digits << shift;
+    }
+    return code_key(prefix);
+}
+
+/* Where a selection by descending key ends that stops when the weights taken reach target: the
+ * last key needed, and in *room how much is still wanted when all larger keys are taken. Returns 0
+ * when all together weigh less than target. */
+static int find_cut(slm_sampler *s, const keyed *k, double target, float *cut, double *room) {
+    double above;
+    int32_t bin = find_bin(s, k, target, &above);
+    if (bin < 0)
+        return 0;
+    size_t n = pick_bin(s, k, bin);
+    keyed picked = {s->picked_key, s->picked_weight, n, k->max};
+    *cut = find_key(s, n <= SLM_PICKED ? &picked : k, bin, target, &above);
+    *room = target - above;
+    return 1;
 }
 
 static int any_above(const float *x, size_t n, float threshold) {
@@ -126,112 +172,109 @@ static int any_above(const float *x, size_t n, float threshold) {
     return any;
 }
 
+/* Keeps, in order, the candidates with a larger key, and of those with this key as many of the
+ * first as it takes to fill room. */
+static void keep(slm_sampler *s, const float *key, const float *weight, float cut, double room) {
+    float below = nextafterf(cut, -INFINITY);
+    double got = 0;
+    size_t m = 0;
+    for (size_t i = 0; i < s->n; i += PIECE) {
+        size_t n = piece(s->n, i);
+        if (!any_above(key + i, n, below))
+            continue;
+        for (size_t j = i; j < i + n; j++) {
+            if (!(key[j] >= cut) || (key[j] == cut && got >= room))
+                continue;
+            if (key[j] == cut)
+                got += weight != NULL ? (double)weight[j] : 1.0;
+            s->logit[m] = s->x[j];
+            s->id[m] = s->dense ? (int32_t)j : s->id[j];
+            m++;
+        }
+    }
+    s->x = s->logit;
+    s->n = m;
+    s->dense = 0;
+}
+
+static float largest(const slm_sampler *s, const float *x, size_t n) {
+    size_t index;
+    int finite;
+    return s->kernels->max_index(x, n, &index, &finite);
+}
+
 /* ---- filters ---------------------------------------------------------------------------------- */
 
 /* Collects what exceeds the k-th largest seen so far, and finds that one anew when the buffer, the
  * front of our own arrays, is full. Masked logits never enter. */
 void slm_stage_top_k(slm_sampler *s) {
-    size_t k = (size_t)s->sampling.top_k, m = 0;
-    if (k >= s->n)
+    size_t k = (size_t)s->sampling.top_k, m = 0, n_all = s->n;
+    if (k >= n_all)
         return;
     size_t cap = k < 256 ? 1024 : 4 * k;
-    float threshold = -INFINITY;
-    uint32_t code;
+    const float *x = s->x;
+    int dense = s->dense;
+    float cut = -INFINITY;
     double room;
-    for (size_t i = 0; i < s->n; i += PIECE) {
-        size_t n = s->n - i < PIECE ? s->n - i : PIECE;
-        if (!any_above(s->x + i, n, threshold))
-            continue;
-        for (size_t j = i; j < i + n; j++) {
-            float l = s->x[j];
-            if (!(l > threshold))
-                continue;
-            s->logit[m] = l;
-            s->id[m] = s->dense ? (int32_t)j : s->id[j];
-            if (++m < cap)
-                continue;
-            if (select_code(s, s->logit, NULL, m, (double)k, &code, &room)) {
-                m = keep_code(s, s->logit, NULL, m, code, room);
-                threshold = code_key(code);
-            }
+    for (size_t i = 0; i < n_all; i += PIECE) {
+        size_t n = piece(n_all, i);
+        int last = i + n == n_all;
+        if (any_above(x + i, n, cut))
+            for (size_t j = i; j < i + n; j++)
+                if (x[j] > cut) {
+                    s->logit[m] = x[j];
+                    s->id[m] = dense ? (int32_t)j : s->id[j];
+                    m++;
+                }
+        if (m > k && (m >= cap || last)) {
+            keyed all = {s->logit, NULL, m, largest(s, s->logit, m)};
+            s->x = s->logit;
+            s->n = m;
+            s->dense = 0;
+            if (find_cut(s, &all, (double)k, &cut, &room))
+                keep(s, s->logit, NULL, cut, room);
+            m = s->n;
         }
     }
-    if (m > k && select_code(s, s->logit, NULL, m, (double)k, &code, &room))
-        m = keep_code(s, s->logit, NULL, m, code, room);
-    now_sparse(s, m);
+    s->x = s->logit;
+    s->n = m;
+    s->dense = 0;
 }
 
 void slm_stage_min_p(slm_sampler *s) {
-    size_t index, m = 0;
-    int finite;
-    float max = s->kernels->max_index(s->x, s->n, &index, &finite);
-    float least = (float)((double)max + log((double)s->sampling.min_p));
-    float below = nextafterf(least, -INFINITY);
-    for (size_t i = 0; i < s->n; i += PIECE) {
-        size_t n = s->n - i < PIECE ? s->n - i : PIECE;
-        if (!any_above(s->x + i, n, below))
-            continue;
-        for (size_t j = i; j < i + n; j++) {
-            float l = s->x[j];
-            if (!(l > below))
-                continue;
-            s->logit[m] = l;
-            s->id[m] = s->dense ? (int32_t)j : s->id[j];
-            m++;
-        }
-    }
-    now_sparse(s, m);
+    double max = (double)largest(s, s->x, s->n);
+    keep(s, s->x, NULL, (float)(max + log((double)s->sampling.min_p)), INFINITY);
 }
 
-/* Makes weight the softmax of the candidates and drops those below least. */
-static void weigh(slm_sampler *s, float least) {
-    size_t m = 0;
+static void weigh(slm_sampler *s) {
     memcpy(s->weight, s->x, s->n * sizeof *s->weight);
     s->kernels->softmax(s->weight, s->n);
-    for (size_t i = 0; i < s->n; i += PIECE) {
-        size_t n = s->n - i < PIECE ? s->n - i : PIECE;
-        if (!any_above(s->weight + i, n, least))
-            continue;
-        for (size_t j = i; j < i + n; j++) {
-            if (!(s->weight[j] > least))
-                continue;
-            s->logit[m] = s->x[j];
-            s->id[m] = s->dense ? (int32_t)j : s->id[j];
-            s->weight[m] = s->weight[j];
-            m++;
-        }
-    }
-    now_sparse(s, m);
 }
 
-/* The least mass that a selection stops at: one candidate always stays. */
-static double mass_target(float p) { return p > 0 ? (double)p : DBL_MIN; }
+/* One candidate always stays, so the mass to reach is never nothing. */
+static void keep_mass(slm_sampler *s, const float *key, float p) {
+    keyed all = {key, s->weight, s->n, largest(s, key, s->n)};
+    float cut;
+    double room;
+    if (find_cut(s, &all, p > 0 ? (double)p : DBL_MIN, &cut, &room))
+        keep(s, key, s->weight, cut, room);
+}
 
 void slm_stage_top_p(slm_sampler *s) {
-    double p = (double)s->sampling.top_p, room;
-    uint32_t code;
-    /* Candidates this small weigh less than (1 - p) / 2 together, so the nucleus has none. */
-    weigh(s, (float)((1 - p) / 2 / (double)s->n));
-    if (select_code(s, s->logit, s->weight, s->n, mass_target(s->sampling.top_p), &code, &room))
-        s->n = keep_code(s, s->logit, s->weight, s->n, code, room);
+    weigh(s);
+    keep_mass(s, s->x, s->sampling.top_p);
 }
 
 void slm_stage_typical(slm_sampler *s) {
-    size_t index;
-    int finite;
-    uint32_t code;
-    double room, entropy = 0;
-    float max = s->kernels->max_index(s->x, s->n, &index, &finite);
-    double log_sum = log(s->kernels->sum_exp(s->x, s->n, max));
-    weigh(s, 0);
+    double max = (double)largest(s, s->x, s->n), entropy = 0;
+    double log_sum = log(s->kernels->sum_exp(s->x, s->n, (float)max));
+    weigh(s);
     for (size_t i = 0; i < s->n; i++)
-        entropy -= (double)s->weight[i] * ((double)s->logit[i] - (double)max - log_sum);
-    for (size_t i = 0; i < s->n; i++) {
-        double surprise = log_sum - ((double)s->logit[i] - (double)max);
-        s->key[i] = -(float)fabs(surprise - entropy);
-    }
-    if (select_code(s, s->key, s->weight, s->n, mass_target(s->sampling.typical_p), &code, &room))
-        s->n = keep_code(s, s->key, s->weight, s->n, code, room);
+        if (s->weight[i] > 0)
+            entropy += (double)s->weight[i] * (log_sum - ((double)s->x[i] - max));
+    for (size_t i = 0; i < s->n; i++) /* a masked token is infinitely surprising */
+        s->key[i] = -(float)fabs(log_sum - ((double)s->x[i] - max) - entropy);
+    keep_mass(s, s->key, s->sampling.typical_p);
 }
 
 /* ---- changes ---------------------------------------------------------------------------------- */
@@ -245,9 +288,7 @@ void slm_stage_temperature(slm_sampler *s) {
         return;
     }
     /* Nothing after this depends on more than differences, and those of the largest are exact. */
-    size_t index;
-    int finite;
-    float max = s->kernels->max_index(s->logit, s->n, &index, &finite);
+    float max = largest(s, s->logit, s->n);
     for (size_t i = 0; i < s->n; i++)
         s->logit[i] = (s->logit[i] - max) / temperature;
 }

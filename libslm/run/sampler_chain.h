@@ -5,8 +5,8 @@
 #include "base/rng.h"
 #include "run/sampler.h"
 
-#define SLM_RADIX_BITS 11
-#define SLM_RADIX_SIZE (1u << SLM_RADIX_BITS)
+#define SLM_BINS   2048
+#define SLM_PICKED 4096u
 
 /* Counts of the tokens in a window that moves over the history. */
 typedef struct slm_window {
@@ -43,7 +43,8 @@ struct slm_sampler {
     int32_t *id;    /* [n_vocab]                                                                     */
     float *weight;  /* [n_vocab] probabilities, or keys of a selection                               */
     float *key;     /* [n_vocab] where TYPICAL is used                                               */
-    double *radix;  /* [SLM_RADIX_SIZE]                                                              */
+    double *bins;   /* [SLM_BINS]                                                                    */
+    float *picked_key, *picked_weight; /* [SLM_PICKED]                                              */
 
     slm_bias_entry *bias; /* ascending ids, each once                                                */
     size_t n_bias;

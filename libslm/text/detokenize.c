@@ -24,12 +24,11 @@ static slm_str decode_bpe(slm_str text, char *buf) {
 }
 
 /* A normal token of SentencePiece: U+2581 is a blank. */
-static slm_str decode_spm(slm_str text, int drop_space, char *buf) {
+static slm_str decode_spm(slm_str text, char *buf) {
     size_t n = 0;
     for (size_t i = 0; i < text.len;) {
         if (text.len - i >= 3 && memcmp(text.ptr + i, "\xE2\x96\x81", 3) == 0) {
-            if (i > 0 || !drop_space)
-                buf[n++] = ' ';
+            buf[n++] = ' ';
             i += 3;
         } else {
             buf[n++] = text.ptr[i++];
@@ -42,9 +41,7 @@ slm_str slm_vocab_token_bytes(const slm_vocab *v, int32_t id, uint32_t flags, ch
     slm_str text = slm_vocab_text(v, id);
     switch (slm_token_type(v, (uint32_t)id)) {
     case SLM_TYPE_NORMAL:
-        if (v->kind == SLM_VOCAB_BPE)
-            return decode_bpe(text, buf);
-        return decode_spm(text, (flags & SLM_DETOKENIZE_DROP_SPACE) && v->add_space_prefix, buf);
+        return v->kind == SLM_VOCAB_BPE ? decode_bpe(text, buf) : decode_spm(text, buf);
     case SLM_TYPE_BYTE:
         buf[0] = (char)slm_parse_byte_token(text.ptr, text.len);
         return (slm_str){buf, 1};
@@ -58,7 +55,7 @@ slm_str slm_vocab_token_bytes(const slm_vocab *v, int32_t id, uint32_t flags, ch
 size_t slm_vocab_max_token_bytes(const slm_vocab *v) { return v->max_text > 0 ? v->max_text : 1; }
 
 int slm_vocab_prefixes_after(const slm_vocab *v, int32_t id) {
-    if (v->kind != SLM_VOCAB_SPM || !v->add_space_prefix)
+    if (!slm_vocab_adds_space(v))
         return 0;
     uint32_t type = id < 0 ? SLM_TYPE_CONTROL : slm_token_type(v, (uint32_t)id);
     return type != SLM_TYPE_NORMAL && type != SLM_TYPE_BYTE;
@@ -82,10 +79,11 @@ slm_status slm_vocab_detokenize(const slm_vocab *v, const int32_t *ids, size_t n
         size_t n = 0;
         int32_t before = -1;
         for (size_t i = 0; i < n_ids; before = ids[i], i++) {
-            uint32_t f = flags;
-            if (!slm_vocab_prefixes_after(v, before))
-                f &= ~(uint32_t)SLM_DETOKENIZE_DROP_SPACE;
-            slm_str s = slm_vocab_token_bytes(v, ids[i], f, buf);
+            slm_str s = slm_vocab_token_bytes(v, ids[i], flags, buf);
+            if ((flags & SLM_DETOKENIZE_DROP_SPACE) && slm_vocab_prefixes_after(v, before) &&
+                slm_token_type(v, (uint32_t)ids[i]) == SLM_TYPE_NORMAL && s.len > 0 &&
+                s.ptr[0] == ' ')
+                s = (slm_str){s.ptr + 1, s.len - 1};
             if (write && s.len > 0)
                 memcpy(text + n, s.ptr, s.len);
             n += s.len;

@@ -66,7 +66,7 @@ slm_status slm_vocab_build_specials(slm_vocab *v, slm_error *error) {
         set->ids = slm_alloc(v->host, n * sizeof *set->ids);
         if (!set->ids)
             return slm_fail_nomem(error, n * sizeof *set->ids, "special tokens");
-        v->heap_bytes += n * sizeof *set->ids;
+        v->heap_bytes += n * sizeof *set->ids + SLM_ALLOC_HEADER;
         for (uint32_t id = 0; id < v->n; id++) {
             if (!belongs(v, id, trusted))
                 continue;

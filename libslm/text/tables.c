@@ -26,7 +26,7 @@ slm_status slm_vocab_build_texts(slm_vocab *v, slm_error *error) {
     if (!v->texts)
         return slm_fail_nomem(error, size * sizeof *v->texts, "token table");
     memset(v->texts, 0xFF, size * sizeof *v->texts);
-    v->heap_bytes += size * sizeof *v->texts;
+    v->heap_bytes += size * sizeof *v->texts + SLM_ALLOC_HEADER;
     v->text_mask = size - 1;
     uint32_t n_duplicates = 0, first_duplicate = 0;
     for (uint32_t id = 0; id < v->n; id++) {
@@ -236,7 +236,7 @@ slm_status slm_vocab_build_merges(slm_vocab *v, const slm_gguf *g, slm_error *er
     if (!v->pairs)
         return slm_fail_nomem(error, size * sizeof *v->pairs, "merge table");
     memset(v->pairs, 0xFF, size * sizeof *v->pairs);
-    v->heap_bytes += size * sizeof *v->pairs;
+    v->heap_bytes += size * sizeof *v->pairs + SLM_ALLOC_HEADER;
     v->pair_mask = size - 1;
     uint64_t pos = 0;
     uint32_t result = SLM_NO_ID;

@@ -109,18 +109,27 @@ static slm_status check_spans(const slm_span *spans, size_t n_spans, slm_error *
     return SLM_OK;
 }
 
-/* Neighbours of equal trust are one text. */
+/* Neighbours of equal trust are one text; empty spans are not there. */
 static slm_status all_spans(slm_tokenizer *t, const slm_span *spans, size_t n_spans,
                             slm_error *error) {
     for (size_t i = 0, next; i < n_spans; i = next) {
+        next = i + 1;
+        if (span_len(&spans[i]) == 0)
+            continue;
+        int more = 0;
+        for (; next < n_spans; next++) {
+            if (span_len(&spans[next]) == 0)
+                continue;
+            if (spans[next].trusted != spans[i].trusted)
+                break;
+            more = 1;
+        }
         const char *text = spans[i].text;
         size_t n = span_len(&spans[i]);
-        next = i + 1;
-        if (next < n_spans && spans[next].trusted == spans[i].trusted) {
+        if (more) {
             t->joined.len = 0;
-            for (next = i; next < n_spans && spans[next].trusted == spans[i].trusted; next++)
-                SLM_TRY(slm_buffer_append(&t->joined, spans[next].text, span_len(&spans[next]),
-                                          error));
+            for (size_t k = i; k < next; k++)
+                SLM_TRY(slm_buffer_append(&t->joined, spans[k].text, span_len(&spans[k]), error));
             text = t->joined.ptr;
             n = t->joined.len;
         }

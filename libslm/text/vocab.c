@@ -151,7 +151,7 @@ static slm_status read_tokens(slm_vocab *v, const slm_gguf *g, slm_error *error)
     v->refs = slm_alloc(v->host, v->n * sizeof *v->refs);
     if (!v->refs)
         return slm_fail_nomem(error, v->n * sizeof *v->refs, "tokens");
-    v->heap_bytes += v->n * sizeof *v->refs;
+    v->heap_bytes += v->n * sizeof *v->refs + SLM_ALLOC_HEADER;
     uint64_t pos = 0;
     for (uint32_t id = 0; id < v->n; id++) {
         slm_str text = slm_gguf_next_str(kv, &pos);
@@ -173,7 +173,7 @@ static slm_status read_types(slm_vocab *v, const slm_gguf *g, slm_error *error) 
     v->types = slm_alloc(v->host, v->n);
     if (!v->types)
         return slm_fail_nomem(error, v->n, "token types");
-    v->heap_bytes += v->n;
+    v->heap_bytes += v->n + SLM_ALLOC_HEADER;
     for (uint32_t id = 0; id < v->n; id++) {
         int32_t type = kv ? slm_gguf_item_i32(kv, id) : SLM_TYPE_NORMAL;
         if (type < SLM_TYPE_NORMAL || type > SLM_TYPE_BYTE)
@@ -396,7 +396,7 @@ slm_status slm_vocab_open(slm_host *host, const slm_gguf *g, slm_str architectur
     if (!v)
         return slm_fail_nomem(error, sizeof *v, "vocabulary");
     v->host = host;
-    v->heap_bytes = sizeof *v;
+    v->heap_bytes = sizeof *v + SLM_ALLOC_HEADER;
     slm_status status = read_all(v, g, architecture, error);
     if (status != SLM_OK) {
         slm_vocab_close(v);
@@ -429,7 +429,9 @@ int32_t slm_vocab_eot(const slm_vocab *v) { return v->eot; }
 int32_t slm_vocab_unk(const slm_vocab *v) { return v->unk; }
 int slm_vocab_add_bos(const slm_vocab *v) { return v->add_bos; }
 int slm_vocab_add_eos(const slm_vocab *v) { return v->add_eos; }
-int slm_vocab_adds_space(const slm_vocab *v) { return v->kind == SLM_VOCAB_SPM && v->add_space_prefix; }
+int slm_vocab_adds_space(const slm_vocab *v) {
+    return v->kind == SLM_VOCAB_SPM && v->add_space_prefix;
+}
 uint64_t slm_vocab_heap_bytes(const slm_vocab *v) { return v->heap_bytes; }
 
 int slm_vocab_is_end(const slm_vocab *v, int32_t id) {

@@ -48,8 +48,8 @@ slm_status slm_vocab_detokenize(const slm_vocab *v, const int32_t *ids, size_t n
 slm_str slm_vocab_token_bytes(const slm_vocab *v, int32_t id, uint32_t flags, char *buf);
 size_t slm_vocab_max_token_bytes(const slm_vocab *v);
 /* Whether tokenizing puts SentencePiece's leading blank before text that follows this token (-1:
- * the start of the text). There SLM_DETOKENIZE_DROP_SPACE applies to the next token, and only there
- * may a caller of slm_vocab_token_bytes pass it. */
+ * the start of the text): there SLM_DETOKENIZE_DROP_SPACE takes it away again, which
+ * slm_vocab_token_bytes, knowing one token only, leaves to its caller. */
 int slm_vocab_prefixes_after(const slm_vocab *v, int32_t id);
 
 #endif

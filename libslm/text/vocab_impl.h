@@ -79,7 +79,7 @@ struct slm_vocab {
     uint32_t byte_id[256]; /* the unknown token where a byte has none                              */
     int has_bytes;        /* every byte has a token of its own                                      */
     slm_special_set special[2]; /* [1] for trusted text, [0] for the rest                           */
-    uint64_t heap_bytes;
+    uint64_t heap_bytes; /* as the host counts them */
 };
 
 static inline const char *slm_token_ptr(const slm_vocab *v, uint32_t id) {

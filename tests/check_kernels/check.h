@@ -77,7 +77,8 @@ extern const size_t n_types;
 
 enum { BLOCK_RANDOM, BLOCK_UNIT, BLOCK_LOW, BLOCK_HIGH, BLOCK_ZERO, BLOCK_TINY, BLOCK_KINDS };
 /* k weights. RANDOM: scales of common size; UNIT: scales 1, so that all products are integers; LOW
- * and HIGH: every level and sub-scale byte 0 or 255; ZERO: scales 0; TINY: subnormal scales. */
+ * and HIGH: the bytes of levels and sub-scales 0 or 255, signed ones -128 or 127; ZERO: scales 0;
+ * TINY: subnormal scales. */
 void random_weights(check *c, const type_info *t, int kind, uint8_t *w, size_t k);
 /* The weights as doubles: value = part - low, both exact but for one rounding of float. */
 void weight_parts(const slm_kernels *ref, const type_info *t, const uint8_t *w, size_t k,

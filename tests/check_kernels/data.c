@@ -109,6 +109,13 @@ void random_weights(check *c, const type_info *t, int kind, uint8_t *w, size_t k
                    : kind == BLOCK_LOW  ? 0
                    : kind == BLOCK_HIGH ? 255
                                         : (uint8_t)random_below(c, 256);
+        if (kind == BLOCK_LOW || kind == BLOCK_HIGH) { /* fields that are signed bytes */
+            int extreme = kind == BLOCK_LOW ? 0x80 : 0x7f;
+            if (t->type == SLM_DTYPE_Q8_0)
+                memset(w + offsetof(slm_block_q8_0, qs), extreme, 32);
+            else if (t->type == SLM_DTYPE_Q6_K)
+                memset(w + offsetof(slm_block_q6_k, scales), extreme, 16);
+        }
         for (int which = 0; which < 2; which++) {
             int at = which ? t->m_at : t->d_at;
             float f = (float)ldexp(0.5 + random_unit(c), -(int)random_below(c, 12));

@@ -559,6 +559,37 @@ static void test_013_sparse_file(void **state) {
     unlink(path);
 }
 
+/* A string of a GiB is the longest allowed; in a sparse file it costs nothing. */
+static void test_019_longest_string(void **state) {
+    (void)state;
+    for (uint64_t more = 0; more < 2; more++) {
+        char path[700];
+        uint64_t len = ((uint64_t)1 << 30) + more;
+        uint8_t le[8];
+        slm_host h;
+        slm_gguf *g = NULL;
+        slm_error e = SLM_ERROR_INIT;
+        strcpy(path, temp_path("long.gguf"));
+        for (int i = 0; i < 8; i++)
+            le[i] = (uint8_t)(len >> (8 * i));
+        gb *b = gb_begin();
+        gb_kv_bytes(b, "k", SLM_GGUF_STRING, le, 8);
+        assert_true(gb_write(b, path));
+        gb_free(b);
+        if (truncate(path, (off_t)(24 + 8 + 1 + 4 + 8 + len)) != 0)
+            skip();
+        slm_host_init(&h, NULL, NULL, NULL, SLM_LOG_NONE);
+        slm_status status =
+            slm_gguf_open(&h, path, SLM_LOAD_MAP, SLM_GGUF_STRICT, NULL, NULL, &g, &e);
+        unlink(path);
+        assert_int_equal(status, more ? SLM_ERR_LIMIT : SLM_OK);
+        assert_true(!more || strstr(e.message, "key 'k': a string has 1073741825 bytes, at most "
+                                               "1073741824 are allowed"));
+        assert_true(h.bytes < 4096);
+        slm_gguf_close(g);
+    }
+}
+
 /* Peak memory while parsing stays below 4 x metadata + 1 MiB, at the densest records there are and
  * for headers that lie. */
 static void expect_cheap(gb *b, slm_status want, uint64_t metadata) {
@@ -634,6 +665,7 @@ int main(void) {
         TEST(test_index_key_changes),
         TEST(test_index_spreads),
         TEST(test_013_sparse_file),
+        TEST(test_019_longest_string),
         TEST(test_memory_of_parsing),
     };
     return cmocka_run_group_tests_name("gguf", tests, NULL, NULL);

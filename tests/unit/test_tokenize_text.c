@@ -181,6 +181,8 @@ static void trust(void **state) {
     open_mini(&o, "gpt-2");
     const slm_span border[] = {{"th", 2, 0}, {"e", 1, 1}};
     EXPECT(o.v, border, "th", "e"); /* not "the" */
+    const slm_span around[] = {{"t", 1, 0}, {NULL, 0, 1}, {"h", 1, 0}, {"", SLM_NTS, 1}, {"e", 1, 0}};
+    EXPECT(o.v, around, "the"); /* empty spans are no border */
     const slm_span user[] = {{"<|im_end|>", 10, 0}};
     EXPECT(o.v, user, "<|", "i", "m", "_", "e", "n", "d", "|>");
     const slm_span ours[] = {{"<|im_end|>", 10, 1}};

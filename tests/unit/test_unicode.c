@@ -174,26 +174,47 @@ static void printable_bytes(void **state) {
     assert_int_equal(slm_cp_to_byte(SLM_CP_NONE), -1);
 }
 
+/* As the regular expressions cut. */
 static void pieces(void **state) {
     (void)state;
-    /* Pieces are separated by "|" here, which therefore is in no text. */
     static const struct {
         slm_pretok kind;
-        const char *want;
+        const char *want; /* with "|" between pieces, which is in none of the texts */
     } cases[] = {
-        {SLM_PRETOK_LLAMA3, "Hello| world|!|  | x|\n\n|12|"},
-        {SLM_PRETOK_LLAMA3, "123|456|7|  |\t|a|'S|'ll|'LL|'x"},
-        {SLM_PRETOK_LLAMA3, "I|'m|'\xC5\xBFx|'re"},
-        {SLM_PRETOK_LLAMA3, "a|.\n\r|b| \n \n|  | c| "},
-        {SLM_PRETOK_LLAMA3, "stra\xC3\x9F" "e\xC3\x9C" "ber|\xE2\x80\xA8|\xE2\x80\xA8x"},
-        {SLM_PRETOK_QWEN2, "1|2|3|.a|$|1"},
+        {SLM_PRETOK_LLAMA3, "Hello| world|!| | x|\n\n|123|456|78"},
+        {SLM_PRETOK_LLAMA3, "a|'S|'ll|'LL|'x| I|'m|'\xC5\xBF|x|'re"},
+        {SLM_PRETOK_LLAMA3, "a|.\n\r|b| \n \n| | c|  "},
+        {SLM_PRETOK_LLAMA3, "stra\xC3\x9F" "e\xC3\x9C" "ber|\xE2\x80\xA8|\xE2\x80\xA8x| "
+                            "|\xE2\x91\xA0|'s"},
+        {SLM_PRETOK_LLAMA3, "a|\xFF\xFF\xFE\xFF|x"},
+        {SLM_PRETOK_QWEN2, "1|2| |3|.a|$|1"},
         {SLM_PRETOK_GPT4O, "stra\xC3\x9F" "e|\xC3\x9C" "ber| it's| HTTPServer|'x"},
-        {SLM_PRETOK_GPT4O, "XML|Http|ABC|.com|//\n/|x"},
-        {SLM_PRETOK_GPT4O, "e\xCC\x81" "A|\xCC\x81|\xCC\x81\xCC\x81" "b"},
-        {SLM_PRETOK_GPT4O, "\xD7\x90" "AB|\n| \n|  | A\xD7\x90" "B|c"},
-        {SLM_PRETOK_GPT2, "it|'s|'S|  | 12|a| \xC3\xA9|..|\n\n|\n|x| "},
+        {SLM_PRETOK_GPT4O, "XMLHttp|ABC|.com|//\n/|x"},
+        {SLM_PRETOK_GPT4O, "e\xCC\x81|A\xCC\x81| \xCC\x81\xCC\x81" "b| \xCC\x81"},
+        {SLM_PRETOK_GPT4O, "\xD7\x90|ABC| \n| | A\xD7\x90" "Bc| \xC7\x85" "a| \xCA\xB0|B"},
+        {SLM_PRETOK_GPT4O, "A'S|b|123|4|'ll"},
+        {SLM_PRETOK_GPT2, "it|'s|'|S| | 12|a| \xC3\xA9|..|\n\n| x| "},
+        {SLM_PRETOK_GPT2, "\t|\t|a"},
+        {SLM_PRETOK_NONE, "one piece"},
     };
-    (void)cases;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[128], got[256];
+        size_t n = 0, len = 0;
+        for (const char *p = cases[i].want; *p; p++)
+            if (*p != '|')
+                text[n++] = *p;
+        for (size_t pos = 0; pos < n;) {
+            size_t end = slm_pretok_next(cases[i].kind, text, n, pos);
+            assert_true(end > pos && end <= n);
+            if (pos > 0)
+                got[len++] = '|';
+            memcpy(got + len, text + pos, end - pos);
+            len += end - pos;
+            pos = end;
+        }
+        got[len] = 0;
+        assert_string_equal(got, cases[i].want);
+    }
 }
 
 int main(void) {

@@ -102,6 +102,9 @@ def train(args):
     torch.set_num_threads(args.threads)
     tokenizer = Tokenizer.from_file(args.tokenizer)
     model = Llama(Config(vocab=tokenizer.get_vocab_size()))
+    if args.start:
+        saved = torch.load(args.start, map_location="cpu", weights_only=True)
+        model.load_state_dict(saved["weights"])
     print(f"{sum(p.numel() for p in model.parameters())} weights", flush=True)
     samples = encode(args.corpus, tokenizer, model.config.context)
     print(f"{len(samples)} samples, {sum(len(t) for t, _ in samples)} tokens", flush=True)
@@ -111,7 +114,8 @@ def train(args):
         [{"params": matrices, "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0.0}],
         lr=args.rate, betas=(0.9, 0.95), fused=True)
     stream = batches(samples, args.batch, random.Random(args.seed))
-    begun, seen, step, mean = time.time(), 0, 0, None
+    begun = kept = time.time()
+    seen, step, mean = 0, 0, None
     while True:
         spent = time.time() - begun
         done = max(seen / args.tokens, spent / (60 * args.minutes))
@@ -131,8 +135,9 @@ def train(args):
         if step % 50 == 0:
             print(f"step {step} loss {mean:.4f} tokens {seen} done {done:.3f} "
                   f"{seen / (time.time() - begun):.0f} tokens/s", flush=True)
-        if step % 250 == 0:
+        if time.time() - kept > 60:
             save(model, args.out)
+            kept = time.time()
     save(model, args.out)
     print(f"{step} steps, {seen} tokens, {spent / 60:.1f} minutes, loss {mean:.4f}", flush=True)
 
@@ -143,6 +148,7 @@ def main():
     parser.add_argument("--corpus", required=True)
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--start", help="weights of an earlier run to go on from")
     parser.add_argument("--tokens", type=int, default=30_000_000, help="length of the training")
     parser.add_argument("--minutes", type=float, default=55, help="most time it may take")
     parser.add_argument("--batch", type=int, default=4096, help="tokens in a batch")

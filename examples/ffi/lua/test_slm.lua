@@ -1,0 +1,47 @@
+-- luajit test_slm.lua: needs SLM_LIBRARY, and SLM_SHARED_DIR or a model beside the examples.
+local here = arg[0]:match("^(.*)/[^/]*$") or "."
+package.path = here .. "/?.lua;" .. package.path
+local slm = require "slm"
+
+local function exists(path)
+    local f = io.open(path)
+    if f then f:close() end
+    return f ~= nil
+end
+
+assert(slm.version():match("^%d+%.%d+%.%d+$"))
+local ok, message = pcall(slm.open, "no-such-file.gguf")
+assert(not ok and message:match("no%-such%-file%.gguf"), message)
+
+local hearth = here .. "/../../models/hearth.gguf"
+local model = slm.open(hearth)
+assert(#model:tokenize("Hello there") > 0)
+local session = model:session{n_ctx = 256, n_threads = 1}
+local function ask(text)
+    local answer = {}
+    for piece in session:ask(text, {temperature = 0, max_tokens = 60}) do answer[#answer + 1] = piece end
+    return table.concat(answer)
+end
+local first = ask("Set a timer for ten minutes.")
+assert(first:lower():match("ten") or first:match("10"), first)
+assert(#ask("Thank you") > 0 and #session.messages == 4)
+for _ in session:ask("Tell me a joke.", {max_tokens = 40}) do break end -- left in the middle
+session.messages = {}
+collectgarbage() collectgarbage()
+assert(ask("Set a timer for ten minutes.") == first) -- the same again
+session:close()
+
+local shared = os.getenv("SLM_SHARED_DIR")
+local stories = shared and shared .. "/models/stories260K.gguf"
+if stories and exists(stories) then
+    local m = slm.open(stories)
+    local s = m:session{}
+    s:prompt(m:tokenize("Once upon a time"))
+    local text = {}
+    for piece in s:generate{temperature = 0, max_tokens = 12} do text[#text + 1] = piece end
+    assert(table.concat(text):match("^, there was a little girl"), table.concat(text))
+    s:close()
+    m:close()
+end
+model:close()
+print("lua: passed")
