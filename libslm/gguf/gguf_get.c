@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 static slm_status missing(const slm_gguf *g, const char *key, slm_error *error) {
     return slm_fail(error, SLM_ERR_MISSING, key, SLM_NO_OFFSET, "%s: key '%s' is missing",
@@ -120,8 +121,8 @@ slm_status slm_gguf_get_array(const slm_gguf *g, const char *key, int required,
         return required ? missing(g, key, error) : SLM_OK;
     }
     if (found->type != SLM_GGUF_ARRAY || found->item_type != item_type) {
-        char wanted[32] = "array of ";
-        strcat(wanted, slm_gguf_type_name(item_type));
+        char wanted[32];
+        snprintf(wanted, sizeof wanted, "array of %s", slm_gguf_type_name(item_type));
         return wrong_type(g, found, key, wanted, error);
     }
     if (count != UINT64_MAX && found->count != count)

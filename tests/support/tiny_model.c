@@ -61,7 +61,7 @@ static void vocabulary(gb *b) {
     static float scores[TINY_VOCAB];
     static int32_t types[TINY_VOCAB];
     static const char *const first[3] = {"<unk>", "<s>", "</s>"};
-    static const char *const last[5] = {"\xe2\x96\x81", "a", "b", "ab", "\xe2\x96\x81" "a"};
+    static const char *const last[5] = {"\xe2\x96\x81", "a", "b", "ab", ("\xe2\x96\x81" "a")};
     for (uint32_t i = 0; i < TINY_VOCAB; i++) {
         tokens[i] = text[i];
         scores[i] = -(float)i;
