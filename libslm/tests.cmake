@@ -102,6 +102,19 @@ if(BUILD_TESTING)
             endif()
         endforeach()
     endforeach()
+
+    # The bindings load the shared library into an interpreter, which has no sanitizer.
+    if(NOT CMAKE_CROSSCOMPILING AND NOT SLM_SANITIZE)
+        list(APPEND SLM_TEST_ENV "SLM_LIBRARY=$<TARGET_FILE:slm_shared>")
+        slm_add_test(ffi/python ffi Python3::Interpreter -B
+            "${CMAKE_SOURCE_DIR}/examples/ffi/python/test_slm.py")
+        find_program(SLM_LUAJIT luajit)
+        if(SLM_LUAJIT)
+            slm_add_test(ffi/lua ffi "${SLM_LUAJIT}" "${CMAKE_SOURCE_DIR}/examples/ffi/lua/test_slm.lua")
+        else()
+            message(STATUS "ffi/lua is left out: there is no luajit")
+        endif()
+    endif()
 endif()
 
 # Fuzz targets: tests/fuzz/fuzz_*.c with LLVMFuzzerTestOneInput; other C files there are shared.

@@ -95,6 +95,31 @@ static slm_status read_heads(const slm_gguf *g, slm_config *c, slm_error *error)
     return SLM_OK;
 }
 
+/* How multimodal models share the pairs of a head out among axes. The axes of text are all alike, so
+ * nothing but the sum matters. */
+static slm_status check_sections(const slm_gguf *g, const slm_config *c, slm_error *error) {
+    slm_key key;
+    const char *name = key_of(c, &key, "rope.dimension_sections");
+    const slm_gguf_kv *kv = slm_gguf_find(g, name);
+    int64_t sum = 0;
+    if (kv == NULL)
+        return SLM_OK;
+    SLM_TRY(slm_gguf_get_array(g, name, 1, SLM_GGUF_I32, UINT64_MAX, &kv, error));
+    if (kv->count > 4)
+        return slm_fail(error, SLM_ERR_SHAPE, name, kv->offset,
+                        "%s: got %llu sections, wanted at most 4", name,
+                        (unsigned long long)kv->count);
+    for (uint64_t i = 0; i < kv->count; i++) {
+        int32_t section = slm_gguf_item_i32(kv, i);
+        sum += section;
+        if (section < 0 || sum > c->n_rot / 2)
+            return slm_fail(error, SLM_ERR_RANGE, name, kv->offset,
+                            "%s: got %d as section %llu, wanted 0 or more and a sum up to %u", name,
+                            section, (unsigned long long)i, c->n_rot / 2);
+    }
+    return SLM_OK;
+}
+
 static slm_status read_rope(const slm_gguf *g, slm_config *c, slm_error *error) {
     slm_key key;
     c->n_rot = c->d_head;
@@ -104,6 +129,7 @@ static slm_status read_rope(const slm_gguf *g, slm_config *c, slm_error *error) 
         return slm_fail(error, SLM_ERR_RANGE, "rope.dimension_count", SLM_NO_OFFSET,
                         "%s.rope.dimension_count: got %u, wanted an even number up to %u",
                         c->arch->name, c->n_rot, c->d_head);
+    SLM_TRY(check_sections(g, c, error));
     c->rope_base = 10000.0f;
     SLM_TRY(slm_gguf_get_f32(g, key_of(c, &key, "rope.freq_base"), 0, 1e-3f, 1e12f, &c->rope_base,
                              error));

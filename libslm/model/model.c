@@ -99,9 +99,13 @@ static slm_status open_parts(slm_model *m, const slm_model_source *s, const slm_
     }
     SLM_TRY(slm_vocab_open(&m->host, m->gguf, m->arch_name, &m->vocab, error));
     m->chat = slm_chat_detect(m->gguf, m->arch_name, m->vocab);
+    /* Asking the processor takes longer than refusing a bad file, where it is a virtual one. */
+    m->cpu_levels = (o->cpu_levels == 0 ? UINT32_MAX : o->cpu_levels) & slm_cpu_levels();
+    m->cpu_levels |= SLM_LEVEL_PORTABLE;
     if (o->flags & SLM_MODEL_VOCAB_ONLY)
         return SLM_OK;
 
+    slm_kernels_init(&m->kernels, m->cpu_levels);
     SLM_TRY(slm_config_read(m->gguf, slm_vocab_size(m->vocab), &m->config, error));
     SLM_TRY(slm_weights_bind(m, o->flags, error));
     if (o->flags & SLM_MODEL_CHECK_TENSORS)
@@ -127,9 +131,6 @@ slm_status slm_model_open_source(const slm_model_source *source, const slm_model
     atomic_store(&m->host.bytes, atomic_load(&host.bytes));
     m->host.limit = o.memory_limit;
     atomic_store(&m->n_refs, 1);
-    m->cpu_levels = (o.cpu_levels == 0 ? UINT32_MAX : o.cpu_levels) & slm_cpu_levels();
-    m->cpu_levels |= SLM_LEVEL_PORTABLE;
-    slm_kernels_init(&m->kernels, m->cpu_levels);
 
     slm_status status = open_parts(m, source, &o, error);
     if (status != SLM_OK) {

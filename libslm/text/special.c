@@ -72,7 +72,8 @@ slm_status slm_vocab_build_specials(slm_vocab *v, slm_error *error) {
                 continue;
             if (v->refs[id].len > SLM_VOCAB_MAX_SPECIAL_BYTES)
                 return slm_fail(error, SLM_ERR_LIMIT, "tokenizer.ggml.tokens", v->tokens->offset,
-                                "special token %u has %u bytes, at most %d are read", id,
+                                "tokenizer.ggml.tokens: special token %u has %u bytes, wanted at "
+                                "most %d", id,
                                 v->refs[id].len, SLM_VOCAB_MAX_SPECIAL_BYTES);
             set->ids[set->n++] = id;
         }

@@ -46,7 +46,8 @@ slm_status slm_vocab_build_texts(slm_vocab *v, slm_error *error) {
             }
             if (++probes == SLM_VOCAB_MAX_PROBES)
                 return slm_fail(error, SLM_ERR_LIMIT, "tokenizer.ggml.tokens", v->tokens->offset,
-                                "token %u: more than %d spellings share a hash value", id,
+                                "tokenizer.ggml.tokens: token %u shares its hash value with more "
+                                "than %d others", id,
                                 SLM_VOCAB_MAX_PROBES);
         }
         if (v->texts[at].id == SLM_NO_ID)
@@ -139,7 +140,8 @@ typedef struct merge_text {
 static slm_status bad_merge(const slm_gguf_kv *kv, uint64_t index, slm_str text, const char *what,
                             slm_error *error) {
     return slm_fail(error, SLM_ERR_FORMAT, "tokenizer.ggml.merges", kv->offset,
-                    "merge %llu \"%.*s\": %s", (unsigned long long)index,
+                    "tokenizer.ggml.merges: merge %llu is \"%.*s\": %s",
+                    (unsigned long long)index,
                     (int)(text.len < 64 ? text.len : 64), text.ptr, what);
 }
 
@@ -147,13 +149,13 @@ static slm_status split_merge(const slm_gguf_kv *kv, uint64_t index, slm_str tex
                               slm_error *error) {
     const char *space = text.len > 1 ? memchr(text.ptr + 1, ' ', text.len - 1) : NULL;
     if (!space)
-        return bad_merge(kv, index, text, "no space between its parts", error);
+        return bad_merge(kv, index, text, "no space, wanted two parts with one between", error);
     size_t left_len = (size_t)(space - text.ptr);
     m->whole = text;
     m->left = (slm_str){text.ptr, left_len};
     m->right = (slm_str){space + 1, text.len - left_len - 1};
     if (m->right.len == 0)
-        return bad_merge(kv, index, text, "the second part is empty", error);
+        return bad_merge(kv, index, text, "the second part is empty, wanted two", error);
     if (memchr(m->right.ptr, ' ', m->right.len))
         return bad_merge(kv, index, text, "three parts, wanted two", error);
     m->left_hash = hash_text(m->left.ptr, m->left.len);
@@ -201,7 +203,8 @@ static slm_status add_merge(slm_vocab *v, const slm_gguf_kv *kv, const slm_pair_
             return SLM_OK;
         if (++probes == SLM_VOCAB_MAX_PROBES)
             return slm_fail(error, SLM_ERR_LIMIT, "tokenizer.ggml.merges", kv->offset,
-                            "merge %u: more than %d merges share a hash value", pair->rank,
+                            "tokenizer.ggml.merges: merge %u shares its hash value with more than "
+                            "%d others", pair->rank,
                             SLM_VOCAB_MAX_PROBES);
     }
     v->pairs[at] = *pair;
@@ -229,7 +232,8 @@ slm_status slm_vocab_build_merges(slm_vocab *v, const slm_gguf *g, slm_error *er
                                error));
     if (kv->count > SLM_VOCAB_MAX_MERGES)
         return slm_fail(error, SLM_ERR_LIMIT, "tokenizer.ggml.merges", kv->offset,
-                        "%llu merges, at most %d are read", (unsigned long long)kv->count,
+                        "tokenizer.ggml.merges: got %llu merges, wanted at most %d",
+                        (unsigned long long)kv->count,
                         SLM_VOCAB_MAX_MERGES);
     uint32_t size = table_size(kv->count);
     v->pairs = slm_alloc(v->host, size * sizeof *v->pairs);

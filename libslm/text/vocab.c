@@ -102,8 +102,8 @@ static slm_status set_pretok(slm_vocab *v, const slm_gguf *g, slm_str architectu
         return SLM_OK;
     }
     return slm_fail(error, SLM_ERR_UNSUP, KEY("pre"), SLM_NO_OFFSET,
-                    "pre-tokenizer \"%.*s\", known are: llama-bpe, llama3, llama-v3, falcon3, lfm2, "
-                    "pixtral, qwen2, deepseek-r1-qwen, megrez, gpt-4o, llama4, gpt-2",
+                    KEY("pre") ": got \"%.*s\", wanted one of llama-bpe, llama3, llama-v3, "
+                    "falcon3, lfm2, pixtral, qwen2, deepseek-r1-qwen, megrez, gpt-4o, llama4, gpt-2",
                     (int)(pre.len < 64 ? pre.len : 64), pre.ptr);
 }
 
@@ -121,10 +121,12 @@ static slm_status set_kind(slm_vocab *v, const slm_gguf *g, slm_str architecture
         const slm_gguf_kv *map = slm_gguf_find(g, KEY("precompiled_charsmap"));
         if (map && map->count > 0)
             return slm_fail(error, SLM_ERR_UNSUP, KEY("precompiled_charsmap"), map->offset,
-                            "a normalizer of SentencePiece, which is not supported");
+                            KEY("precompiled_charsmap") ": got a normalizer of SentencePiece, "
+                            "%llu bytes, which is not supported: wanted none",
+                            (unsigned long long)map->bytes);
     } else {
         return slm_fail(error, SLM_ERR_UNSUP, KEY("model"), SLM_NO_OFFSET,
-                        "tokenizer \"%.*s\", known are: gpt2, llama",
+                        KEY("model") ": got \"%.*s\", wanted gpt2 or llama",
                         (int)(model.len < 64 ? model.len : 64), model.ptr);
     }
     SLM_TRY(slm_gguf_get_bool(g, KEY("add_bos_token"), 0, &v->add_bos, error));
@@ -139,11 +141,13 @@ static slm_status set_kind(slm_vocab *v, const slm_gguf *g, slm_str architecture
 static slm_status read_tokens(slm_vocab *v, const slm_gguf *g, slm_error *error) {
     const slm_gguf_kv *kv = NULL;
     SLM_TRY(slm_gguf_get_array(g, KEY("tokens"), 1, SLM_GGUF_STRING, UINT64_MAX, &kv, error));
-    if (kv->count == 0)
-        return slm_fail(error, SLM_ERR_MISSING, KEY("tokens"), kv->offset, "no tokens in the array");
+    if (kv->count < 2)
+        return slm_fail(error, SLM_ERR_MISSING, KEY("tokens"), kv->offset,
+                        KEY("tokens") ": got %llu tokens, wanted at least 2",
+                        (unsigned long long)kv->count);
     if (kv->count > SLM_VOCAB_MAX_TOKENS || kv->bytes > UINT32_MAX)
         return slm_fail(error, SLM_ERR_LIMIT, KEY("tokens"), kv->offset,
-                        "%llu tokens in %llu bytes, at most %d in 4 GiB are read",
+                        KEY("tokens") ": got %llu tokens in %llu bytes, wanted at most %d in 4 GiB",
                         (unsigned long long)kv->count, (unsigned long long)kv->bytes,
                         SLM_VOCAB_MAX_TOKENS);
     v->tokens = kv;
@@ -157,7 +161,7 @@ static slm_status read_tokens(slm_vocab *v, const slm_gguf *g, slm_error *error)
         slm_str text = slm_gguf_next_str(kv, &pos);
         if (text.len > SLM_VOCAB_MAX_TOKEN_BYTES)
             return slm_fail(error, SLM_ERR_LIMIT, KEY("tokens"), kv->offset,
-                            "token %u has %llu bytes, at most %d are read", id,
+                            KEY("tokens") ": token %u has %llu bytes, wanted at most %d", id,
                             (unsigned long long)text.len, SLM_VOCAB_MAX_TOKEN_BYTES);
         v->refs[id].offset = (uint32_t)(text.ptr - (const char *)kv->data);
         v->refs[id].len = (uint32_t)text.len;
@@ -178,7 +182,7 @@ static slm_status read_types(slm_vocab *v, const slm_gguf *g, slm_error *error) 
         int32_t type = kv ? slm_gguf_item_i32(kv, id) : SLM_TYPE_NORMAL;
         if (type < SLM_TYPE_NORMAL || type > SLM_TYPE_BYTE)
             return slm_fail(error, SLM_ERR_RANGE, KEY("token_type"), kv->offset,
-                            "token %u has type %d, wanted 1 to 6", id, type);
+                            KEY("token_type") ": token %u has type %d, wanted 1 to 6", id, type);
         v->types[id] = (uint8_t)type;
     }
     return SLM_OK;
@@ -200,7 +204,8 @@ static slm_status read_scores(slm_vocab *v, const slm_gguf *g, slm_error *error)
     for (uint32_t id = 0; id < v->n; id++)
         if (!isfinite(score_at(kv, id)))
             return slm_fail(error, SLM_ERR_RANGE, KEY("scores"), kv->offset,
-                            "the score of token %u is not a finite number", id);
+                            KEY("scores") ": the score of token %u is %g, wanted a finite number",
+                            id, (double)score_at(kv, id));
     v->scores = kv;
     return SLM_OK;
 }
@@ -313,7 +318,7 @@ static slm_status map_bytes(slm_vocab *v, slm_error *error) {
         int byte = slm_parse_byte_token(slm_token_ptr(v, id), v->refs[id].len);
         if (byte < 0)
             return slm_fail(error, SLM_ERR_FORMAT, KEY("tokens"), v->tokens->offset,
-                            "token %u is a byte token spelt \"%.*s\", wanted <0xHH>", id,
+                            KEY("tokens") ": byte token %u is spelt \"%.*s\", wanted <0xHH>", id,
                             (int)(v->refs[id].len < 32 ? v->refs[id].len : 32),
                             slm_token_ptr(v, id));
         if (v->byte_id[byte] != SLM_NO_ID)
@@ -342,7 +347,8 @@ static slm_status map_bytes(slm_vocab *v, slm_error *error) {
     while (v->byte_id[missing] != SLM_NO_ID)
         missing++;
     return slm_fail(error, SLM_ERR_MISSING, KEY("tokens"), v->tokens->offset,
-                    "%u of 256 bytes have a token, the first without one is 0x%02X", n_found,
+                    KEY("tokens") ": got tokens for %u bytes, wanted all 256; the first without "
+                    "one is 0x%02X", n_found,
                     (unsigned)missing);
 }
 

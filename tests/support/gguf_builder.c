@@ -187,7 +187,10 @@ void gb_kv_bytes(gb *b, const char *key, uint32_t type, const void *data, size_t
 /* ---- tensors ---- */
 
 static size_t add_tensor(gb *b) {
-    b->offset_at = must(realloc(b->offset_at, (b->n_tensors + 1) * sizeof *b->offset_at));
+    if ((b->n_tensors & (b->n_tensors - 1)) == 0) { /* 0, 1, 2, 4, ...: the room is used up */
+        size_t room = b->n_tensors == 0 ? 1 : 2 * b->n_tensors;
+        b->offset_at = must(realloc(b->offset_at, room * sizeof *b->offset_at));
+    }
     b->offset_at[b->n_tensors] = SIZE_MAX;
     return b->n_tensors++;
 }

@@ -5,6 +5,8 @@
 #include <string.h>
 
 static const tiny_tweak *tweak;
+static const char *arch;
+static uint32_t scale;
 static uint64_t seed;
 
 static int replaced(gb *b, const char *name) {
@@ -20,12 +22,16 @@ static int replaced(gb *b, const char *name) {
     return 1;
 }
 
-static void u32(gb *b, const char *key, uint32_t value) {
+static void u32(gb *b, const char *suffix, uint32_t value) {
+    char key[64];
+    snprintf(key, sizeof key, "%s.%s", arch, suffix);
     if (!replaced(b, key))
         gb_kv_u32(b, key, value);
 }
 
-static void f32(gb *b, const char *key, float value) {
+static void f32(gb *b, const char *suffix, float value) {
+    char key[64];
+    snprintf(key, sizeof key, "%s.%s", arch, suffix);
     if (!replaced(b, key))
         gb_kv_f32(b, key, value);
 }
@@ -51,8 +57,52 @@ static void tensor(gb *b, const char *name, uint32_t n_dims, uint64_t n_in, uint
 static void layer_tensor(gb *b, int layer, const char *suffix, uint32_t n_dims, uint64_t n_in,
                          uint64_t n_out) {
     char name[64];
-    snprintf(name, sizeof name, "blk.%d.%s.weight", layer, suffix);
+    snprintf(name, sizeof name, "blk.%d.%s", layer, suffix);
     tensor(b, name, n_dims, n_in, n_out);
+}
+
+static void matrix(gb *b, int layer, const char *suffix, uint64_t n_in, uint64_t n_out) {
+    layer_tensor(b, layer, suffix, 2, n_in * scale, n_out * scale);
+}
+
+static void vector(gb *b, int layer, const char *suffix, uint64_t n) {
+    layer_tensor(b, layer, suffix, 1, n * scale, 1);
+}
+
+static void attention(gb *b, int i) {
+    vector(b, i, "attn_norm.weight", 32);
+    if (strcmp(arch, "phi3") == 0) {
+        matrix(b, i, "attn_qkv.weight", 32, 64);
+    } else {
+        matrix(b, i, "attn_q.weight", 32, 32);
+        matrix(b, i, "attn_k.weight", 32, 16);
+        matrix(b, i, "attn_v.weight", 32, 16);
+    }
+    if (strcmp(arch, "qwen2") == 0) {
+        vector(b, i, "attn_q.bias", 32);
+        vector(b, i, "attn_k.bias", 16);
+        vector(b, i, "attn_v.bias", 16);
+    }
+    if (strcmp(arch, "qwen3") == 0) {
+        vector(b, i, "attn_q_norm.weight", 16);
+        vector(b, i, "attn_k_norm.weight", 16);
+    }
+    if (strncmp(arch, "bitnet", 6) == 0)
+        vector(b, i, "attn_sub_norm.weight", 32);
+    matrix(b, i, "attn_output.weight", 32, 32);
+}
+
+static void feed_forward(gb *b, int i) {
+    vector(b, i, "ffn_norm.weight", 32);
+    if (strcmp(arch, "phi3") == 0) {
+        matrix(b, i, "ffn_up.weight", 32, 128);
+    } else {
+        matrix(b, i, "ffn_gate.weight", 32, 64);
+        matrix(b, i, "ffn_up.weight", 32, 64);
+    }
+    if (strncmp(arch, "bitnet", 6) == 0)
+        vector(b, i, "ffn_sub_norm.weight", 64);
+    matrix(b, i, "ffn_down.weight", 64, 32);
 }
 
 static void vocabulary(gb *b) {
@@ -86,32 +136,27 @@ static void vocabulary(gb *b) {
 gb *tiny_model(const tiny_tweak *t) {
     gb *b = gb_begin();
     tweak = t;
+    arch = t != NULL && t->arch != NULL ? t->arch : "llama";
+    scale = t != NULL && t->scale != 0 ? t->scale : 1;
     seed = 1;
     if (!replaced(b, "general.architecture"))
-        gb_kv_str(b, "general.architecture", "llama");
-    u32(b, "llama.block_count", 2);
-    u32(b, "llama.context_length", TINY_CTX);
-    u32(b, "llama.embedding_length", 32);
-    u32(b, "llama.feed_forward_length", 64);
-    u32(b, "llama.attention.head_count", 2);
-    u32(b, "llama.attention.head_count_kv", 1);
-    f32(b, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+        gb_kv_str(b, "general.architecture", arch);
+    u32(b, "block_count", 2);
+    u32(b, "context_length", TINY_CTX);
+    u32(b, "embedding_length", 32 * scale);
+    u32(b, "feed_forward_length", 64 * scale);
+    u32(b, "attention.head_count", 2);
+    u32(b, "attention.head_count_kv", 1);
+    f32(b, "attention.layer_norm_rms_epsilon", 1e-5f);
     vocabulary(b);
     if (t != NULL && t->extra != NULL)
         t->extra(b);
-    tensor(b, "token_embd.weight", 2, 32, TINY_VOCAB);
+    tensor(b, "token_embd.weight", 2, 32 * scale, TINY_VOCAB);
     for (int i = 0; i < 2; i++) {
-        layer_tensor(b, i, "attn_norm", 1, 32, 1);
-        layer_tensor(b, i, "attn_q", 2, 32, 32);
-        layer_tensor(b, i, "attn_k", 2, 32, 16);
-        layer_tensor(b, i, "attn_v", 2, 32, 16);
-        layer_tensor(b, i, "attn_output", 2, 32, 32);
-        layer_tensor(b, i, "ffn_norm", 1, 32, 1);
-        layer_tensor(b, i, "ffn_gate", 2, 32, 64);
-        layer_tensor(b, i, "ffn_up", 2, 32, 64);
-        layer_tensor(b, i, "ffn_down", 2, 64, 32);
+        attention(b, i);
+        feed_forward(b, i);
     }
-    tensor(b, "output_norm.weight", 1, 32, 1);
+    tensor(b, "output_norm.weight", 1, 32 * scale, 1);
     tweak = NULL;
     return b;
 }

@@ -13,13 +13,15 @@ typedef struct tiny_tweak {
     void (*emit2)(gb *b);
     void (*extra)(gb *b);
     float fill; /* every weight of tensor "name" becomes this, when emit is NULL */
+    const char *arch; /* general.architecture and the tensors of that family; NULL: "llama" */
+    uint32_t scale;   /* all widths times this, for types of wide blocks; 0: 1 */
 } tiny_tweak;
 
 /* The shape: 2 layers, 32 wide, 2 heads of 16 on 1 kv head, 64 in the feed-forward, 264 tokens. */
 #define TINY_VOCAB 264u
 #define TINY_CTX 128u
 
-/* architecture "llama"; tweak may be NULL. */
+/* tweak may be NULL. */
 gb *tiny_model(const tiny_tweak *tweak);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "gguf/gguf.h"
 #include "support/gguf_builder.h"
+#include "support/message_flaw.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +30,7 @@ static inline void gguf_on_log(void *user, slm_log_level level, const char *line
 }
 
 /* Opens a copy of the bytes that is as long as they are, so that a sanitizer sees each byte read
- * beyond. On success *out and *host are the caller's to close, by gguf_close. */
+ * beyond. More memory than the promise, a small multiple of the file, is not to be had. On success *out and *host are the caller's to close, by gguf_close. */
 static inline gguf_result gguf_try(const uint8_t *bytes, size_t size, uint32_t flags,
                                    slm_host *host, slm_gguf **out) {
     static gguf_result r;
@@ -37,6 +38,7 @@ static inline gguf_result gguf_try(const uint8_t *bytes, size_t size, uint32_t f
     slm_file *file = NULL;
     r = fresh;
     slm_host_init(host, NULL, gguf_on_log, &r, SLM_LOG_WARNING);
+    host->limit = 5 * (uint64_t)size + (1u << 20);
     r.status = slm_file_open_memory(host, bytes, size, SLM_LOAD_READ, &file, &r.error);
     assert_int_equal(r.status, SLM_OK);
     *out = (slm_gguf *)&r;
@@ -61,6 +63,8 @@ static inline void gguf_refused(const uint8_t *bytes, size_t size, uint32_t flag
     assert_null(g);
     assert_true(host.bytes == 0);
     assert_int_equal(r.error.status, status);
+    if (message_flaw(&r.error))
+        fail_msg("%s: %s", message_flaw(&r.error), r.error.message);
     for (; *parts; parts++) {
         if (!strstr(r.error.message, *parts))
             print_message("message: %s\nlacks: %s\n", r.error.message, *parts);

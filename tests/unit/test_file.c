@@ -2,6 +2,7 @@
 #define _XOPEN_SOURCE 700
 #include "base/file.h"
 #include "support/fail_alloc.h"
+#include "support/message_flaw.h"
 #include "support/temp_folder.h"
 
 #include <fcntl.h>
@@ -38,6 +39,9 @@ static void expect_refused(const char *path, slm_load load, const char *part) {
     slm_file *f = (slm_file *)&e;
     assert_int_equal(slm_file_open(&host, path, load, NULL, NULL, &f, &e), SLM_ERR_IO);
     assert_null(f);
+    assert_int_equal(e.status, SLM_ERR_IO);
+    if (message_flaw(&e))
+        fail_msg("%s: %s", message_flaw(&e), e.message);
     assert_non_null(strstr(e.message, part));
     assert_null(strstr(e.message, temp_folder()));
     assert_true(host.bytes == 0);
@@ -105,8 +109,8 @@ static void test_open_refuses_arguments(void **state) {
     assert_null(f);
 }
 
-/* Line 12 of the catalogue: nothing but regular files, at once and without blocking. */
-static void test_012_not_a_regular_file(void **state) {
+/* Nothing but regular files, at once and without blocking. */
+static void test_not_a_regular_file(void **state) {
     (void)state;
     const char *fifo = temp_path("fifo");
     const char *link_path = temp_path("link");
@@ -139,7 +143,7 @@ static void test_012_not_a_regular_file(void **state) {
     close(pipes[1]);
 }
 
-static void test_012_unreadable(void **state) {
+static void test_unreadable(void **state) {
     (void)state;
     const char *path = temp_path("secret");
     temp_write(path, "x", 1);
@@ -202,9 +206,9 @@ static void test_progress_and_cancel(void **state) {
     assert_non_null(strstr(e.message, "big was stopped at 16777216 of 20971523 bytes"));
 }
 
-/* Line 179: replaced by rename or deleted: the old file stays; truncated or overwritten: noticed.
+/* Replaced by rename or deleted: the old file stays; truncated or overwritten: noticed.
  */
-static void test_179_changes(void **state) {
+static void test_changes(void **state) {
     (void)state;
     const char *path = temp_path("model");
     const char *other = temp_path("other");
@@ -367,8 +371,7 @@ static void expect_no_out(const char *path, const char *part) {
     assert_null(strstr(e.message, temp_folder()));
 }
 
-/* Line 161. */
-static void test_161_targets_that_are_refused(void **state) {
+static void test_targets_that_are_refused(void **state) {
     (void)state;
     char link_path[700];
     temp_write(temp_path("real"), "real", 4);
@@ -396,8 +399,8 @@ static void test_161_targets_that_are_refused(void **state) {
     assert_int_equal(temp_count(), 2);
 }
 
-/* Line 160: the disk gets full. The limit on file sizes stands for it. */
-static void test_160_short_write(void **state) {
+/* The disk gets full. The limit on file sizes stands for it. */
+static void test_short_write(void **state) {
     (void)state;
     char path[700];
     strcpy(path, temp_path("target"));
@@ -452,8 +455,8 @@ static void test_out_folder_removed(void **state) {
     assert_null(out);
 }
 
-/* Line 162: two writers of one name; the last whole file wins. */
-static void test_162_two_writers(void **state) {
+/* Two writers of one name; the last whole file wins. */
+static void test_two_writers(void **state) {
     (void)state;
     char path[700];
     strcpy(path, temp_path("shared"));
@@ -515,20 +518,20 @@ int main(void) {
         TEST(test_open_every_way),
         TEST(test_open_empty),
         TEST(test_open_refuses_arguments),
-        TEST(test_012_not_a_regular_file),
-        TEST(test_012_unreadable),
+        TEST(test_not_a_regular_file),
+        TEST(test_unreadable),
         TEST(test_write_only_descriptor),
         TEST(test_progress_and_cancel),
-        TEST(test_179_changes),
+        TEST(test_changes),
         TEST(test_shrinks_while_read),
         TEST(test_open_without_memory),
         TEST(test_path_name),
         TEST(test_out_writes_and_replaces),
         TEST(test_out_sizes_around_the_buffer),
-        TEST(test_161_targets_that_are_refused),
-        TEST(test_160_short_write),
+        TEST(test_targets_that_are_refused),
+        TEST(test_short_write),
         TEST(test_out_folder_removed),
-        TEST(test_162_two_writers),
+        TEST(test_two_writers),
         TEST(test_out_without_memory),
         TEST(test_out_folder_names),
     };

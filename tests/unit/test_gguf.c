@@ -371,9 +371,9 @@ static void test_text_of_odd_floats(void **state) {
     }
 }
 
-/* Line 181: a locale with another decimal separator changes nothing. One is made for the occasion,
+/* A locale with another decimal separator changes nothing. One is made for the occasion,
  * where the system's sources of locales are installed. */
-static void test_181_locale(void **state) {
+static void test_locale(void **state) {
     (void)state;
     char command[900];
     snprintf(command, sizeof command, "localedef -i de_DE -f UTF-8 %s >/dev/null 2>&1",
@@ -528,8 +528,8 @@ static void test_index_spreads(void **state) {
 
 /* ---- what opening costs ---- */
 
-/* Line 13: the header alone decides the cost. */
-static void test_013_sparse_file(void **state) {
+/* The header alone decides the cost. */
+static void test_sparse_file(void **state) {
     (void)state;
     char path[700];
     strcpy(path, temp_path("sparse.gguf"));
@@ -560,7 +560,7 @@ static void test_013_sparse_file(void **state) {
 }
 
 /* A string of a GiB is the longest allowed; in a sparse file it costs nothing. */
-static void test_019_longest_string(void **state) {
+static void test_longest_string(void **state) {
     (void)state;
     for (uint64_t more = 0; more < 2; more++) {
         char path[700];
@@ -658,14 +658,14 @@ int main(void) {
         TEST(test_texts),
         TEST(test_text_of_odd_strings),
         TEST(test_text_of_odd_floats),
-        TEST(test_181_locale),
+        TEST(test_locale),
         TEST(test_type_names),
         TEST(test_dtypes),
         TEST(test_index_of_nothing),
         TEST(test_index_key_changes),
         TEST(test_index_spreads),
-        TEST(test_013_sparse_file),
-        TEST(test_019_longest_string),
+        TEST(test_sparse_file),
+        TEST(test_longest_string),
         TEST(test_memory_of_parsing),
     };
     return cmocka_run_group_tests_name("gguf", tests, NULL, NULL);

@@ -32,8 +32,8 @@ static uint64_t walk(const slm_gguf *g) {
     return sum;
 }
 
-/* Line 44: cut anywhere, a file is too short and nothing else. */
-static void test_044_all_prefixes(void **state) {
+/* Cut anywhere, a file is too short and nothing else. */
+static void test_all_prefixes(void **state) {
     (void)state;
     gb *b = gb_sample();
     size_t size;
@@ -70,16 +70,15 @@ static uint64_t open_and_walk(const uint8_t *bytes, size_t size, uint32_t flags,
     if (r.status == SLM_OK)
         sum = walk(g);
     else
-        assert_true(g == NULL && r.error.message[0] != 0 && r.error.status == r.status);
+        assert_true(g == NULL && !message_flaw(&r.error) && r.error.status == r.status);
     slm_gguf_close(g);
     assert_true(host.bytes == 0);
     return sum;
 }
 
-/* Line 45: seeded changes of one byte of the metadata to any value. */
-static void test_045_changed_bytes(void **state) {
+/* Each byte of the file becomes each other value. */
+static void test_changed_bytes(void **state) {
     (void)state;
-    enum { CHANGES = 100000 };
     gb *b = gb_sample();
     size_t size;
     const uint8_t *bytes = gb_finish(b, &size);
@@ -87,21 +86,19 @@ static void test_045_changed_bytes(void **state) {
     assert_non_null(copy);
     memcpy(copy, bytes, size);
     uint64_t counts[50] = {0}, sum = 0;
-    slm_rng rng;
-    slm_rng_seed(&rng, 45);
-    for (int i = 0; i < CHANGES; i++) {
-        uint64_t random = slm_rng_next(&rng);
-        size_t at = (size_t)((random >> 16) % size);
-        uint32_t flags = random & 256 ? SLM_GGUF_NO_TENSORS : 0;
-        slm_status status;
-        copy[at] = (uint8_t)random;
-        sum += open_and_walk(copy, size, flags, &status);
-        assert_true(is_outcome(status));
-        counts[status]++;
+    for (size_t at = 0; at < size; at++) {
+        for (unsigned change = 1; change < 256; change++) {
+            uint32_t flags = change & 1 ? SLM_GGUF_NO_TENSORS : 0;
+            slm_status status;
+            copy[at] = (uint8_t)(bytes[at] ^ change);
+            sum += open_and_walk(copy, size, flags, &status);
+            assert_true(is_outcome(status));
+            counts[status]++;
+        }
         copy[at] = bytes[at];
     }
     /* Some of each, or the changes did not reach where they should. */
-    assert_true(counts[SLM_OK] > CHANGES / 10 && sum > 0);
+    assert_true(counts[SLM_OK] > 10000 && sum > 0);
     static const slm_status all[] = {SLM_ERR_FORMAT, SLM_ERR_TRUNC, SLM_ERR_LIMIT, SLM_ERR_TYPE,
                                      SLM_ERR_RANGE,  SLM_ERR_SHAPE, SLM_ERR_DUP,   SLM_ERR_UNSUP};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
@@ -136,8 +133,8 @@ static void test_changed_stretches(void **state) {
     gb_free(b);
 }
 
-/* Line 170: each allocation of opening fails, once and for good; then a retry works. */
-static void test_170_failing_allocations(void **state) {
+/* Each allocation of opening fails, once and for good; then a retry works. */
+static void test_failing_allocations(void **state) {
     (void)state;
     gb *b = gb_sample();
     size_t size;
@@ -210,8 +207,8 @@ static void test_memory_limit(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_044_all_prefixes),  cmocka_unit_test(test_045_changed_bytes),
-        cmocka_unit_test(test_changed_stretches), cmocka_unit_test(test_170_failing_allocations),
+        cmocka_unit_test(test_all_prefixes),  cmocka_unit_test(test_changed_bytes),
+        cmocka_unit_test(test_changed_stretches), cmocka_unit_test(test_failing_allocations),
         cmocka_unit_test(test_memory_limit),
     };
     return cmocka_run_group_tests_name("gguf_fault", tests, NULL, NULL);

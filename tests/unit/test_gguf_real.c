@@ -47,7 +47,7 @@ static void test_all_files(void **state) {
     assert_true(n_files >= 20);
 }
 
-/* Line 44. The first tensor's data end the header. */
+/* The first tensor's data end the header. */
 static void all_prefixes(const char *name) {
     char path[800];
     slm_host host;
@@ -77,7 +77,7 @@ static void all_prefixes(const char *name) {
     assert_true(host.bytes == 0);
 }
 
-static void test_044_all_prefixes_of_three_headers(void **state) {
+static void test_all_prefixes_of_three_headers(void **state) {
     (void)state;
     all_prefixes("golden/llama-types/llama-types-q2_k.gguf");
     all_prefixes("golden/bitnet-like/bitnet-like-i2_s.gguf");
@@ -117,7 +117,7 @@ int main(void) {
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_files),
-        cmocka_unit_test(test_044_all_prefixes_of_three_headers),
+        cmocka_unit_test(test_all_prefixes_of_three_headers),
         cmocka_unit_test(test_time_of_a_large_vocabulary),
     };
     return cmocka_run_group_tests_name("gguf_real", tests, NULL, NULL);

@@ -67,6 +67,9 @@ static void refused(const char *name, slm_status status, const char *const *part
     if (got != status)
         print_message("%s: %s\n", slm_status_name(got), e.message);
     assert_int_equal(got, status);
+    assert_int_equal(e.status, status);
+    if (message_flaw(&e))
+        fail_msg("%s: %s", message_flaw(&e), e.message);
     assert_null(g);
     assert_true(host.bytes == 0);
     for (; *parts; parts++) {
@@ -164,8 +167,7 @@ static void test_only_by_path(void **state) {
     gb_free(b);
 }
 
-/* Line 69. */
-static void test_069_part_missing(void **state) {
+static void test_part_missing(void **state) {
     (void)state;
     store_good();
     unlink(temp_path("m-00002-of-00003.gguf"));
@@ -177,7 +179,7 @@ static void test_069_part_missing(void **state) {
     REFUSED(FIRST, SLM_ERR_IO, "m-00003-of-00003.gguf is a folder");
 }
 
-static void test_069_count_and_name_differ(void **state) {
+static void test_count_and_name_differ(void **state) {
     (void)state;
     store_good();
     store(part_of(0, 4, 3), 0, 3);
@@ -193,7 +195,7 @@ static void test_069_count_and_name_differ(void **state) {
     REFUSED("x.gguf", SLM_ERR_FORMAT, "x.gguf says");
 }
 
-static void test_069_numbers(void **state) {
+static void test_numbers(void **state) {
     (void)state;
     store_good();
     REFUSED("m-00002-of-00003.gguf", SLM_ERR_FORMAT, "is part 2 of 3: open the first part");
@@ -205,7 +207,7 @@ static void test_069_numbers(void **state) {
     REFUSED(FIRST, SLM_ERR_FORMAT, "is part 4 of 3");
 }
 
-static void test_069_split_keys(void **state) {
+static void test_split_keys(void **state) {
     (void)state;
     gb *b = gb_begin();
     gb_kv_u16(b, "split.count", 3);
@@ -233,8 +235,7 @@ static void test_069_split_keys(void **state) {
     REFUSED(FIRST, SLM_ERR_MISSING, "m-00002-of-00003.gguf: key 'split.no' is missing");
 }
 
-/* Line 70. */
-static void test_070_number_of_tensors(void **state) {
+static void test_number_of_tensors(void **state) {
     (void)state;
     for (int32_t n = 0; n < 6; n++) {
         if (n == 3)
@@ -256,7 +257,7 @@ static void test_070_number_of_tensors(void **state) {
     REFUSED("m-00001-of-00002.gguf", SLM_ERR_SHAPE, "the first part has 2 tensors", "count is 1");
 }
 
-static void test_070_mixed_models(void **state) {
+static void test_mixed_models(void **state) {
     (void)state;
     store_good();
     gb *b = part_of(2, 3, 4);
@@ -293,8 +294,8 @@ static void test_part_is_broken(void **state) {
     REFUSED(FIRST, SLM_ERR_FORMAT, "m-00002-of-00003.gguf", "HTML");
 }
 
-/* Line 71: a name from inside a file is never part of a path; siblings come from the path given. */
-static void test_071_names_stay_in_the_folder(void **state) {
+/* A name from inside a file is never part of a path; siblings come from the path given. */
+static void test_names_stay_in_the_folder(void **state) {
     (void)state;
     store_good();
     gb *b = part_of(0, 3, 3);
@@ -311,7 +312,7 @@ static void test_071_names_stay_in_the_folder(void **state) {
     slm_gguf_close(g);
 }
 
-static void test_170_failing_allocations(void **state) {
+static void test_failing_allocations(void **state) {
     (void)state;
     store_good();
     for (int for_good = 0; for_good < 2; for_good++) {
@@ -345,15 +346,15 @@ int main(void) {
         TEST(test_relative_path),
         TEST(test_count_of_one),
         TEST(test_only_by_path),
-        TEST(test_069_part_missing),
-        TEST(test_069_count_and_name_differ),
-        TEST(test_069_numbers),
-        TEST(test_069_split_keys),
-        TEST(test_070_number_of_tensors),
-        TEST(test_070_mixed_models),
+        TEST(test_part_missing),
+        TEST(test_count_and_name_differ),
+        TEST(test_numbers),
+        TEST(test_split_keys),
+        TEST(test_number_of_tensors),
+        TEST(test_mixed_models),
         TEST(test_part_is_broken),
-        TEST(test_071_names_stay_in_the_folder),
-        TEST(test_170_failing_allocations),
+        TEST(test_names_stay_in_the_folder),
+        TEST(test_failing_allocations),
     };
     return cmocka_run_group_tests_name("gguf_split", tests, NULL, NULL);
 }

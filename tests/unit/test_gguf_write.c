@@ -255,7 +255,7 @@ static slm_status write_much(slm_host *h, slm_error *e) {
     return status;
 }
 
-static void test_170_failing_allocations(void **state) {
+static void test_failing_allocations(void **state) {
     (void)state;
     fail_alloc fa = FAIL_ALLOC_INIT;
     for (fa.fail_at = 1;; fa.fail_at++) {
@@ -283,7 +283,7 @@ int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, start, no_leak)
     const struct CMUnitTest tests[] = {
         TEST(test_copy_is_the_same), TEST(test_values),      TEST(test_copy_leaves_layout_out),
-        TEST(test_misuse),           TEST(test_names_twice), TEST(test_170_failing_allocations),
+        TEST(test_misuse),           TEST(test_names_twice), TEST(test_failing_allocations),
     };
     return cmocka_run_group_tests_name("gguf_write", tests, NULL, NULL);
 }

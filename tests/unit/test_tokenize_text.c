@@ -1,4 +1,4 @@
-/* Tokenizing odd, hostile and long texts. Numbers are those of the catalogue of bad inputs. */
+/* Tokenizing odd, hostile and long texts. */
 #define _POSIX_C_SOURCE 200809L
 #include "base/rng.h"
 #include "text/detok.h"
@@ -274,7 +274,7 @@ static void bos(void **state) {
     close_mini(&o);
 }
 
-static void test_085_limits_and_arguments(void **state) {
+static void test_limits_and_arguments(void **state) {
     (void)state;
     mini_open o;
     open_mini(&o, "gpt-2");
@@ -319,7 +319,7 @@ static void comes_back(const slm_vocab *v, const char *text, size_t n) {
 }
 
 /* Any bytes come back; under NFC, those that are not text. */
-static void test_086_bytes(void **state) {
+static void test_bytes(void **state) {
     (void)state;
     need_shared();
     for (size_t k = 0; k < COUNT(VOCABS); k++) {
@@ -358,7 +358,7 @@ static void test_086_bytes(void **state) {
     }
 }
 
-static void test_087_many_marks(void **state) {
+static void test_many_marks(void **state) {
     (void)state;
     need_shared();
     char *text = malloc(20002);
@@ -388,7 +388,7 @@ static void test_087_many_marks(void **state) {
 }
 
 /* What users write is never a control token, and what we write is that one token. */
-static void test_088_special_tokens(void **state) {
+static void test_special_tokens(void **state) {
     (void)state;
     need_shared();
     for (size_t k = 0; k < COUNT(VOCABS); k++) {
@@ -421,7 +421,7 @@ static void test_088_special_tokens(void **state) {
 
 /* ---- detokenizing ---- */
 
-static void test_089_detokenize(void **state) {
+static void test_detokenize(void **state) {
     (void)state;
     mini_open o;
     open_mini(&o, NULL);
@@ -492,7 +492,7 @@ static double cpu_seconds(void) {
 }
 
 /* No text of 1 MiB takes two seconds. A quadratic step would take minutes. */
-static void test_084_long_runs(void **state) {
+static void test_long_runs(void **state) {
     (void)state;
     need_shared();
     static const struct {
@@ -546,7 +546,7 @@ static void *tokenize_in_thread(void *arg) {
     return NULL;
 }
 
-static void test_083_small_stack(void **state) {
+static void test_small_stack(void **state) {
     (void)state;
     need_shared();
     for (size_t k = 0; k < COUNT(VOCABS); k++) {
@@ -574,13 +574,13 @@ int main(void) {
         cmocka_unit_test(trust),
         cmocka_unit_test(swallowed_space),
         cmocka_unit_test(bos),
-        cmocka_unit_test(test_085_limits_and_arguments),
-        cmocka_unit_test(test_086_bytes),
-        cmocka_unit_test(test_087_many_marks),
-        cmocka_unit_test(test_088_special_tokens),
-        cmocka_unit_test(test_089_detokenize),
-        cmocka_unit_test(test_084_long_runs),
-        cmocka_unit_test(test_083_small_stack),
+        cmocka_unit_test(test_limits_and_arguments),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_many_marks),
+        cmocka_unit_test(test_special_tokens),
+        cmocka_unit_test(test_detokenize),
+        cmocka_unit_test(test_long_runs),
+        cmocka_unit_test(test_small_stack),
     };
     return cmocka_run_group_tests_name("tokenize_text", tests, NULL, NULL);
 }

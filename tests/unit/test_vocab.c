@@ -1,7 +1,7 @@
-/* Opening vocabularies: what is refused and how, and what is read. Numbers are those of the catalogue
- * of bad inputs. */
+/* Opening vocabularies: what is refused and how, and what is read. */
 #include "mini_vocab.h"
 #include "support/fail_alloc.h"
+#include "support/message_flaw.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +22,8 @@ static void refused(gb *b, slm_status status, const char *subject, const char *w
         fail_msg("%s, subject %s: %s\nwanted %s, %s: ...%s...", slm_status_name(o.status),
                  o.error.subject, o.error.message, slm_status_name(status), subject, words);
     assert_int_equal(o.error.status, status);
+    if (message_flaw(&o.error))
+        fail_msg("%s: %s", message_flaw(&o.error), o.error.message);
     assert_null(o.v);
     mini_close(&o);
     assert_int_equal(o.host.bytes, 0);
@@ -79,36 +81,46 @@ static void good_files(void **state) {
     slm_vocab_close(NULL);
 }
 
-static void test_073_tokens(void **state) {
+static void test_tokens(void **state) {
     (void)state;
-    mini_bpe(&m, "gpt-2");
-    m.without = MINI_NO_TOKENS;
-    refused(mini_file(&m), SLM_ERR_MISSING, KEY("tokens"), "");
-    mini_bpe(&m, "gpt-2");
-    m.n = 0;
-    refused(mini_file(&m), SLM_ERR_MISSING, KEY("tokens"), "no tokens");
-    m.n = 1;
-    refused(mini_file(&m), SLM_ERR_MISSING, KEY("tokens"),
-            "1 of 256 bytes have a token, the first without one is 0x01");
-    mini_spm(&m);
-    m.n = 1;
-    mini_open o; /* everything is unknown then */
-    accepted(mini_file(&m), &o);
-    assert_int_equal(slm_vocab_bos(o.v), -1);
-    assert_int_equal(slm_vocab_eos(o.v), -1);
-    closed(&o);
+    for (int spm = 0; spm < 2; spm++) {
+        if (spm)
+            mini_spm(&m);
+        else
+            mini_bpe(&m, "gpt-2");
+        m.without |= MINI_NO_TOKENS;
+        refused(mini_file(&m), SLM_ERR_MISSING, KEY("tokens"),
+                "key 'tokenizer.ggml.tokens' is missing");
+        m.without &= ~MINI_NO_TOKENS;
+        m.n = 0;
+        refused(mini_file(&m), SLM_ERR_MISSING, KEY("tokens"),
+                "tokenizer.ggml.tokens: got 0 tokens, wanted at least 2");
+        m.n = 1;
+        refused(mini_file(&m), SLM_ERR_MISSING, KEY("tokens"), "got 1 tokens, wanted at least 2");
+        m.n = 2;
+        if (!spm) {
+            refused(mini_file(&m), SLM_ERR_MISSING, KEY("tokens"),
+                    "got tokens for 2 bytes, wanted all 256; the first without one is 0x02");
+            continue;
+        }
+        mini_open o; /* everything is unknown then */
+        accepted(mini_file(&m), &o);
+        assert_int_equal(slm_vocab_bos(o.v), 1);
+        assert_int_equal(slm_vocab_eos(o.v), -1);
+        closed(&o);
+    }
 
     mini_bpe(&m, "gpt-2");
     m.without = MINI_NO_TOKENS | MINI_NO_TYPES | MINI_NO_SCORES;
     gb *b = mini_file(&m);
     gb_kv_u32(b, KEY("tokens"), 7);
-    refused(b, SLM_ERR_TYPE, KEY("tokens"), "");
+    refused(b, SLM_ERR_TYPE, KEY("tokens"), "is of type u32, wanted array of string");
     b = mini_file(&m);
     gb_kv_arr_u32(b, KEY("tokens"), (uint32_t[]){1, 2}, 2);
-    refused(b, SLM_ERR_TYPE, KEY("tokens"), "");
+    refused(b, SLM_ERR_TYPE, KEY("tokens"), "is of type array of u32, wanted array of string");
 }
 
-static void test_073_too_many(void **state) {
+static void test_too_many_tokens(void **state) {
     (void)state;
     size_t n = SLM_VOCAB_MAX_TOKENS + 1;
     const char **tokens = malloc(n * sizeof *tokens);
@@ -125,7 +137,7 @@ static void test_073_too_many(void **state) {
         gb *b = mini_file(&m);
         gb_kv_arr_str(b, KEY("tokens"), tokens, n - 1 + (size_t)over);
         if (over) {
-            refused(b, SLM_ERR_LIMIT, KEY("tokens"), "1048577 tokens");
+            refused(b, SLM_ERR_LIMIT, KEY("tokens"), "got 1048577 tokens");
         } else {
             mini_open o;
             accepted(b, &o);
@@ -136,7 +148,7 @@ static void test_073_too_many(void **state) {
     free(texts);
 }
 
-static void test_074_lengths_and_types(void **state) {
+static void test_lengths_and_types(void **state) {
     (void)state;
     static const float zeros[MINI_MAX_TOKENS];
     static const int32_t ones[MINI_MAX_TOKENS] = {1};
@@ -145,28 +157,39 @@ static void test_074_lengths_and_types(void **state) {
         m.without = MINI_NO_TYPES;
         gb *b = mini_file(&m);
         gb_kv_arr_i32(b, KEY("token_type"), m.types, m.n + (size_t)(ptrdiff_t)d);
-        refused(b, SLM_ERR_SHAPE, KEY("token_type"), "");
+        char words[80];
+        snprintf(words, sizeof words, "'tokenizer.ggml.token_type' has %d elements, wanted %d",
+                 (int)m.n + d, (int)m.n);
+        refused(b, SLM_ERR_SHAPE, KEY("token_type"), words);
         mini_spm(&m);
         m.without |= MINI_NO_SCORES;
         b = mini_file(&m);
         gb_kv_arr_f32(b, KEY("scores"), m.scores, m.n + (size_t)(ptrdiff_t)d);
-        refused(b, SLM_ERR_SHAPE, KEY("scores"), "");
+        snprintf(words, sizeof words, "'tokenizer.ggml.scores' has %d elements, wanted %d",
+                 (int)m.n + d, (int)m.n);
+        refused(b, SLM_ERR_SHAPE, KEY("scores"), words);
     }
     mini_bpe(&m, "gpt-2");
     m.without = MINI_NO_TYPES;
     gb *b = mini_file(&m);
     gb_kv_arr_f32(b, KEY("token_type"), zeros, m.n);
-    refused(b, SLM_ERR_TYPE, KEY("token_type"), "");
+    refused(b, SLM_ERR_TYPE, KEY("token_type"), "is of type array of f32, wanted array of i32");
     b = mini_file(&m);
     gb_kv_str(b, KEY("token_type"), "1");
-    refused(b, SLM_ERR_TYPE, KEY("token_type"), "");
+    refused(b, SLM_ERR_TYPE, KEY("token_type"), "is of type string, wanted array of i32");
+    b = mini_file(&m);
+    gb_kv_bytes(b, KEY("token_type"), SLM_GGUF_ARRAY, "\0\0\0\0\4\0\0\0\0\0\0\0\1\1\1\1", 16);
+    refused(b, SLM_ERR_TYPE, KEY("token_type"), "is of type array of u8, wanted array of i32");
 
     mini_spm(&m);
     m.without |= MINI_NO_SCORES;
-    refused(mini_file(&m), SLM_ERR_MISSING, KEY("scores"), "");
+    refused(mini_file(&m), SLM_ERR_MISSING, KEY("scores"), "key 'tokenizer.ggml.scores' is missing");
+    b = mini_file(&m);
+    gb_kv_bytes(b, KEY("scores"), SLM_GGUF_ARRAY, "\0\0\0\0\4\0\0\0\0\0\0\0\1\1\1\1", 16);
+    refused(b, SLM_ERR_TYPE, KEY("scores"), "is of type array of u8, wanted array of f32");
     b = mini_file(&m);
     gb_kv_arr_u32(b, KEY("scores"), (const uint32_t *)ones, m.n);
-    refused(b, SLM_ERR_TYPE, KEY("scores"), "");
+    refused(b, SLM_ERR_TYPE, KEY("scores"), "is of type array of u32, wanted array of f32");
     mini_open o;
     b = mini_file(&m);
     gb_kv_arr_i32(b, KEY("scores"), ones, m.n); /* some files have them as integers */
@@ -178,7 +201,7 @@ static void test_074_lengths_and_types(void **state) {
     for (size_t i = 0; i < COUNT(not_finite); i++) {
         mini_spm(&m);
         memcpy(&m.scores[262], &not_finite[i], 4);
-        refused(mini_file(&m), SLM_ERR_RANGE, KEY("scores"), "token 262");
+        refused(mini_file(&m), SLM_ERR_RANGE, KEY("scores"), "tokenizer.ggml.scores: the score of token 262 is ");
     }
     mini_bpe(&m, "gpt-2"); /* where scores mean nothing */
     memcpy(&m.scores[5], &not_finite[0], 4);
@@ -186,14 +209,14 @@ static void test_074_lengths_and_types(void **state) {
     closed(&o);
 }
 
-static void test_075_type_values(void **state) {
+static void test_type_values(void **state) {
     (void)state;
     static const int32_t wrong[] = {0, 7, -1, INT32_MAX, INT32_MIN};
     for (size_t i = 0; i < COUNT(wrong); i++) {
         mini_bpe(&m, "gpt-2");
         m.types[17] = wrong[i];
         char words[80];
-        snprintf(words, sizeof words, "token 17 has type %d, wanted 1 to 6", wrong[i]);
+        snprintf(words, sizeof words, "token_type: token 17 has type %d, wanted 1 to 6", wrong[i]);
         refused(mini_file(&m), SLM_ERR_RANGE, KEY("token_type"), words);
     }
     mini_bpe(&m, "gpt-2"); /* no types at all: all are normal */
@@ -204,7 +227,7 @@ static void test_075_type_values(void **state) {
     closed(&o);
 }
 
-static void test_076_odd_spellings(void **state) {
+static void test_odd_spellings(void **state) {
     (void)state;
     char *big = malloc((1 << 20) + 1);
     assert_non_null(big);
@@ -217,7 +240,7 @@ static void test_076_odd_spellings(void **state) {
         size_t id = mini_add(&m, big, SLM_TYPE_NORMAL, 0);
         if (lengths[i] > SLM_VOCAB_MAX_TOKEN_BYTES) {
             char words[80];
-            snprintf(words, sizeof words, "token %zu has %zu bytes, at most 4096", id, lengths[i]);
+            snprintf(words, sizeof words, "token %zu has %zu bytes, wanted at most 4096", id, lengths[i]);
             refused(mini_file(&m), SLM_ERR_LIMIT, KEY("tokens"), words);
         } else {
             accepted(mini_file(&m), &o);
@@ -232,7 +255,7 @@ static void test_076_odd_spellings(void **state) {
         mini_bpe(&m, "gpt-2");
         mini_add(&m, big, over ? SLM_TYPE_CONTROL : SLM_TYPE_USER_DEFINED, 0);
         if (over) {
-            refused(mini_file(&m), SLM_ERR_LIMIT, KEY("tokens"), "257 bytes, at most 256");
+            refused(mini_file(&m), SLM_ERR_LIMIT, KEY("tokens"), "257 bytes, wanted at most 256");
         } else {
             accepted(mini_file(&m), &o);
             closed(&o);
@@ -270,7 +293,7 @@ static void test_076_odd_spellings(void **state) {
     closed(&o);
 }
 
-static void test_077_duplicates(void **state) {
+static void test_duplicates(void **state) {
     (void)state;
     mini_bpe(&m, "gpt-2");
     size_t first = mini_find(&m, "the");
@@ -292,7 +315,7 @@ static void test_077_duplicates(void **state) {
     closed(&o);
 }
 
-static void test_078_byte_tokens(void **state) {
+static void test_byte_tokens(void **state) {
     (void)state;
     static const char *const wrong[] = {"<0x-1>", "<0xZZ>", "<0x1>", "<0x001>", "<0x0G>", "0x01",
                                         "<0x+1>", "<0x 1>", "<1x01>", "<0x01)", ""};
@@ -300,13 +323,13 @@ static void test_078_byte_tokens(void **state) {
         mini_spm(&m);
         m.tokens[4] = wrong[i];
         char words[80];
-        snprintf(words, sizeof words, "token 4 is a byte token spelt \"%s\", wanted <0xHH>", wrong[i]);
+        snprintf(words, sizeof words, "tokens: byte token 4 is spelt \"%s\", wanted <0xHH>", wrong[i]);
         refused(mini_file(&m), SLM_ERR_FORMAT, KEY("tokens"), words);
     }
     mini_spm(&m);
     m.types[3 + 0xC3] = SLM_TYPE_UNUSED;
     refused(mini_file(&m), SLM_ERR_MISSING, KEY("tokens"),
-            "255 of 256 bytes have a token, the first without one is 0xC3");
+            "got tokens for 255 bytes, wanted all 256; the first without one is 0xC3");
     mini_spm(&m); /* small digits are as good */
     m.tokens[3 + 0xAB] = "<0xab>";
     mini_open o;
@@ -330,19 +353,19 @@ static void test_078_byte_tokens(void **state) {
     closed(&o);
 }
 
-static void test_079_merges(void **state) {
+static void test_merges(void **state) {
     (void)state;
     static const struct {
         const char *merge, *words;
     } wrong[] = {
-        {"ab", "merge 3 \"ab\": no space between its parts"},
-        {"", "merge 3 \"\": no space"},
-        {" ", "merge 3 \" \": no space"},
-        {"a ", "merge 3 \"a \": the second part is empty"},
-        {"a b c", "merge 3 \"a b c\": three parts"},
-        {"qq a", "merge 3 \"qq a\": the first part is no token"},
-        {"a qq", "merge 3 \"a qq\": the second part is no token"},
-        {"q q", "merge 3 \"q q\": its result is no token"},
+        {"ab", "merges: merge 3 is \"ab\": no space, wanted two parts"},
+        {"", "merge 3 is \"\": no space"},
+        {" ", "merge 3 is \" \": no space"},
+        {"a ", "merge 3 is \"a \": the second part is empty, wanted two"},
+        {"a b c", "merge 3 is \"a b c\": three parts, wanted two"},
+        {"qq a", "merge 3 is \"qq a\": the first part is no token"},
+        {"a qq", "merge 3 is \"a qq\": the second part is no token"},
+        {"q q", "merge 3 is \"q q\": its result is no token"},
     };
     for (size_t i = 0; i < COUNT(wrong); i++) {
         mini_bpe(&m, "gpt-2");
@@ -351,10 +374,13 @@ static void test_079_merges(void **state) {
     }
     mini_bpe(&m, "gpt-2");
     m.without = MINI_NO_MERGES;
-    refused(mini_file(&m), SLM_ERR_MISSING, KEY("merges"), "");
+    refused(mini_file(&m), SLM_ERR_MISSING, KEY("merges"), "key 'tokenizer.ggml.merges' is missing");
     gb *b = mini_file(&m);
     gb_kv_arr_u32(b, KEY("merges"), (uint32_t[]){1, 2}, 2);
-    refused(b, SLM_ERR_TYPE, KEY("merges"), "");
+    refused(b, SLM_ERR_TYPE, KEY("merges"), "is of type array of u32, wanted array of string");
+    b = mini_file(&m);
+    gb_kv_arr_i32(b, KEY("merges"), (int32_t[]){1, 2}, 2);
+    refused(b, SLM_ERR_TYPE, KEY("merges"), "is of type array of i32, wanted array of string");
 
     /* A merge given twice counts where it stands first; one into a control token never applies. */
     mini_bpe(&m, "gpt-2");
@@ -376,7 +402,7 @@ static void test_079_merges(void **state) {
     closed(&o);
 }
 
-static void test_079_too_many(void **state) {
+static void test_too_many_merges(void **state) {
     (void)state;
     size_t n = SLM_VOCAB_MAX_MERGES + 1;
     const char **merges = malloc(n * sizeof *merges);
@@ -387,11 +413,11 @@ static void test_079_too_many(void **state) {
     m.without = MINI_NO_MERGES;
     gb *b = mini_file(&m);
     gb_kv_arr_str(b, KEY("merges"), merges, n);
-    refused(b, SLM_ERR_LIMIT, KEY("merges"), "4194305 merges, at most 4194304");
+    refused(b, SLM_ERR_LIMIT, KEY("merges"), "got 4194305 merges, wanted at most 4194304");
     free(merges);
 }
 
-static void test_080_special_ids(void **state) {
+static void test_special_ids(void **state) {
     (void)state;
     static const char *const keys[] = {
         KEY("bos_token_id"),     KEY("eos_token_id"),       KEY("eot_token_id"),
@@ -406,17 +432,21 @@ static void test_080_special_ids(void **state) {
             else
                 mini_bpe(&m, "gpt-2");
             gb *b = mini_file(&m);
+            char words[120];
             gb_kv_u32(b, keys[i], (uint32_t)m.n);
-            refused(b, SLM_ERR_RANGE, keys[i], "");
+            snprintf(words, sizeof words, "key '%s' is %zu, wanted 0 to %zu", keys[i], m.n, m.n - 1);
+            refused(b, SLM_ERR_RANGE, keys[i], words);
             b = mini_file(&m);
             gb_kv_u32(b, keys[i], UINT32_MAX);
-            refused(b, SLM_ERR_RANGE, keys[i], "");
+            snprintf(words, sizeof words, "key '%s' is 4294967295, wanted 0 to ", keys[i]);
+            refused(b, SLM_ERR_RANGE, keys[i], words);
             b = mini_file(&m);
             gb_kv_i32(b, keys[i], -1);
-            refused(b, SLM_ERR_RANGE, keys[i], "");
+            snprintf(words, sizeof words, "key '%s' is -1, wanted 0 to ", keys[i]);
+            refused(b, SLM_ERR_RANGE, keys[i], words);
             b = mini_file(&m);
             gb_kv_str(b, keys[i], "1");
-            refused(b, SLM_ERR_TYPE, keys[i], "");
+            refused(b, SLM_ERR_TYPE, keys[i], "is of type string, wanted an integer");
             mini_open o;
             b = mini_file(&m);
             gb_kv_u32(b, keys[i], (uint32_t)m.n - 1);
@@ -430,28 +460,34 @@ static void test_080_special_ids(void **state) {
         mini_spm(&m);
         gb *b = mini_file(&m);
         gb_kv_u32(b, bools[i], 1);
-        refused(b, SLM_ERR_TYPE, bools[i], "");
+        refused(b, SLM_ERR_TYPE, bools[i], "is of type u32, wanted bool");
     }
 }
 
-static void test_081_names(void **state) {
+static void test_names(void **state) {
     (void)state;
     static const char *const models[] = {"bert", "t5", "none", "", "GPT2", "gpt2 "};
     for (size_t i = 0; i < COUNT(models); i++) {
         mini_bpe(&m, "gpt-2");
         m.model = models[i];
-        refused(mini_file(&m), SLM_ERR_UNSUP, KEY("model"), "known are: gpt2, llama");
+        char words[80];
+        snprintf(words, sizeof words, "tokenizer.ggml.model: got \"%s\", wanted gpt2 or llama",
+                 models[i]);
+        refused(mini_file(&m), SLM_ERR_UNSUP, KEY("model"), words);
     }
     mini_bpe(&m, "gpt-2");
     m.model = NULL;
-    refused(mini_file(&m), SLM_ERR_MISSING, KEY("model"), "");
+    refused(mini_file(&m), SLM_ERR_MISSING, KEY("model"), "key 'tokenizer.ggml.model' is missing");
     static const char *const pres[] = {"default", "", "qwen3", "llama-bpe2", "deepseek-llm"};
     for (size_t i = 0; i < COUNT(pres); i++) {
         mini_bpe(&m, pres[i]);
-        refused(mini_file(&m), SLM_ERR_UNSUP, KEY("pre"), "known are: llama-bpe, llama3, ");
+        char words[80];
+        snprintf(words, sizeof words, "tokenizer.ggml.pre: got \"%s\", wanted one of llama-bpe, ",
+                 pres[i]);
+        refused(mini_file(&m), SLM_ERR_UNSUP, KEY("pre"), words);
     }
     mini_bpe(&m, NULL);
-    refused(mini_file(&m), SLM_ERR_MISSING, KEY("pre"), "");
+    refused(mini_file(&m), SLM_ERR_MISSING, KEY("pre"), "tokenizer.ggml.pre is missing: the");
 
     static const struct {
         const char *alias, *name;
@@ -497,13 +533,34 @@ static void bitnet_without_pre(void **state) {
     closed(&o);
 }
 
-static void test_082_normalizer(void **state) {
+/* No normalizer is read, so a whole one is refused like one cut short or with offsets that lead
+ * nowhere. */
+static void test_normalizer(void **state) {
     (void)state;
-    static const uint8_t blob[] = {0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5};
+    static const uint8_t whole[] = {0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0,
+                                    4, 0, 0, 0, 1,  2, 3, 4, 'a', 0, 'b', 0};
+    static const uint8_t far_off[] = {0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x7f, 1};
+    for (uint8_t n = 0; n <= 12; n++) {
+        uint8_t blob[sizeof whole];
+        memcpy(blob, whole, sizeof whole);
+        blob[4] = n;
+        mini_spm(&m);
+        gb *b = mini_file(&m);
+        gb_kv_bytes(b, KEY("precompiled_charsmap"), SLM_GGUF_ARRAY, blob, 12u + n);
+        if (n == 0) { /* none at all */
+            mini_open o;
+            accepted(b, &o);
+            closed(&o);
+            continue;
+        }
+        char words[80];
+        snprintf(words, sizeof words, "got a normalizer of SentencePiece, %u bytes, which is not", n);
+        refused(b, SLM_ERR_UNSUP, KEY("precompiled_charsmap"), words);
+    }
     mini_spm(&m);
     gb *b = mini_file(&m);
-    gb_kv_bytes(b, KEY("precompiled_charsmap"), SLM_GGUF_ARRAY, blob, sizeof blob);
-    refused(b, SLM_ERR_UNSUP, KEY("precompiled_charsmap"), "normalizer");
+    gb_kv_bytes(b, KEY("precompiled_charsmap"), SLM_GGUF_ARRAY, far_off, sizeof far_off);
+    refused(b, SLM_ERR_UNSUP, KEY("precompiled_charsmap"), "5 bytes, which is not supported");
 }
 
 static void end_tokens(void **state) {
@@ -580,7 +637,7 @@ static void colliding_spellings(void **state) {
     m.without = MINI_NO_TOKENS | MINI_NO_TYPES | MINI_NO_SCORES | MINI_NO_MERGES;
     gb *b = mini_file(&m);
     gb_kv_arr_str(b, KEY("tokens"), tokens, 256 + N);
-    refused(b, SLM_ERR_LIMIT, KEY("tokens"), "share a hash value");
+    refused(b, SLM_ERR_LIMIT, KEY("tokens"), "shares its hash value with more than");
 }
 
 /* Every allocation of opening and of each call fails once, and all from there on. */
@@ -635,19 +692,19 @@ static void failing_allocations(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_files),
-        cmocka_unit_test(test_073_tokens),
-        cmocka_unit_test(test_073_too_many),
-        cmocka_unit_test(test_074_lengths_and_types),
-        cmocka_unit_test(test_075_type_values),
-        cmocka_unit_test(test_076_odd_spellings),
-        cmocka_unit_test(test_077_duplicates),
-        cmocka_unit_test(test_078_byte_tokens),
-        cmocka_unit_test(test_079_merges),
-        cmocka_unit_test(test_079_too_many),
-        cmocka_unit_test(test_080_special_ids),
-        cmocka_unit_test(test_081_names),
+        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_too_many_tokens),
+        cmocka_unit_test(test_lengths_and_types),
+        cmocka_unit_test(test_type_values),
+        cmocka_unit_test(test_odd_spellings),
+        cmocka_unit_test(test_duplicates),
+        cmocka_unit_test(test_byte_tokens),
+        cmocka_unit_test(test_merges),
+        cmocka_unit_test(test_too_many_merges),
+        cmocka_unit_test(test_special_ids),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(bitnet_without_pre),
-        cmocka_unit_test(test_082_normalizer),
+        cmocka_unit_test(test_normalizer),
         cmocka_unit_test(end_tokens),
         cmocka_unit_test(token_flags),
         cmocka_unit_test(colliding_spellings),

@@ -1,13 +1,16 @@
 #!/bin/sh
 # Builds examples/models/hearth.gguf from nothing: corpus, vocabulary, training, export, measure.
 #
-#   tools/demo_model/build.sh WORK [MINUTES]
+#   SLM_LIBRARY=build/release/libslm.so tools/demo_model/build.sh WORK [MINUTES]
 #
 # WORK is a folder outside the repository (about 250 MB); MINUTES is the most time that the
-# training may take (52).  Wants the packages of requirements.txt in $PYTHON (python3).
+# training may take (52).  Wants the packages of requirements.txt in $PYTHON (python3), and a
+# built shared library, which answers the questions of the measurement.
 
 set -eu
-[ $# -ge 1 ] || { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
+[ -f "${SLM_LIBRARY:-}" ] || { echo "build.sh: SLM_LIBRARY: not a file, wanted libslm.so" >&2; exit 2; }
+library=$(cd "$(dirname "$SLM_LIBRARY")" && pwd)/$(basename "$SLM_LIBRARY")
 mkdir -p "$1"
 work=$(cd "$1" && pwd)
 minutes=${2:-52}
@@ -25,6 +28,6 @@ export OMP_WAIT_POLICY=PASSIVE PYTHONDONTWRITEBYTECODE=1
 "$python" export.py --model "$work/model.pt" --tokenizer "$work/tokenizer.json" \
     --full "$work/hearth-f16.gguf" --small "$work/hearth.gguf"
 "$python" evaluate.py --gguf "$work/hearth.gguf" --corpus "$work/test.jsonl" \
-    --report "$work/failures.json" | tee "$work/quality.md"
+    --library "$library" --report "$work/answers.jsonl" | tee "$work/quality.md"
 mkdir -p ../../examples/models
 cp "$work/hearth.gguf" ../../examples/models/hearth.gguf

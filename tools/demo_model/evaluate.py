@@ -1,19 +1,21 @@
-"""Measure a GGUF file on held-out phrasings and slot combinations.
+"""Measure a GGUF file on held-out phrasings and slot combinations, answered by libslm.
 
-    python evaluate.py --gguf hearth.gguf --corpus WORK/test.jsonl --report WORK/report.json
+    python evaluate.py --gguf hearth.gguf --corpus WORK/test.jsonl --library libslm.so
 
 Every answer must hold the right act and the right slot values, by the rule that the
-corpus gives with each turn.  A turn is asked with the true turns before it.
+corpus gives with each turn.  A turn is asked with the true turns before it; answers are
+greedy.  Without --library the shared library is $SLM_LIBRARY or the system's.
 """
 
 import argparse
 import json
 import re
+import sys
 from collections import Counter
+from pathlib import Path
 
-import torch
-
-from reader import Assistant
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples" / "ffi" / "python"))
+import slm
 
 
 def plain(text):
@@ -43,18 +45,32 @@ def cases(path, count):
     return out
 
 
-def measure(assistant, path, count):
-    """Counts asked and right per intent, and the failures."""
-    asked, good, failures = Counter(), Counter(), []
-    todo = cases(path, count)
-    for (chat, turn), answer in zip(todo, assistant.answers([chat for chat, _ in todo])):
-        asked[turn["intent"]] += 1
-        if right(turn, answer):
-            good[turn["intent"]] += 1
-        else:
-            failures.append({"intent": turn["intent"], "user": turn["user"], "answer": answer,
-                             "expected": turn["bot"], "turns_before": len(chat) // 2})
-    return asked, good, failures
+def answer_to(session, chat):
+    """The greedy answer to a conversation; the session keeps what it has in common with the last."""
+    session.prompt(session.model.chat_ids(chat))
+    return "".join(session.generate(max_tokens=80, temperature=0))
+
+
+def measure(session, path, count):
+    """Every answer with its intent, and whether the rule holds."""
+    results = []
+    for chat, turn in cases(path, count):
+        answer = answer_to(session, chat)
+        results.append({"intent": turn["intent"], "right": right(turn, answer), "chat": chat,
+                        "answer": answer, "expected": turn["bot"]})
+    return results
+
+
+def table(results):
+    """The share of right answers per intent, as a Markdown table."""
+    asked = Counter(r["intent"] for r in results)
+    good = Counter(r["intent"] for r in results if r["right"])
+    rows = [(intent, asked[intent], good[intent])
+            for intent in sorted(asked, key=lambda i: (i.startswith("follow-up"), i))]
+    rows.append(("**all**", len(results), good.total()))
+    lines = ["| intent | asked | right | share |", "|---|---|---|---|"]
+    lines += [f"| {intent} | {n} | {hits} | {100 * hits / n:.1f} % |" for intent, n, hits in rows]
+    return "\n".join(lines)
 
 
 def main():
@@ -62,21 +78,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gguf", required=True)
     parser.add_argument("--corpus", required=True)
-    parser.add_argument("--count", type=int, default=1500, help="dialogues asked")
-    parser.add_argument("--report", help="where to write all failures")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--library", help="path of libslm.so")
+    parser.add_argument("--count", type=int, default=2500, help="dialogues asked")
+    parser.add_argument("--report", help="where to write every answer, one JSON line each")
+    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    asked, good, failures = measure(Assistant(args.gguf), args.corpus, args.count)
-    print("| intent | asked | right | share |\n|---|---|---|---|")
-    for intent in sorted(asked, key=lambda i: (i.startswith("follow-up"), i)):
-        share = 100 * good[intent] / asked[intent]
-        print(f"| {intent} | {asked[intent]} | {good[intent]} | {share:.1f} % |")
-    total, hits = asked.total(), good.total()
-    print(f"| **all** | {total} | {hits} | {100 * hits / total:.1f} % |")
+    slm.load(args.library)
+    with slm.Model(args.gguf) as model, model.session(n_threads=args.threads) as session:
+        results = measure(session, args.corpus, args.count)
+    print(table(results))
     if args.report:
         with open(args.report, "w", encoding="utf-8") as out:
-            json.dump(failures, out, indent=1, ensure_ascii=False)
+            for result in results:
+                out.write(json.dumps(result, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

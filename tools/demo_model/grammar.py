@@ -9,9 +9,11 @@ used for training; the same holds for a combination of slot values.
 import random
 import re
 import zlib
+from collections import Counter
 
 INNER = re.compile(r"\[([^\[\]]*)\]")
 HELD_SHARE = 10
+MOST_ASKED = 3
 
 TYPO_NEIGHBOURS = {
     "a": "s", "e": "r", "i": "o", "o": "p", "t": "y", "n": "m", "s": "a", "r": "t",
@@ -64,7 +66,7 @@ def roughen(rng, carrier):
             carrier = re.sub(r"[,.?!]", "", carrier)
         if rng.random() < 0.2:
             carrier = carrier.replace("'", "")
-    if rng.random() < 0.12:
+    if rng.random() < 0.04:
         words = carrier.split(" ")
         fit = [i for i, w in enumerate(words) if len(w) > 3 and w.isalpha()]
         if fit:
@@ -89,12 +91,12 @@ QUESTIONS = ("can", "could", "would", "will")
 def courtesy(rng, carrier):
     """A command with the polite words people put around it (often none)."""
     asked = False
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         before = rng.choice(POLITE_BEFORE)
         asked = any(w in QUESTIONS for w in before.replace(",", "").split()) \
             and not before.startswith("you can")
         carrier = before + " " + carrier
-    if rng.random() < 0.2:
+    if rng.random() < 0.15:
         carrier = carrier + " " + rng.choice(POLITE_AFTER)
         carrier = carrier.replace(" ,", ",")
     return carrier + "?" if asked and rng.random() < 0.7 else carrier
@@ -107,6 +109,7 @@ class Gen:
         self.rng = random.Random(seed)
         self.split = split
         self.misplaced = False
+        self.asked = Counter()
 
     def pick(self, values):
         """One of the values."""
@@ -127,23 +130,23 @@ class Gen:
                 return value
         return value
 
-    def user(self, templates, held=(), command=False, **slots):
-        """What the user types: a carrier of this split with the slots filled in.
-
-        templates serve training; `held` are wordings kept for the test alone, which
-        draws half of its carriers from them and half from held-out expansions.
-        """
+    def carrier(self, templates):
+        """A carrier of this split; the test uses each a few times at most."""
         test = self.split == "test"
-        own = test and held and self.chance(0.5)
-        for _ in range(200):
-            carrier = expand(self.rng, self.pick(held if own else templates))
-            if own or is_held("carrier:" + carrier) == test:
-                break
-        else:
-            self.misplaced = True
-        if command and not own:
-            carrier = courtesy(self.rng, carrier)
-        return roughen(self.rng, carrier).format(**slots)
+        for _ in range(300):
+            text = expand(self.rng, self.pick(templates))
+            if is_held("carrier:" + text) == test and self.asked[text] < MOST_ASKED:
+                self.asked[text] += test
+                return text
+        self.misplaced = True
+        return text
+
+    def user(self, templates, held=(), command=False, **slots):
+        """What the user types: a carrier of this split with the slots filled in."""
+        text = self.carrier([*templates, *held])
+        if command:
+            text = courtesy(self.rng, text)
+        return roughen(self.rng, text).format(**slots)
 
     def answer(self, templates, **slots):
         """What the assistant says."""

@@ -1,52 +1,84 @@
-"""Lights, switched devices, blinds, heating and music."""
+"""Lights, switched devices, blinds and heating."""
 
 from grammar import turn
-from slots import BLINDS, COLOURS, ROOMS, device, listen, number, place, typed, your
+from phrases import ASIDE, ASK, CHANGE, REASON, TAIL, WANT, more
+from slots import BLINDS, COLOURS, ROOMS, device, is_plural, number, place, typed, your
 
-OKAY = "[Okay|Okay|Sure|All right|Done], "
-SWITCH = [
-    "[turn|switch|turn|put] {state} {what}",
-    "[turn|switch|turn|put] {what} {state}",
-    "{what} {state}",
-    "[get|have] {what} {state}",
-    "{state} with {what}",
-    "I [want|need] {what} {state}",
-    "[turn|switch] {what} back {state}",
-    "[turn|switch] {state} {what} [again|at once|straight away]",
-    "[let's|let us] [turn|switch|have] {what} {state}",
-    "[make sure|see to it] {what} [is|are] {state}",
-    "I'd like {what} {state}",
-    "{what} should be {state}",
-    "it's time to [turn|switch] {state} {what}",
-    "[turn|switch] {state} {what} and that's all",
-    "set {what} to {state}",
-]
-SWITCH_HELD = [
-    "would it be possible to have {what} {state}",
+TURN = "[turn|turn|switch|switch|put|flip]"
+EITHER = "[{state} {what}|{what} {state}]"
+SWITCH = more(
+    3,
+    "[turn|turn|switch|put|flip|power|click] {state} {what} " + TAIL,
+    "[turn|turn|switch|put|flip|set|get] {what} {state} " + TAIL,
+) + [
+    "{what} {state} " + TAIL,
+    ASK + " [turn|switch|put] " + EITHER,
+    WANT + " {what} {state} " + TAIL,
+    REASON + ", [turn|switch|put] " + EITHER,
+    "[turn|switch|put] " + EITHER + ", " + REASON,
+    "[make sure|see to it|check|ensure|take care|please make sure] [that|] {what} {be} {state} " + TAIL,
+    "{what} [should|must|can|could|may|has to|needs to|ought to] be {state} " + TAIL,
+    "[turn|switch] {what} back {state} " + TAIL,
+    "[why {be} {what} not|shouldn't {what} be|can {what} be|could {what} be|would you have|"
+    "may I have|{be} {what} not] {state} " + TAIL,
+    "set {what} to {state} " + TAIL,
+    "{state} with {what} " + TAIL,
     "{what}: {state}",
-    "do you think you could turn {state} {what} for us",
-    "I forgot, {what} must be {state}",
-    "we're in the dark here, switch {state} {what}",
-    "my hands are full, turn {what} {state}",
+    "[I forgot to|I didn't|somebody needs to|someone has to|I'd rather not get up to|"
+    "I'm too lazy to|I can't get up to|I have no time to|I'm not able to|it would help to|"
+    "we forgot to|my job for you is to|your task is to|the next thing is to] "
+    "[turn|switch|put] " + EITHER + " [|, can you do it|, please do it|, do it for me]",
 ]
+ON_ONLY = [
+    "[start|activate|enable|fire up|power up|light up|wake up|run] {what} " + TAIL,
+    ASK + " [start|activate|enable|power up] {what}",
+    "[start|activate|enable] {what}, " + REASON,
+    "[I need to use|we need|I want to use|we're going to use|I'm about to use] {what} " + TAIL,
+]
+OFF_ONLY = [
+    "[shut off|deactivate|disable|power down|kill|stop|shut down|cut|quit] {what} " + TAIL,
+    ASK + " [shut off|deactivate|disable|shut down] {what}",
+    "[shut off|deactivate|disable|shut down] {what}, " + REASON,
+    "[I don't need|we don't need|nobody needs|we're done with|I'm done with|I'm finished with|"
+    "no more need for|nobody is using|I left on] {what} [any more|now|] " + TAIL,
+    "[no more|enough of|out with] {what} " + TAIL,
+    "[I left|we left|I think I left|somebody left|did I leave|the kids left] {what} on "
+    "[|, turn {them} off|, switch {them} off|, please turn {them} off]",
+    "{what} [shouldn't|mustn't|don't need to|needn't] be on [any more|now|all night|all day|] " + TAIL,
+]
+WHERE = "[in|inside] the {room}"
 VAGUE_ON = [
-    "it's too dark in the {room}",
-    "I can't see anything in the {room}",
-    "[make it bright|give me some light|I need light] in the {room}",
-    "[light up|illuminate] the {room}",
-    "[turn|switch|put] on the {room}",
-    "[turn|switch|put] the {room} on",
-    "[more light|some light] in the {room} [please|]",
-    "I [need|want] to see something in the {room}",
-    "it's [really|so|very|pretty] dark in the {room}",
+    "it's [really|so|very|pretty|too|rather|quite|way too|awfully|a bit|a little|getting|] "
+    "[dark|dim|gloomy|black|murky] " + WHERE + " [now|again|at the moment|for reading|]",
+    "[I|we] [can't|can hardly|can barely|cannot] see [anything|a thing|much|my hand|what I'm doing|"
+    "my feet|where I'm going] " + WHERE + " [any more|now|]",
+    "[make it bright|make it brighter|give me some light|give us some light|I need light|"
+    "I need some light|I want light|we need light|let there be light|more light|some light|bring light|"
+    "I want it bright|get me some light|light, please,|a little light|let's have some light|"
+    "can I have some light|could we have light|can I get some light] " + WHERE + " " + TAIL,
+    "[light up|illuminate|brighten up|lighten|lighten up] the {room} " + TAIL,
+    "[turn|switch|put] on the {room} " + TAIL,
+    "[turn|switch|put] the {room} on " + TAIL,
+    "the {room} is [really|so|very|pretty|too|rather|quite|way too|all|completely|pitch|] "
+    "[dark|dim|gloomy|black] [now|again|today|]",
+    "[I|we] [need|want|have|would like] to [see something|see|read|work|look for something|"
+    "find something|find my keys] in the dark {room}",
+    "[why is it so dark|who turned the light out|it's night already] " + WHERE + " [|again]",
 ]
 VAGUE_OFF = [
-    "[make it dark|no light] in the {room}",
-    "it's too bright in the {room}",
-    "nobody is in the {room} [any more|now|]",
-    "[turn|switch|put] off the {room}",
-    "[less light|no more light] in the {room} [please|]",
-    "[darken|make dark] the {room}",
+    "[make it dark|no light|less light|no more light|I want it dark|I don't need light|lights out|"
+    "we don't need light|I want no light|enough light|let it be dark|kill the light|"
+    "it should be dark|I'd like it dark|there should be no light|nobody needs light|I need it dark] "
+    + WHERE + " " + TAIL,
+    "it's [really|so|very|pretty|too|rather|quite|way too|awfully|a bit|a little|far too|] "
+    "bright " + WHERE + " [now|again|to sleep|for me|]",
+    "[nobody|no one] [is|sits|sleeps|works|is sitting] " + WHERE + " [any more|now|at the moment|]",
+    "[turn|switch|put] off the {room} " + TAIL,
+    "[turn|switch|put] the {room} off " + TAIL,
+    "[darken|black out|make dark] the {room} " + TAIL,
+    "the {room} is [really|so|very|pretty|too|rather|quite|way too|far too|] bright [now|again|]",
+    "[everybody|everyone] [has left|left|went out of|is out of|is gone from] the {room} [now|]",
+    "[too much|there's too much|there is too much] light " + WHERE + " [now|to sleep|for me|]",
 ]
 
 
@@ -56,73 +88,98 @@ def switch(gen, ctx):
     said, heard, word, state = gen.fresh(
         lambda: (*(place(gen.rng) if lamp else device(gen.rng)), gen.pick(["on", "off"]))
     )
-    user = gen.user(SWITCH, SWITCH_HELD, command=True, what=said, state=state)
-    bot = gen.answer([OKAY + "I've [turned|turned|switched] {s} {w}."], s=state, w=heard)
+    many = is_plural(said, word)
+    ways = SWITCH + more(1, *(ON_ONLY if state == "on" else OFF_ONLY))
+    user = gen.user(ways, command=True, what=said, state=state,
+                    be="are" if many else "is", them="them" if many else "it")
+    bot = gen.answer(["Okay, I've turned {s} {w}."], s=state, w=heard)
     intent = "lights" if lamp else "devices"
     turns = [turn(intent, user, bot, [heard, state], ["off" if state == "on" else "on"])]
     if gen.chance(0.5):
-        turns += after_switch(gen, heard, word, state, lamp)
+        turns += after_switch(gen, heard, word, state, lamp, "them" if many else "it")
     return turns
 
 
-def after_switch(gen, heard, word, state, lamp):
+ANOTHER = [
+    "[and|and also|also|plus|oh and|now|then|and then|okay, and|good, and|thanks, and|next,|"
+    "great, now|] [in|] the {r} [too|as well|also|please|, please|now|] ",
+    "[and|so|okay, and|now|thanks, and|] what about [in|] the {r} [|too|as well]",
+    "[same|the same|do the same|do it|same thing|the same thing|just the same|likewise] "
+    "[in|for|with] the {r} [please|too|now|, thanks|as well|]",
+    "[now|also|and|then|oh, and|okay, now|please also] [do|do it in|do that in|repeat that in|"
+    "repeat it for|the same for|the same in|that for|that in] the {r} [please|too|now|as well|]",
+    "[can you|could you|would you|please|I'd like you to|I want you to|you can] "
+    "[also do|do] [it in|that in|the same in|the same for|] the {r} [too|as well|]",
+    "the {r} [needs it|wants it|could use it|should get it|should have it|one] [too|as well]",
+    "[how about|and how about|what about|and] [the one in|the ones in|] the {r} [|too|as well|now]",
+    "[and|also|now|plus] [the one|the ones|that|it] in the {r} [too|as well|please|also|]",
+    "[I meant|I also meant|I want it in|I need it in|we want that in|I'd like it in|we need it in] "
+    "the {r} [too|as well|also]",
+]
+BACK = [
+    CHANGE + ", [turn|switch|put] {it} {s} [again|please|after all|]",
+    "[turn|switch|put|flip|set] {it} [back|] {s} [again|please|now|at once|after all|for now|]",
+    CHANGE + ", {s} [again|please|after all|is better|]",
+    "[and|now|okay, now|then|good, now|and then|all right, now|thanks, now] "
+    "[turn|switch|put|] {it} [back|] {s} [again|please|]",
+    "[can you|could you|would you|please|I'd like you to|I want you to|you can|you may] "
+    "[turn|switch|put] {it} [back|] {s} [again|now|after all|]",
+    "[I want|I need|I'd like|we want|we need|I'd rather have|I'd prefer] {it} {s} [again|after all|now|]",
+    "{it} [should|must|can|could] be {s} [again|after all|now|]",
+    "{s} [again|again please|please|after all|once more|now]",
+]
+
+
+def after_switch(gen, heard, word, state, lamp, it):
     """A follow-up to switching: another room, back again, dimmer, another colour."""
     other = "off" if state == "on" else "on"
     kind = gen.rng.random()
     if kind < 0.4:
         room = gen.fresh(lambda: (gen.pick(ROOMS), word, state))[0]
-        full = "the " + room + " " + word
-        user = gen.user(
-            [
-                "and [in |]the {r} [too|as well|also|]",
-                "the {r} [too|as well|also]",
-                "[also|now|same for|same with|do the same in|and also] the {r}",
-                "and what about the {r}",
-                "[can you|please] do the {r} too",
-            ],
-            ["oh, and the {r} while you're at it", "the {r} needs it too"],
-            r=room,
-        )
-        bot = gen.answer([OKAY + "I've turned {s} {w} too."], s=state, w=full)
-        return [turn("follow-up: another room", user, bot, [room, state])]
+        user = gen.user(ANOTHER, r=room)
+        bot = gen.answer(["Okay, I've turned {s} the {r} {w} too."], s=state, r=room, w=word)
+        return [turn("follow-up: another room", user, bot, [room, word, state], [other])]
     if kind < 0.7 or not lamp:
-        it = "them" if word.endswith("s") else "it"
-        user = gen.user(
-            [
-                "[turn|switch] " + it + " {s} [again|]",
-                "[no|actually|sorry|wait], {s}",
-                "and {s} again",
-                "[actually|no], [turn|switch] " + it + " {s} [please|]",
-                "now [turn|switch] " + it + " [back|] {s}",
-                "{s} again please",
-            ],
-            ["I changed my mind, " + it + " should be {s}", "hmm, {s} after all"],
-            s=other,
-        )
-        bot = gen.answer([OKAY + "I've turned {s} {w} again."], s=other, w=heard)
-        return [turn("follow-up: back again", user, bot, [heard, other])]
+        user = gen.user(BACK, it=it, s=other)
+        bot = gen.answer(["Okay, I've turned {s} {w} again."], s=other, w=heard)
+        return [turn("follow-up: back again", user, bot, [heard, other], [state])]
     if kind < 0.85:
-        return [colour_turn(gen, "[it|them]", heard, "follow-up: colour")]
-    return [level_turn(gen, "[it|them]", heard, "follow-up: level")]
+        return [colour_turn(gen, it, heard, "follow-up: colour")]
+    return [level_turn(gen, it, heard, "follow-up: level")]
+
+
+COLOUR = [
+    "[make|turn|set|change|colour|paint|light|switch|put] {w} {c} " + TAIL,
+    "[set|change|switch|turn|put|move|go] {w} to {c} " + TAIL,
+    ASK + " [make|turn|set|change] {w} [to|] {c}",
+    "[I want|I'd like|I would like|we want|I'd love|I need|I'd prefer|let me have|can I have|"
+    "could I have|give me] {w} [in|to be] {c} " + TAIL,
+    REASON + ", [make|turn|set|change] {w} [to|] {c}",
+    "{c} [for|on|in|with] {w} " + TAIL,
+    "[change|set|switch|make] the colour of {w} to {c} " + TAIL,
+    "[how about|what about|let's try|try|let's have|I fancy|I feel like|I'd like] {c} for {w} " + TAIL,
+    "{w} [should|must|could|can|ought to|would look nice if they could] be {c} " + TAIL,
+    "{w} {c} " + TAIL,
+]
+LEVEL = [
+    "[dim|set|turn|put|bring|change|move|take|adjust|get] {w} to {n} " + TAIL,
+    "{w} [at|to|on|] {n} " + TAIL,
+    "[make|I want|I'd like|we want|I need] {w} [at|] {n} [bright|brightness|] " + TAIL,
+    "[set|change|put|bring|adjust|take] the [brightness|level|intensity] of {w} to {n} " + TAIL,
+    ASK + " [set|dim|turn|bring|put] {w} to {n}",
+    REASON + ", [set|dim|bring|turn] {w} to {n}",
+    "{n} [is right|is enough|is fine|would be nice|would be good|should do|is best|is plenty] for {w}",
+    "[how about|what about|let's try|try|give me|go for|I'd say] {n} [for|on|from] {w} " + TAIL,
+    "{w} [should|must|can|could] be [at|] {n} [bright|brightness|] " + TAIL,
+    "[dim|turn|lower|bring|raise|fade] {w} [down to|up to|to] {n} " + TAIL,
+]
 
 
 def colour_turn(gen, said, heard, intent):
     """Change the colour of a light."""
     tone = gen.fresh(lambda: (gen.pick(COLOURS), heard))[0]
-    user = gen.user(
-        [
-            "[make|turn|set|change] " + said + " {c}",
-            "[set|change|switch|turn] " + said + " to {c}",
-            "I [want|would like] " + said + " [in|to be] {c}",
-            "{c} for " + said,
-        ],
-        ["how about {c} for " + said, "paint " + said + " {c}"],
-        command=True,
-        c=tone,
-    )
-    bot = gen.answer(
-        [OKAY + "I've [made {w} {c}|set {w} to {c}|set {w} to {c}]."], w=heard, c=tone
-    )
+    user = gen.user(COLOUR, command=True, w=said, c=tone)
+    bot = gen.answer(["Okay, I've set {w} to {c}."], w=heard, c=tone)
     return turn(intent, user, bot, [heard, tone])
 
 
@@ -131,63 +188,63 @@ def level_turn(gen, said, heard, intent):
     n = gen.fresh(
         lambda: (gen.rng.choice([gen.rng.randint(1, 20) * 5, gen.rng.randint(1, 100)]), heard)
     )[0]
+    amount = str(n) if gen.chance(0.6) else number(n)
     sign = gen.pick(["%", " percent", " percent", " per cent"])
-    amount = str(n) + sign if sign == "%" else typed(gen.rng, n) + sign
-    user = gen.user(
-        [
-            "[dim|set|turn|put|bring|change] " + said + " to {n}",
-            said + " [at|to] {n}",
-            "[make|I want] " + said + " {n} [bright|]",
-            "[set|change|put] the brightness of " + said + " to {n}",
-        ],
-        ["take " + said + " to {n}", "{n} is right for " + said],
-        command=True,
-        n=amount,
-    )
-    bot = gen.answer([OKAY + "I've set {w} to {n} percent."], w=heard, n=number(n))
-    return turn(intent, user, bot, [heard, number(n) + " percent"])
+    if sign == "%":
+        amount = str(n)
+    user = gen.user(LEVEL, command=True, w=said, n=amount + sign)
+    bot = gen.answer(["Okay, I've set {w} to {n} percent."], w=heard, n=amount)
+    return turn(intent, user, bot, [heard, amount + " percent"])
+
+
+LITTLE = "[||a bit|a little|a touch|a tad|slightly|some|somewhat|much|a lot]"
+DIMMER = [
+    "[dim|turn down|lower|soften|tone down|take down|bring down] {w} " + LITTLE + " " + TAIL,
+    "[dim|soften|tone down|lower] {w} " + LITTLE + ", " + REASON,
+    "[make|turn|get|set] {w} " + LITTLE + " [darker|dimmer|softer|less bright|lower] " + TAIL,
+    "[turn|bring|take|put] {w} down " + LITTLE + " " + TAIL,
+    "{w} [{be}|{be} just|{be} still|{be} really|seem] [too|far too|way too|a bit too|much too] "
+    "[bright|strong|glaring|harsh] " + "[now|for me|for my eyes|for the film|for the baby|]",
+    ASK + " [dim|turn down|soften|lower] {w} " + LITTLE,
+    WANT + " {w} " + LITTLE + " [darker|dimmer|softer|less bright|lower]",
+    "{w} " + LITTLE + " [darker|dimmer|softer|less bright|less glaring|lower] " + TAIL,
+    "[less|a bit less|a little less] [light|brightness] from {w} " + TAIL,
+]
+BRIGHTER = [
+    "[brighten|brighten up|turn up|raise] {w} " + LITTLE + " " + TAIL,
+    "[brighten|turn up|raise] {w} " + LITTLE + ", " + REASON,
+    "[make|turn|get|set] {w} " + LITTLE + " [brighter|lighter|stronger|higher|less dim] " + TAIL,
+    "[turn|bring|take|put] {w} up " + LITTLE + " " + TAIL,
+    "{w} [{be}|{be} just|{be} still|{be} really|seem] [too|far too|way too|a bit too|much too] "
+    "[dim|dark|weak|faint] " + "[now|for me|for my eyes|for reading|]",
+    ASK + " [brighten|turn up|raise] {w} " + LITTLE,
+    WANT + " {w} " + LITTLE + " [brighter|lighter|stronger|higher]",
+    "{w} " + LITTLE + " [brighter|lighter|stronger|higher] " + TAIL,
+    "[more|a bit more|a little more] [light|brightness] from {w} " + TAIL,
+]
 
 
 def shade(gen, ctx):
     """Colour, brightness level, or dimmer and brighter."""
-    said, heard, _ = gen.fresh(lambda: place(gen.rng))
+    said, heard, word = gen.fresh(lambda: place(gen.rng))
     kind = gen.rng.random()
     if kind < 0.35:
         return [colour_turn(gen, said, heard, "lights")]
-    if kind < 0.7:
+    if kind < 0.65:
         return [level_turn(gen, said, heard, "lights")]
     down = gen.chance(0.5)
-    ways = (
-        [
-            "[dim|turn down|lower] {w}",
-            "[make|turn] {w} [darker|dimmer|softer|less bright|lower]",
-            "{w} [is|are] too bright",
-        ]
-        if down
-        else [
-            "[brighten|turn up] {w}",
-            "[make|turn] {w} [brighter|lighter|stronger|higher]",
-            "{w} [is|are] too [dim|dark|weak]",
-        ]
-    )
-    held = ["{w} a bit less glaring"] if down else ["a bit more from {w}"]
-    user = gen.user(ways, held, command=True, w=said)
-    word = "dimmed" if down else "brightened"
-    return [
-        turn("lights", user, gen.answer([OKAY + "I've {v} {w}."], v=word, w=heard), [heard, word])
-    ]
+    be = "are" if is_plural(said, word) else "is"
+    user = gen.user(DIMMER if down else BRIGHTER, command=gen.chance(0.6), w=said, be=be)
+    done = "dimmed" if down else "brightened"
+    bot = gen.answer(["Okay, I've {v} {w}."], v=done, w=heard)
+    return [turn("lights", user, bot, [heard, done])]
 
 
 def vague(gen, ctx):
-    """It's too dark in here: the light of a room without the word light."""
-    room = gen.fresh(lambda: gen.pick(ROOMS))
-    state = gen.pick(["on", "off"])
-    user = gen.user(
-        VAGUE_ON if state == "on" else VAGUE_OFF,
-        ["the {room} is pitch black"] if state == "on" else ["too much light in the {room}"],
-        room=room,
-    )
-    bot = gen.answer([OKAY + "I've turned {s} the light in the {r}."], s=state, r=room)
+    """It's too dark in here: the light of a room without its name."""
+    room, state = gen.fresh(lambda: (gen.pick(ROOMS), gen.pick(["on", "off"])))
+    user = gen.user(VAGUE_ON if state == "on" else VAGUE_OFF, room=room)
+    bot = gen.answer(["Okay, I've turned {s} the {r} light."], s=state, r=room)
     return [turn("lights", user, bot, [room, state])]
 
 
@@ -196,253 +253,118 @@ def blinds(gen, ctx):
     kind, room, act = gen.fresh(
         lambda: (gen.pick(BLINDS), gen.pick(ROOMS), gen.pick(["open", "close"]))
     )
-    what = gen.pick(["the {r} {k}", "the {k} in the {r}", "the {k}", "all the {k}"]).format(
-        r=room, k=kind
-    )
-    verbs = "[open|raise|pull up|open up]" if act == "open" else "[close|lower|shut|pull down]"
+    what = gen.pick(["the {r} {k}", "the {k} in the {r}", "the {k}", "all the {k}"]).format(r=room, k=kind)
+    if act == "open":
+        verbs, state, way = "[open|raise|pull up|open up|lift|draw back|roll up]", "open", "up"
+        why = "[I want to look out|let some sun in|let the light in|good morning|it's morning|I need daylight]"
+    else:
+        verbs, state, way = "[close|lower|shut|pull down|let down|draw|roll down]", "closed", "down"
+        why = "[the sun is blinding me|keep the sun out|the neighbours can see us|it's night|I want privacy|it's getting dark]"
     user = gen.user(
         [
-            verbs + " {w}",
-            "I want {w} " + ("open" if act == "open" else "closed"),
-            "{w} " + ("up" if act == "open" else "down"),
-            "[let's|] " + verbs + " {w}",
+            verbs + " {w} " + TAIL,
+            verbs + " {w} " + TAIL,
+            ASK + " " + verbs + " {w}",
+            WANT + " {w} [" + state + "|" + way + "] " + TAIL,
+            REASON + ", " + verbs + " {w}",
+            "{w} [" + way + "|" + state + "] " + TAIL,
+            "[make sure|see to it|check|ensure] [that|] {w} are " + state + " " + TAIL,
+            why + ", " + verbs + " {w} " + TAIL,
+            verbs + " {w}, " + why,
+            "{w} [should|must|can] [be " + state + "|go " + way + "] " + TAIL,
         ],
-        ["would you see to it that {w} " + ("open" if act == "open" else "close")],
-        command=True,
+        command=gen.chance(0.6),
         w=what,
     )
     done = "opened" if act == "open" else "closed"
-    return [
-        turn("devices", user, gen.answer([OKAY + "I've {d} {w}."], d=done, w=what), [what, done])
-    ]
+    bot = gen.answer(["Okay, I've {d} {w}."], d=done, w=what)
+    return [turn("devices", user, bot, [what, done])]
+
+
+HEAT_TO = [
+    "[set|put|change|turn|adjust|get|move] {w} to {n} " + TAIL,
+    "{w} [to|at|on] {n} " + TAIL,
+    "[make|I want|I'd like|we want|we need|I need|keep|let's have] {w} [at|on] {n} " + TAIL,
+    "[turn|bring|push|take] {w} [up|down] to {n} " + TAIL,
+    ASK + " [set|put|turn|change|adjust] {w} to {n}",
+    REASON + ", [set|put|turn|bring] {w} to {n}",
+    "[let|have] {w} [go to|be at|be|stay at|run at] {n} " + TAIL,
+    "{w} [should|must|can|could] [be|be at|go to|be set to|stay at] {n} " + TAIL,
+    "[set|put|change|adjust] {w} [up|down|over|] to {n}, " + REASON,
+]
+NEW_HEAT = [
+    "[make it|make that|change it to|set it to|put it to|turn it to|better|rather|I'd prefer|"
+    "let's say|let's make it|how about|go for|try|I meant|I'd rather have] {n} [degrees|] [instead|please|after all|]",
+    CHANGE + ", [make it|make that|set it to|change it to|] {n} [degrees|] [instead|please|after all|]",
+    "{n} [degrees|] [would be better|is better|is nicer|would be nicer|instead|is enough|please|"
+    "would be fine|is warm enough|after all]",
+    "[can you|could you|please|would you] [make it|make that|set it to|change it to|change that to] "
+    "{n} [degrees|] [instead|please|]",
+    "[turn|bring|take|put] it [up|down] to {n} [degrees|] [please|instead|]",
+]
+COLD = [
+    "[I'm|I am|we're|I feel|we are|I'm really|I'm feeling|my feet are|my hands are|everybody is] "
+    "[cold|freezing|so cold|too cold|very cold|shivering|rather cold|a bit cold|chilly|ice cold] [in here|now|again|today|]",
+    "it's [too|so|very|really|rather|quite|a bit|pretty|awfully|getting|] [cold|chilly|freezing|cool] "
+    "[in here|inside|in the house|in the room|in this room|for me|at home]",
+    "[make it|can you make it|could you make it|get it|I want it|I'd like it|let's make it|please make it] "
+    + LITTLE + " warmer [in here|inside|in this room|for us|]",
+    "[brr|brrr|wow|oh dear|ugh], [it's|it is] [so|really|very|] [cold|chilly|freezing] [in here|]",
+    "[I|we] [need|want|could do with|could use] [more|some|a bit more|a little more] [heat|warmth|heating] [in here|]",
+    "the [house|room|flat|place] is [too|so|very|really|rather|quite|freezing|a bit|] cold [now|today|]",
+]
+HOT = [
+    "[I'm|I am|we're|I feel|we are|I'm really|I'm feeling|everybody is] "
+    "[hot|too hot|sweating|so hot|very hot|boiling|melting|rather hot|too warm] [in here|now|again|today|]",
+    "it's [too|so|very|really|rather|quite|a bit|pretty|awfully|] [hot|warm|stuffy|boiling] "
+    "[in here|inside|in the house|in the room|in this room|for me|at home]",
+    "[make it|can you make it|could you make it|get it|I want it|I'd like it|let's make it|please make it] "
+    + LITTLE + " [cooler|colder] [in here|inside|in this room|for us|]",
+    "[phew|wow|oh dear|ugh|puh], [it's|it is] [so|really|very|] [hot|warm|boiling] [in here|]",
+    "[I|we] [need|want|could do with] less [heat|warmth|heating] [in here|]",
+    "the [house|room|flat|place] is [too|so|very|really|rather|quite|a bit|] [warm|hot] [now|today|]",
+]
 
 
 def heating(gen, ctx):
     """Set or change the temperature."""
     rng = gen.rng
-    where = gen.pick(
-        [
-            "the heating",
-            "the heating",
-            "the thermostat",
-            "the temperature",
-            "the heating in the " + gen.pick(ROOMS),
-            "the temperature in the " + gen.pick(ROOMS),
-        ]
-    )
-    if gen.chance(0.7):
+    where = gen.pick(["the heating", "the heating", "the thermostat", "the temperature"])
+    if gen.chance(0.4):
+        where += " in the " + gen.pick(ROOMS)
+    if gen.chance(0.65):
         n = gen.fresh(lambda: (rng.randint(5, 30), where))[0]
-        amount = typed(rng, n) + gen.pick([" degrees", " degrees", "", "°"])
-        user = gen.user(
-            [
-                "[set|put|change|turn] {w} to {n}",
-                "{w} [to|at] {n}",
-                "[make|I want] {w} {n}",
-                "[turn|bring] {w} [up|down] to {n}",
-                "[heat|warm] to {n} with {w}",
-            ],
-            ["let {w} go to {n}", "could {w} be {n}"],
-            command=True,
-            w=where,
-            n=amount,
-        )
-        bot = gen.answer([OKAY + "I've set {w} to {n} degrees."], w=where, n=number(n))
-        turns = [turn("heating", user, bot, [where, number(n) + " degrees"])]
-        if gen.chance(0.35):
-            m = rng.randint(5, 30)
-            user = gen.user(
-                [
-                    "[make it|make that|better|no,|actually|actually,|rather] {n} [degrees|] [instead|]",
-                    "[change|set] it to {n}",
-                    "{n} would be better",
-                ],
-                ["hmm, {n} is nicer"],
-                n=typed(rng, m),
-            )
-            bot = gen.answer([OKAY + "I've changed {w} to {n} degrees."], w=where, n=number(m))
-            turns.append(
-                turn("follow-up: new temperature", user, bot, [where, number(m) + " degrees"])
-            )
+        amount = typed(rng, n)
+        unit = gen.pick([" degrees", " degrees", "", "°", " degrees Celsius"])
+        if unit == "°":
+            amount = str(n)
+        user = gen.user(HEAT_TO, command=True, w=where, n=amount + unit)
+        bot = gen.answer(["Okay, I've set {w} to {n} degrees."], w=where, n=amount)
+        turns = [turn("heating", user, bot, [where, amount + " degrees"])]
+        if gen.chance(0.4):
+            m = typed(rng, rng.randint(5, 30))
+            user = gen.user(NEW_HEAT, n=m)
+            bot = gen.answer(["Okay, I've changed {w} to {n} degrees."], w=where, n=m)
+            turns.append(turn("follow-up: new temperature", user, bot, [where, m + " degrees"]))
         return turns
     warmer = gen.chance(0.5)
-    if gen.chance(0.6):
+    way = "up" if warmer else "down"
+    if gen.chance(0.5):
+        verbs = "[raise|increase]" if warmer else "[lower|reduce|decrease]"
         user = gen.user(
             [
-                "[turn|put] {w} " + ("up" if warmer else "down") + " [a bit|a little|]",
-                ("[raise|increase]" if warmer else "[lower|reduce|decrease]") + " {w}",
+                "[turn|put|bring|move|take] {w} " + way + " " + LITTLE + " " + TAIL,
+                verbs + " {w} " + LITTLE + " " + TAIL,
+                "[turn|put] " + way + " {w} " + LITTLE + " " + TAIL,
+                "{w} " + LITTLE + " [" + ("higher" if warmer else "lower") + "|" + way + "] " + TAIL,
+                ASK + " [turn " + way + "|" + verbs[1:-1] + "] {w} " + LITTLE,
+                REASON + ", turn " + way + " {w} " + LITTLE,
             ],
-            ["{w} " + ("higher" if warmer else "lower")],
             command=True,
             w=where,
         )
     else:
         where = "the heating"
-        user = gen.user(
-            (
-                [
-                    "[I'm|I am|we're|I feel] [cold|freezing|so cold]",
-                    "it's [too|so|very|really|] cold in here",
-                    "make it warmer [in here|]",
-                ]
-                if warmer
-                else [
-                    "[I'm|I am|we're|I feel] [hot|too hot|sweating]",
-                    "make it [cooler|colder] [in here|]",
-                    "it's [too|so|very|really|] [hot|warm] in here",
-                ]
-            ),
-            ["brr, it's chilly"] if warmer else ["phew, it's boiling in here"],
-        )
-    way = "up" if warmer else "down"
-    bot = gen.answer([OKAY + "I've turned {w} {s} a little."], w=where, s=way)
+        user = gen.user([ASIDE + " " + t for t in (COLD if warmer else HOT)])
+    bot = gen.answer(["Okay, I've turned {s} {w} a little."], w=where, s=way)
     return [turn("heating", user, bot, [where, way])]
-
-
-PLAY = [
-    "play {w}",
-    "[put on|put on|start|start playing] {w}",
-    "I [want|would like|want] to [hear|listen to] {w}",
-    "let's [hear|listen to] {w}",
-    "{w} please",
-    "[give me|let me hear|let me listen to] {w}",
-    "play {w} [in the background|on the speaker|for us|now]",
-    "[can we have|how about] {w}",
-    "[I'm|I am] in the mood for {w}",
-    "I feel like [hearing|listening to] {w}",
-]
-PLAY_HELD = ["could we have {w} on the speakers", "spin {w}", "I fancy hearing {w}", "music: {w}"]
-CONTROLS = {
-    "paused the music": [
-        "pause [it|the music|the song|that|this|]",
-        "hold the music",
-        "pause playback",
-    ],
-    "stopped the music": [
-        "stop [the music|the song|playing|playback|music]",
-        "[music|song] off",
-        "turn off the music",
-        "turn the music off",
-        "no more music",
-        "quiet please",
-        "silence",
-        "I don't want [any|] music [now|any more]",
-    ],
-    "started the music again": [
-        "[resume|continue|unpause] [it|the music|the song|playing|playback]",
-        "carry on [playing|with the music]",
-        "keep playing",
-        "play on",
-        "play [it|the music] again",
-    ],
-    "skipped to the next song": [
-        "next [song|track|one]",
-        "skip [it|this|this song|this one|that|this track|]",
-        "play the next [song|one|track]",
-        "another song",
-        "I don't like this [song|one|track]",
-    ],
-    "gone back to the previous song": [
-        "[previous|last] [song|track]",
-        "go back [a song|one song|to the last song]",
-        "play the [previous|last] [song|one|track] [again|]",
-    ],
-    "turned the volume up": [
-        "[louder|volume up|turn it up|turn up the volume|turn the volume up]",
-        "[make it|a bit|a little] louder",
-        "turn the music up",
-        "turn up the music",
-        "I can't hear [it|the music]",
-        "increase the volume",
-        "more volume",
-    ],
-    "turned the volume down": [
-        "[quieter|softer|volume down|turn it down|turn down the volume|turn the volume down]",
-        "[make it|a bit|a little] [quieter|softer]",
-        "turn the music down",
-        "turn down the music",
-        "it's too loud",
-        "[decrease|lower] the volume",
-        "less volume",
-        "not so loud",
-    ],
-    "muted the sound": [
-        "mute [it|the music|the sound|everything|]",
-        "mute the volume",
-        "sound off",
-    ],
-    "turned on shuffle": [
-        "[shuffle|shuffle it|shuffle the songs|turn on shuffle|shuffle mode]",
-        "mix the songs up",
-    ],
-    "put this song on repeat": [
-        "[repeat|loop] [this|this song|it|the song]",
-        "play this song again and again",
-    ],
-}
-CONTROLS_HELD = {
-    "paused the music": ["freeze the song for a moment", "hit pause"],
-    "stopped the music": ["that's enough music", "kill the music"],
-    "skipped to the next song": ["move on to the next song", "this song is boring, next"],
-    "turned the volume up": ["crank up the volume", "pump up the volume"],
-    "turned the volume down": ["bring the volume down a bit", "this is way too loud"],
-}
-
-
-def music(gen, ctx):
-    """Play something, with follow-ups."""
-    what = gen.fresh(lambda: listen(gen.rng))
-    heard = your(what)
-    turns = [
-        turn(
-            "music",
-            gen.user(PLAY, PLAY_HELD, command=gen.chance(0.6), w=what),
-            gen.answer(["Okay, playing {w}.", "Sure, playing {w}.", "Here's {w}."], w=heard),
-            [heard],
-        )
-    ]
-    if gen.chance(0.3):
-        other = gen.fresh(lambda: listen(gen.rng))
-        user = gen.user(
-            [
-                "[no|actually|no wait|hmm], [play|put on|] {w} [instead|rather]",
-                "{w} instead",
-                "[change|switch] to {w}",
-                "rather {w}",
-                "and now {w}",
-            ],
-            ["let's swap that for {w}"],
-            w=other,
-        )
-        bot = gen.answer(
-            ["Okay, playing {w} instead.", "Sure, playing {w} instead."], w=your(other)
-        )
-        turns.append(turn("follow-up: other music", user, bot, [your(other)]))
-    if gen.chance(0.3):
-        turns += control(gen, ctx)
-    return turns
-
-
-def control(gen, ctx):
-    """Pause, skip, volume."""
-    if gen.chance(0.22):
-        n = gen.fresh(
-            lambda: (gen.rng.choice([gen.rng.randint(0, 10), gen.rng.randint(1, 20) * 5]), "volume")
-        )[0]
-        tail = gen.pick(["", "", " percent", "%"])
-        amount = str(n) + tail if tail == "%" else typed(gen.rng, n) + tail
-        user = gen.user(
-            [
-                "[set|turn|put|change] the volume [up to|down to|to|to] {n}",
-                "volume [to|at|] {n}",
-                "[set|put] the [sound|music] to {n}",
-            ],
-            ["take the volume to {n}"],
-            command=True,
-            n=amount,
-        )
-        unit = " percent" if tail else ""
-        bot = gen.answer([OKAY + "I've set the volume to {n}{u}."], n=number(n), u=unit)
-        return [turn("music", user, bot, ["volume", number(n) + unit])]
-    act = gen.pick(list(CONTROLS))
-    user = gen.user(CONTROLS[act], CONTROLS_HELD.get(act, ()), command=gen.chance(0.5))
-    return [turn("music", user, gen.answer([OKAY + "I've {a}."], a=act), [act])]

@@ -274,6 +274,11 @@ def place(rng):
     return text, your(text), fixture
 
 
+def is_plural(text, word):
+    """Whether a light or a device goes with "are"."""
+    return word.endswith("s") or text.startswith("all ") or text.endswith("lights")
+
+
 def device(rng):
     """A switched device: (as said, as repeated, its word)."""
     name = rng.choice(DEVICES)
