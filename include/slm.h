@@ -2,8 +2,7 @@
  * slm.h - the whole public interface of libslm, written as its manual.
  *
  * libslm runs small language models from GGUF files inside your own process. It reads a file,
- * turns text into tokens, evaluates them on the CPU (or an NVIDIA GPU), samples, and hands text
- * back. It opens no socket, prints nothing, installs no signal handler, reads no environment
+ * turns text into tokens, evaluates them on the CPU, samples, and hands text back. It opens no socket, prints nothing, installs no signal handler, reads no environment
  * variable, and never aborts or exits: every failure comes back as a status.
  *
  * THE FIVE OBJECTS
@@ -39,7 +38,8 @@
  *               sizeof. A program compiled against an older header passes a smaller size and
  *               gets defaults for what it does not know. A zero field means "the default".
  *   Text.       Pointer and length in bytes, UTF-8. A length of SLM_NTS says "up to the NUL".
- *               Text that the library returns is always valid UTF-8.
+ *               Text that the library returns is valid UTF-8, but for the calls that say "bytes":
+ *               slm_detokenize and slm_model_get_token, since a token may be part of a character.
  *   Ownership.  slm_X_open makes, slm_X_close frees and sets your pointer to NULL. Pointers that
  *               a call hands out into an object live as long as the text at that call says.
  *   Threads.    slm_model: any number of threads. slm_cache with all its sessions and their
@@ -140,8 +140,10 @@ enum { SLM_LOG_NONE = 0, SLM_LOG_ERROR = 1, SLM_LOG_WARNING = 2, SLM_LOG_INFO = 
  * the text of prompts or answers. */
 typedef void (*slm_log_fn)(void *user, slm_log_level level, const char *line);
 
-/* Progress of a load, done and total in bytes. Return 0 to go on, anything else to stop the load,
- * which then fails with SLM_ERR_CANCEL. */
+/* Progress of a load that takes time, done and total in bytes: while a file is read (SLM_LOAD_READ;
+ * each part of a split file from 0) and while its weights are checked (SLM_MODEL_CHECK_TENSORS, from
+ * 0 again). A mapped file that is not checked opens without a call. Return 0 to go on, anything
+ * else to stop the load, which then fails with SLM_ERR_CANCEL. */
 typedef int32_t (*slm_progress_fn)(void *user, uint64_t done, uint64_t total);
 
 /* ---------------------------------------------------------------- model ---------------------- */
@@ -205,8 +207,9 @@ SLM_API slm_status slm_model_open(const char *path, const slm_model_options *opt
 SLM_API slm_status slm_model_open_fd(int fd, const slm_model_options *options, slm_model **out,
                                      slm_error *error);
 
-/* The same from memory, which must stay unchanged until the model is closed. No copy is made
- * unless load is SLM_LOAD_READ. Split models are refused. */
+/* The same from memory, which must stay unchanged until the model is closed. It is used in place
+ * where its address is a multiple of 64, as weights are read aligned; elsewhere, and with
+ * SLM_LOAD_READ, it is copied. Split models are refused. */
 SLM_API slm_status slm_model_open_memory(const void *data, size_t size,
                                          const slm_model_options *options, slm_model **out,
                                          slm_error *error);
@@ -379,12 +382,12 @@ typedef struct slm_cache_options {
     uint32_t struct_size;
     uint32_t n_ctx;          /* tokens a session can hold; default: the smaller of the model's and 4096 */
     uint32_t n_cells;        /* tokens all sessions together can hold, pages shared by forks counted
-                                once; default: n_ctx * max_sessions                                */
+                                once; whole pages a session; default: n_ctx * max_sessions            */
     uint32_t max_sessions;   /* default 1                                                           */
     slm_kv_type kv_type;     /* default F16                                                         */
     uint32_t page_tokens;    /* tokens in a page, a power of two from 1 to 1024; default 64         */
     uint32_t max_rows;       /* tokens evaluated in one step; default 256                           */
-    uint32_t max_logits;     /* rows of logits kept from one call; default 1 + max_sessions         */
+    uint32_t max_logits;     /* rows that SLM_LOGITS_ALL can give in one call; default 1            */
     uint32_t n_threads;      /* default: physical cores                                             */
     slm_rope_factors rope_factors; /* default AUTO                                                  */
 } slm_cache_options;
@@ -402,15 +405,18 @@ typedef struct slm_plan {
     uint64_t bytes_per_token;  /* read for one generated token at an empty cache                    */
     uint64_t macs_per_token;   /* multiply-accumulates for one token at an empty cache              */
     uint64_t kv_bytes_per_token; /* cache bytes that one token occupies                             */
+    uint32_t n_threads;        /* that a step will use                                              */
 } slm_plan;
 
 /* Works out the plan of a cache without allocating it. SLM_ERR_RANGE for options that make no
- * sense. Any thread. */
+ * sense, SLM_ERR_LIMIT for an n_ctx beyond the model's, SLM_ERR_ARG for a model opened without
+ * weights. Any thread. */
 SLM_API slm_status slm_cache_plan(const slm_model *model, const slm_cache_options *options,
                                   slm_plan *plan, slm_error *error);
 
-/* Allocates a cache. Everything that sessions will ever need is allocated and touched here, so
- * that nothing can fail for memory later. SLM_ERR_NOMEM with the bytes needed when it does not
+/* Allocates a cache. Everything that sessions need is allocated and touched here, so that an
+ * evaluation cannot fail for memory. A generator allocates a little more when it begins: some
+ * kilobytes, with penalties also 8 bytes for each entry of the vocabulary. SLM_ERR_NOMEM with the bytes needed when it does not
  * fit. The cache keeps the model alive. */
 SLM_API slm_status slm_cache_open(slm_model *model, const slm_cache_options *options,
                                   slm_cache **out, slm_error *error);
@@ -442,14 +448,17 @@ enum { SLM_LOGITS_NONE = 0, SLM_LOGITS_LAST = 1, SLM_LOGITS_ALL = 2 };
 /* Appends ids to the session and evaluates them. n may be 0: with SLM_LOGITS_LAST the logits of the
  * last token are made if they are not there.
  *   logits  SLM_LOGITS_...; ALL needs n <= max_logits of the cache
- * SLM_ERR_CTX when they do not fit into n_ctx, SLM_ERR_LIMIT when the cache's pages are used up,
- * SLM_ERR_RANGE for an id outside the vocabulary: nothing is changed then. SLM_ERR_CANCEL and
- * SLM_ERR_NUMERIC leave the session as it was before the call. */
+ * SLM_ERR_CTX when they do not fit into n_ctx, SLM_ERR_RANGE for an id outside the vocabulary:
+ * nothing is changed then. SLM_ERR_LIMIT when the cache's pages are used up, SLM_ERR_CANCEL and
+ * SLM_ERR_NUMERIC come after steps may have run: the session holds the tokens that it held before,
+ * but logits of earlier calls may be gone (slm_session_get_logits then says SLM_ERR_RANGE, and an
+ * evaluation with n = 0 makes them again). */
 SLM_API slm_status slm_session_eval(slm_session *session, const int32_t *ids, size_t n,
                                     int32_t logits, slm_error *error);
 
 /* Logits of the last evaluation: n_vocab floats, valid until the session's next evaluation, fork
- * or truncation. row counts the rows that gave logits, from 0. SLM_ERR_RANGE if there is none. */
+ * or truncation. row counts the rows that gave logits, from 0. The rows of SLM_LOGITS_ALL belong to
+ * the cache: another session's call with it takes them. SLM_ERR_RANGE if there is no such row. */
 SLM_API slm_status slm_session_get_logits(const slm_session *session, size_t row,
                                           const float **logits, slm_error *error);
 
@@ -464,7 +473,7 @@ typedef struct slm_eval_item {
 
 /* Evaluates several sessions of one cache together, which reads each weight once for all of them.
  * Each session's results are bit for bit those of evaluating it alone. Failure: as in
- * slm_session_eval; no session is changed. */
+ * slm_session_eval, for all of them. */
 SLM_API slm_status slm_cache_eval(slm_cache *cache, const slm_eval_item *items, size_t n_items,
                                   slm_error *error);
 
@@ -594,8 +603,9 @@ enum {
     SLM_EVENT_NONE = 0,
     SLM_EVENT_TEXT = 1,        /* a token was chosen; text may be empty while a character or a
                                   possible stop text is held back                                   */
-    SLM_EVENT_REEVALUATED = 2, /* the session went over to the long RoPE factors; count tokens were
-                                  evaluated again                                                   */
+    SLM_EVENT_REEVALUATED = 2, /* count tokens were evaluated again before the answer goes on: the
+                                  session went over to the long RoPE factors (or back after a
+                                  truncation), or needed keys that had left a sliding window        */
     SLM_EVENT_END = 3          /* the answer is complete; reason says why; text may hold the rest    */
 };
 
@@ -604,7 +614,7 @@ typedef int32_t slm_end_reason;
 enum {
     SLM_END_NONE = 0,
     SLM_END_TOKEN = 1,   /* the model ended its turn                                                 */
-    SLM_END_STOP = 2,    /* a stop text appeared                                                     */
+    SLM_END_STOP = 2,    /* a stop text appeared; its tokens are in the session, not in the text     */
     SLM_END_LENGTH = 3,  /* max_tokens were made                                                     */
     SLM_END_CONTEXT = 4  /* the context is full                                                      */
 };

@@ -179,7 +179,7 @@ slm_status slm_detokenize(const slm_model *model, const int32_t *ids, size_t n_i
 struct slm_detokenizer {
     slm_model *model;
     uint32_t flags;
-    uint8_t at_start;
+    int32_t before; /* the last token, -1 at the start */
     slm_utf8_stream utf8;
     char *bytes; /* [max_token_bytes] */
     char *text;
@@ -198,7 +198,7 @@ slm_status slm_detokenizer_open(const slm_model *model, uint32_t flags, slm_deto
         return slm_fail_nomem(error, sizeof *d + max_bytes + text_cap, "the detokenizer");
     d->model = m;
     d->flags = flags;
-    d->at_start = 1;
+    d->before = -1;
     d->bytes = (char *)(d + 1);
     d->text = d->bytes + max_bytes;
     slm_model_retain(m);
@@ -218,13 +218,9 @@ slm_status slm_detokenizer_feed(slm_detokenizer *d, int32_t id, const char **tex
                         "slm_detokenizer_feed: got id %d, wanted 0 to %u", id,
                         slm_vocab_size(d->model->vocab) - 1);
     slm_str bytes = slm_vocab_token_bytes(d->model->vocab, id, d->flags, d->bytes);
-    if (d->at_start && (d->flags & SLM_DETOKENIZE_DROP_SPACE) && bytes.len > 0 &&
-        slm_vocab_adds_space(d->model->vocab) && bytes.ptr[0] == ' ') {
-        bytes.ptr++;
-        bytes.len--;
-    }
-    if (!(slm_vocab_flags(d->model->vocab, id) & SLM_TOKEN_CONTROL))
-        d->at_start = 0;
+    if (d->flags & SLM_DETOKENIZE_DROP_SPACE)
+        bytes = slm_vocab_drop_space(d->model->vocab, d->before, id, bytes);
+    d->before = id;
     *text = d->text;
     *len = slm_utf8_feed(&d->utf8, bytes.ptr, bytes.len, d->text);
     return SLM_OK;
@@ -237,7 +233,7 @@ slm_status slm_detokenizer_finish(slm_detokenizer *d, const char **text, size_t 
     REQUIRE(len);
     *text = d->text;
     *len = slm_utf8_finish(&d->utf8, d->text);
-    d->at_start = 1;
+    d->before = -1;
     return SLM_OK;
 }
 
@@ -453,21 +449,25 @@ slm_status slm_cache_eval(slm_cache *cache, const slm_eval_item *items, size_t n
     REQUIRE(cache);
     if (n_items > 0)
         REQUIRE(items);
-    for (size_t i = 0; i < n_items; i++) {
-        if (items[i].struct_size != sizeof(slm_eval_item))
-            return slm_fail(error, SLM_ERR_ARG, "struct_size", SLM_NO_OFFSET,
-                            "slm_eval_item: got struct_size %u, wanted %zu", items[i].struct_size,
-                            sizeof(slm_eval_item));
-        REQUIRE(items[i].session);
-        if (items[i].n > 0)
-            REQUIRE(items[i].ids);
-        if (items[i].session->cache != cache)
+    if (n_items > cache->options.max_sessions)
+        return slm_fail(error, SLM_ERR_ARG, "n_items", SLM_NO_OFFSET,
+                        "slm_cache_eval: got %zu items, wanted at most max_sessions = %u", n_items,
+                        cache->options.max_sessions);
+    const uint8_t *item = (const uint8_t *)items;
+    for (size_t i = 0; i < n_items; i++, item += items[0].struct_size) {
+        static const slm_eval_item defaults = {.struct_size = sizeof(slm_eval_item)};
+        slm_eval_item *it = &cache->items[i];
+        SLM_TRY(slm_copy_options(it, sizeof *it, &defaults, item, "slm_eval_item", error));
+        REQUIRE(it->session);
+        if (it->n > 0)
+            REQUIRE(it->ids);
+        if (it->session->cache != cache)
             return slm_fail(error, SLM_ERR_ARG, "session", SLM_NO_OFFSET,
                             "item %zu: its session is of another cache", i);
-        SLM_TRY(check_logits(items[i].logits, error));
-        SLM_TRY(busy(items[i].session, error));
+        SLM_TRY(check_logits(it->logits, error));
+        SLM_TRY(busy(it->session, error));
     }
-    return slm_session_run(cache, items, n_items, error);
+    return slm_session_run(cache, cache->items, n_items, error);
 }
 
 slm_status slm_session_prompt(slm_session *session, const int32_t *ids, size_t n,
@@ -477,6 +477,8 @@ slm_status slm_session_prompt(slm_session *session, const int32_t *ids, size_t n
     if (n == 0)
         return slm_fail(error, SLM_ERR_ARG, "n", SLM_NO_OFFSET,
                         "slm_session_prompt: got no tokens, wanted at least one");
+    if (report != NULL)
+        SLM_TRY(slm_check_info(report, "slm_prompt_report", error));
     SLM_TRY(busy(session, error));
     slm_prompt_report r = {.struct_size = sizeof r};
     SLM_TRY(slm_session_set_prompt(session, ids, n, &r, error));
@@ -558,6 +560,7 @@ slm_status slm_generate_begin(slm_session *session, const slm_generate_options *
 slm_status slm_generate_next(slm_generator *generator, slm_event *event, slm_error *error) {
     REQUIRE(generator);
     REQUIRE(event);
+    SLM_TRY(slm_check_info(event, "slm_event", error));
     slm_event ev;
     SLM_TRY(slm_generator_next(generator, &ev, error));
     return slm_copy_info(event, &ev, sizeof ev, "slm_event", error);

@@ -169,9 +169,6 @@ size_t slm_cli_common_options(slm_opt *options, slm_cli_common *common);
 /* The same, taken without effect by commands that evaluate nothing, and not listed in --help. */
 size_t slm_cli_hidden_options(slm_opt *options, slm_cli_common *common);
 
-/* Cores, not hyper-threads, that this process may run on. */
-uint32_t slm_cli_cores(void);
-
 /* Opens a model, with a bar. flags: SLM_MODEL_...; common may be NULL. 0, or the exit status after
  * printing why. */
 int slm_cli_open_model(const char *path, const slm_cli_common *common, uint32_t flags,
@@ -244,7 +241,7 @@ int slm_cli_lines_next(slm_cli_lines *lines, slm_cli_text *line);
 
 /* The conversation of `chat`, which `run` opens on a terminal. Returns the exit status. */
 int slm_cli_converse(const char *path, const slm_cli_common *common, slm_cli_sampling *sampling,
-                     const char *system, int want_stats);
+                     const char *system, int raw, int want_stats);
 
 int slm_cmd_run(int argc, char **argv);
 int slm_cmd_chat(int argc, char **argv);

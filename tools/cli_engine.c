@@ -1,10 +1,8 @@
 /* What the commands that run a model share: its options, opening it, prompts, answers, --stats. */
-#define _GNU_SOURCE /* sched_getaffinity */
 
 #include "cli.h"
 
 #include <math.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,39 +36,6 @@ size_t slm_cli_hidden_options(slm_opt *options, slm_cli_common *c) {
     for (size_t i = 0; i < n; i++)
         options[i].help = NULL;
     return n;
-}
-
-/* Counts a core at its first allowed CPU. Lists look like "0,8" or "0-1". */
-static int is_first_of_core(int cpu, const cpu_set_t *allowed) {
-    char path[96], list[256];
-    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
-    FILE *f = fopen(path, "r");
-    if (!f)
-        return 1;
-    size_t n = fread(list, 1, sizeof list - 1, f);
-    fclose(f);
-    list[n] = '\0';
-    for (char *at = list; *at >= '0' && *at <= '9';) {
-        long first = strtol(at, &at, 10), last = first;
-        if (*at == '-')
-            last = strtol(at + 1, &at, 10);
-        for (long i = first; i <= last && i < CPU_SETSIZE; i++)
-            if (CPU_ISSET((size_t)i, allowed))
-                return i == cpu;
-        at += *at == ',';
-    }
-    return 1;
-}
-
-uint32_t slm_cli_cores(void) {
-    cpu_set_t allowed;
-    uint32_t cores = 0;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-        return 1;
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-        if (CPU_ISSET((size_t)cpu, &allowed) && is_first_of_core(cpu, &allowed))
-            cores++;
-    return cores > 0 ? cores : 1;
 }
 
 /* ---------------------------------------------------------------- models --------------------- */
@@ -108,7 +73,7 @@ void slm_cli_cache_options(const slm_model *model, const slm_cli_common *common,
     if (options->n_ctx == 0)
         options->n_ctx = info.n_ctx_train < 4096 ? info.n_ctx_train : 4096;
     options->kv_type = common->kv;
-    options->n_threads = common->n_threads ? common->n_threads : slm_cli_cores();
+    options->n_threads = common->n_threads;
 }
 
 /* ---------------------------------------------------------------- sampling options ----------- */

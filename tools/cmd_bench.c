@@ -220,9 +220,9 @@ static int prepare(bench *b, const slm_model *model, const slm_cli_common *commo
     /* going over from the short factors in the middle of a run would be timed with it */
     if (b->info.n_ctx_original > 0)
         cache->rope_factors = need > b->info.n_ctx_original ? SLM_ROPE_LONG : SLM_ROPE_SHORT;
-    b->n_threads = cache->n_threads;
     if (slm_cache_plan(model, cache, &b->plan, &error) != SLM_OK)
         return slm_cli_fail_error(b->path, &error);
+    b->n_threads = b->plan.n_threads;
     b->ids = malloc(need * sizeof *b->ids);
     b->speeds = malloc(b->repeats * sizeof *b->speeds);
     if (!b->ids || !b->speeds)

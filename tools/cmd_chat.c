@@ -19,6 +19,7 @@ typedef struct chat {
     slm_cli_sampling *sampling;
     slm_cli_stats stats;
     int interactive; /* a person types */
+    int raw;         /* no chat format */
 } chat;
 
 static int no_memory(const chat *c) {
@@ -47,6 +48,32 @@ static int add_message(chat *c, const char *role, char *content, size_t len) {
     return 0;
 }
 
+/* Without a chat format: what was said so far, a line each, is the text to go on from. */
+static int raw_ids(const chat *c, size_t n_messages, int32_t **ids, size_t *n) {
+    size_t len = 0;
+    for (size_t i = 0; i < n_messages; i++)
+        len += c->messages[i].content_len + 1;
+    char *text = malloc(len + 1), *at = text;
+    if (!text)
+        return no_memory(c);
+    for (size_t i = 0; i < n_messages; i++) {
+        memcpy(at, c->messages[i].content, c->messages[i].content_len);
+        at += c->messages[i].content_len;
+        *at++ = '\n';
+    }
+    slm_span span = {.text = text, .len = len};
+    int status = slm_cli_text_ids(c->model, c->path, &span, SLM_BOS_DEFAULT, ids, n);
+    free(text);
+    return status;
+}
+
+static int conversation_ids(const chat *c, size_t n_messages, int32_t **ids, size_t *n) {
+    if (c->raw)
+        return raw_ids(c, n_messages, ids, n);
+    return slm_cli_chat_ids(c->model, c->path, c->messages, n_messages,
+                            "; --raw does without one", ids, n);
+}
+
 /* Puts the system message in place and finds out whether the model can converse at all. */
 static int begin(chat *c) {
     c->messages = malloc(2 * sizeof *c->messages);
@@ -60,7 +87,7 @@ static int begin(chat *c) {
     c->n_messages = c->n_fixed = n;
     int32_t *ids = NULL;
     size_t n_ids;
-    int status = slm_cli_chat_ids(c->model, c->path, c->messages, n + 1, NULL, &ids, &n_ids);
+    int status = conversation_ids(c, n + 1, &ids, &n_ids);
     free(ids);
     return status;
 }
@@ -86,7 +113,7 @@ static int answer(chat *c, slm_cli_text *said) {
     slm_end_reason reason = SLM_END_NONE;
     int32_t *ids = NULL;
     size_t n = 0;
-    int status = slm_cli_chat_ids(c->model, c->path, c->messages, c->n_messages, NULL, &ids, &n);
+    int status = conversation_ids(c, c->n_messages, &ids, &n);
     if (status)
         return status;
     if (n > c->n_ctx) {
@@ -193,8 +220,8 @@ static int converse(chat *c, slm_cli_lines *lines) {
 }
 
 int slm_cli_converse(const char *path, const slm_cli_common *common, slm_cli_sampling *sampling,
-                     const char *system, int want_stats) {
-    chat c = {.path = path, .system = system, .sampling = sampling,
+                     const char *system, int raw, int want_stats) {
+    chat c = {.path = path, .system = system, .sampling = sampling, .raw = raw,
               .info = {.struct_size = sizeof c.info},
               .interactive = isatty(STDIN_FILENO)};
     slm_error error = SLM_ERROR_INIT;
@@ -243,23 +270,27 @@ int slm_cmd_chat(int argc, char **argv) {
         .max_args = 1,
         .arg_names = arg_names,
     };
-    enum { OWN = 2 };
+    enum { OWN = 3 };
     slm_cli_common common = {0};
     slm_cli_sampling sampling;
     const char *system = NULL, *path;
-    int want_stats = 0;
+    int raw = 0, want_stats = 0;
     slm_cli_sampling_init(&sampling);
     slm_opt options[OWN + SLM_CLI_COMMON_OPTIONS + SLM_CLI_SAMPLING_OPTIONS] = {
         {.name = "system", .kind = SLM_OPT_TEXT, .target = &system, .arg = "TEXT",
          .help = "the system message"},
+        {.name = "raw", .kind = SLM_OPT_FLAG, .target = &raw,
+         .help = "no chat format: the model goes on from what was said, a line each"},
         {.name = "stats", .kind = SLM_OPT_FLAG, .target = &want_stats,
          .help = "timings as a line of JSON on standard error"},
     };
     size_t n_options = OWN + slm_cli_common_options(options + OWN, &common);
     n_options += slm_cli_sampling_options(options + n_options, &sampling);
     int status = slm_cli_parse(&chat_command, options, n_options, argc, argv, &path);
+    if (status < 0 && raw && system)
+        status = slm_cli_usage("chat: got --system with --raw, wanted one of them");
     if (status < 0)
-        status = slm_cli_converse(path, &common, &sampling, system, want_stats);
+        status = slm_cli_converse(path, &common, &sampling, system, raw, want_stats);
     slm_cli_sampling_free(&sampling);
     return status;
 }

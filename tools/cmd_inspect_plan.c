@@ -80,7 +80,7 @@ static void line(const char *label, uint64_t bytes, const char *what) {
 static void print_text(const report *r) {
     const slm_plan *p = &r->plan;
     slm_cli_print("\nMemory plan: context %u, cache %s, %u thread%s\n", r->cache.n_ctx, r->kv,
-                  r->cache.n_threads, r->cache.n_threads == 1 ? "" : "s");
+                  p->n_threads, p->n_threads == 1 ? "" : "s");
     line("weights, mapped", p->weights_mapped, "the file's pages, used in place");
     line("weights, allocated", p->weights_allocated, "");
     line("model", p->model_bytes, "vocabulary and tables");
@@ -122,7 +122,7 @@ static void print_speeds(const report *r, const slm_profile *p) {
 static void print_json(const report *r) {
     const slm_plan *p = &r->plan;
     slm_cli_print(",\"plan\":{\"n_ctx\":%u,\"kv_type\":\"%s\",\"n_threads\":%u,\"n_pages\":%u",
-                  r->cache.n_ctx, r->kv, r->cache.n_threads, p->n_pages);
+                  r->cache.n_ctx, r->kv, p->n_threads, p->n_pages);
     const struct {
         const char *name;
         uint64_t value;

@@ -4,6 +4,8 @@
 #include "cli.h"
 #include "quantize_mix.h"
 
+#include "base/file.h"
+
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
@@ -309,7 +311,7 @@ int slm_cmd_quantize(int argc, char **argv) {
         .max_args = 3,
         .arg_names = arg_names,
     };
-    job j = {.n_threads = slm_cli_cores(), .error = SLM_ERROR_INIT};
+    job j = {.n_threads = slm_cpu_count(), .error = SLM_ERROR_INIT};
     slm_opt options[] = {
         {.letter = 't', .name = "threads", .kind = SLM_OPT_U32, .target = &j.n_threads, .arg = "N",
          .help = "threads (default: physical cores)", .min = 1, .max = 1024},

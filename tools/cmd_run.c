@@ -130,7 +130,7 @@ int slm_cmd_run(int argc, char **argv) {
     }
     r.path = args[0];
     if (talk) {
-        status = slm_cli_converse(r.path, &common, &sampling, r.system, want_stats);
+        status = slm_cli_converse(r.path, &common, &sampling, r.system, 0, want_stats);
         slm_cli_sampling_free(&sampling);
         return status;
     }

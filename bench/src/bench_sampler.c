@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { VOCAB = 128256, ROWS = 10, RUNS = 9, HISTORY = 4096 };
 
@@ -32,13 +33,13 @@ static int ascending(const void *a, const void *b) {
 
 static int bench(slm_host *host, const slm_kernels *kernels, const char *name,
                  const slm_sampling *sampling, uint32_t n_top, const float *rows,
-                 const int32_t *history, int repeats) {
+                 const int32_t *history, void *scratch, int repeats) {
     slm_error error = SLM_ERROR_INIT;
     slm_sampler *s;
     double ns[RUNS];
     uint64_t ids = 0;
-    if (slm_sampler_open(host, sampling, VOCAB, HISTORY, n_top, NULL, kernels, &s, &error) !=
-        SLM_OK) {
+    if (slm_sampler_open(host, sampling, VOCAB, HISTORY, n_top, NULL, kernels, scratch, &s,
+                         &error) != SLM_OK) {
         fprintf(stderr, "%s: %s\n", name, error.message);
         return 1;
     }
@@ -59,7 +60,7 @@ static int bench(slm_host *host, const slm_kernels *kernels, const char *name,
         ns[run] = (double)(slm_now_ns() - start) / repeats;
     }
     qsort(ns, RUNS, sizeof *ns, ascending);
-    printf("%s,%d,%.0f,%.0f,%zu,%llu\n", name, VOCAB, ns[0], ns[RUNS / 2], slm_sampler_bytes(s),
+    printf("%s,%d,%.0f,%.0f,%zu,%llu\n", name, VOCAB, ns[0], ns[RUNS / 2], (size_t)host->bytes,
            (unsigned long long)ids);
     slm_sampler_close(s);
     return 0;
@@ -72,10 +73,13 @@ int main(int argc, char **argv) {
     slm_rng rng;
     float *rows = malloc(sizeof(float) * ROWS * VOCAB);
     int32_t *history = malloc(sizeof *history * HISTORY);
-    if (rows == NULL || history == NULL || repeats < 1) {
+    size_t scratch_bytes = slm_sampler_scratch_bytes(VOCAB, HISTORY);
+    void *scratch = aligned_alloc(64, scratch_bytes);
+    if (rows == NULL || history == NULL || scratch == NULL || repeats < 1) {
         fprintf(stderr, "usage: slm_bench_sampler [REPEATS]\n");
         return 2;
     }
+    memset(scratch, 0, scratch_bytes);
     slm_host_init(&host, NULL, NULL, NULL, SLM_LOG_NONE);
     slm_kernels_init(&kernels, UINT32_MAX);
     slm_rng_seed(&rng, 1);
@@ -93,33 +97,34 @@ int main(int argc, char **argv) {
     printf("chain,n_vocab,best_ns,median_ns,bytes,ids\n");
     o = usual;
     o.temperature = 0;
-    failed |= bench(&host, &kernels, "greedy", &o, 0, rows, history, repeats);
-    failed |= bench(&host, &kernels, "default", &usual, 0, rows, history, repeats);
-    failed |= bench(&host, &kernels, "default top 20", &usual, 20, rows, history, repeats);
+    failed |= bench(&host, &kernels, "greedy", &o, 0, rows, history, scratch, repeats);
+    failed |= bench(&host, &kernels, "default", &usual, 0, rows, history, scratch, repeats);
+    failed |= bench(&host, &kernels, "default top 20", &usual, 20, rows, history, scratch, repeats);
     o = usual;
     o.repeat_penalty = 1.1f;
-    failed |= bench(&host, &kernels, "default penalties 64", &o, 0, rows, history, repeats);
+    failed |= bench(&host, &kernels, "default penalties 64", &o, 0, rows, history, scratch, repeats);
     o.penalty_last_n = -1;
     o.dry_multiplier = 0.8f;
-    failed |= bench(&host, &kernels, "default penalties dry", &o, 0, rows, history, repeats);
+    failed |= bench(&host, &kernels, "default penalties dry", &o, 0, rows, history, scratch, repeats);
     o = off;
     o.top_k = 20000;
-    failed |= bench(&host, &kernels, "top_k 20000", &o, 0, rows, history, repeats);
+    failed |= bench(&host, &kernels, "top_k 20000", &o, 0, rows, history, scratch, repeats);
     o = off;
     o.top_p = 0.95f;
-    failed |= bench(&host, &kernels, "top_p 0.95", &o, 0, rows, history, repeats);
+    failed |= bench(&host, &kernels, "top_p 0.95", &o, 0, rows, history, scratch, repeats);
     o.temperature = 5;
     o.order[0] = SLM_SAMPLER_TEMPERATURE;
     o.order[1] = SLM_SAMPLER_TOP_P;
-    failed |= bench(&host, &kernels, "top_p 0.95 flat", &o, 0, rows, history, repeats);
+    failed |= bench(&host, &kernels, "top_p 0.95 flat", &o, 0, rows, history, scratch, repeats);
     o = off;
     o.min_p = 0.05f;
-    failed |= bench(&host, &kernels, "min_p 0.05", &o, 0, rows, history, repeats);
+    failed |= bench(&host, &kernels, "min_p 0.05", &o, 0, rows, history, scratch, repeats);
     o = off;
     o.typical_p = 0.9f;
-    failed |= bench(&host, &kernels, "typical 0.9", &o, 0, rows, history, repeats);
-    failed |= bench(&host, &kernels, "all tokens", &off, 0, rows, history, repeats);
+    failed |= bench(&host, &kernels, "typical 0.9", &o, 0, rows, history, scratch, repeats);
+    failed |= bench(&host, &kernels, "all tokens", &off, 0, rows, history, scratch, repeats);
     free(rows);
     free(history);
+    free(scratch);
     return failed;
 }

@@ -68,7 +68,9 @@ static slm_status check_regular(const struct stat *st, const char *name, slm_err
 
 static slm_status read_whole(slm_host *host, slm_file *f, slm_progress_fn progress,
                              void *progress_user, slm_error *error) {
-    uint8_t *data = slm_alloc(host, (size_t)f->size);
+    uint8_t *data = NULL; /* as in slm_alloc_touched, but reading touches it */
+    if (!slm_host_is_std(host) || f->size <= slm_memory_available())
+        data = slm_alloc(host, (size_t)f->size);
     if (!data)
         return slm_fail_nomem(error, f->size, f->name);
     f->data = data;

@@ -156,6 +156,12 @@ slm_status slm_copy_options(void *dst, size_t dst_size, const void *defaults, co
     return SLM_OK;
 }
 
+slm_status slm_check_info(const void *info, const char *what, slm_error *error) {
+    uint32_t size;
+    memcpy(&size, info, sizeof size);
+    return check_size(size, what, error);
+}
+
 slm_status slm_copy_info(void *dst, const void *src, size_t src_size, const char *what,
                          slm_error *error) {
     uint32_t size;

@@ -39,6 +39,10 @@ void slm_escape(char *dst, size_t cap, const char *src, size_t len);
 slm_status slm_copy_options(void *dst, size_t dst_size, const void *defaults, const void *src,
                             const char *what, slm_error *error);
 
+/* SLM_ERR_ARG when the struct_size that info begins with cannot be one: for calls that have an
+ * effect before they fill it. */
+slm_status slm_check_info(const void *info, const char *what, slm_error *error);
+
 /* Copies an info struct out: as many bytes as the caller's struct_size (in dst) allows, keeping
  * that struct_size. SLM_ERR_ARG when it is below 4. */
 slm_status slm_copy_info(void *dst, const void *src, size_t src_size, const char *what,

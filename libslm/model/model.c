@@ -109,7 +109,7 @@ static slm_status open_parts(slm_model *m, const slm_model_source *s, const slm_
     SLM_TRY(slm_config_read(m->gguf, slm_vocab_size(m->vocab), &m->config, error));
     SLM_TRY(slm_weights_bind(m, o->flags, error));
     if (o->flags & SLM_MODEL_CHECK_TENSORS)
-        SLM_TRY(slm_weights_check(m, error));
+        SLM_TRY(slm_weights_check(m, o->progress, o->progress_user, error));
     m->has_weights = 1;
     return SLM_OK;
 }

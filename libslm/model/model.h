@@ -86,6 +86,7 @@ void slm_model_release(slm_model *model);
 /* Finds, checks and binds every tensor (weights.c). */
 slm_status slm_weights_bind(slm_model *model, uint32_t flags, slm_error *error);
 /* Refuses NaN and infinity in any weight, naming tensor and row. */
-slm_status slm_weights_check(const slm_model *model, slm_error *error);
+slm_status slm_weights_check(const slm_model *model, slm_progress_fn progress, void *progress_user,
+                             slm_error *error);
 
 #endif

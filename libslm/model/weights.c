@@ -268,14 +268,17 @@ slm_status slm_weights_bind(slm_model *m, uint32_t flags, slm_error *error) {
     return status;
 }
 
-slm_status slm_weights_check(const slm_model *m, slm_error *error) {
+slm_status slm_weights_check(const slm_model *m, slm_progress_fn progress, void *progress_user,
+                             slm_error *error) {
     float x[SLM_QK];
+    uint64_t done = 0;
     for (uint64_t i = 0; i < slm_gguf_n_tensors(m->gguf); i++) {
         const slm_gguf_tensor *t = slm_gguf_tensor_at(m->gguf, i);
         const slm_dtype_info *info = slm_dtype_get(t->type);
         slm_dequantize_fn dequantize = m->kernels.dequantize[t->type];
         if (!info->supported || dequantize == NULL)
             continue;
+        done += t->bytes;
         size_t row_bytes = (size_t)(t->ne[0] / info->block) * info->bytes;
         uint64_t step = SLM_QK / info->block * info->block;
         for (uint64_t row = 0; row < t->n_elements / t->ne[0]; row++) {
@@ -294,6 +297,10 @@ slm_status slm_weights_check(const slm_model *m, slm_error *error) {
                 }
             }
         }
+        if (progress != NULL && progress(progress_user, done, m->weight_bytes) != 0)
+            return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET,
+                            "checking the weights was stopped at %llu of %llu bytes",
+                            (unsigned long long)done, (unsigned long long)m->weight_bytes);
     }
     return SLM_OK;
 }

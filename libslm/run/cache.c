@@ -2,6 +2,7 @@
 
 #include "base/checked.h"
 #include "base/threads.h"
+#include "run/sampler.h"
 
 #include <string.h>
 
@@ -14,7 +15,9 @@ typedef struct slm_sizes {
     uint32_t n_pages[SLM_MAX_KV_GROUPS];
     size_t page_bytes[SLM_MAX_KV_GROUPS];
     size_t tables_bytes;
-    size_t scratch_bytes;
+    size_t backend_bytes;
+    size_t sampler_bytes;
+    size_t scratch_bytes; /* the two above */
 } slm_sizes;
 
 static slm_status check_u32(const char *name, uint32_t value, uint32_t lo, uint32_t hi,
@@ -106,6 +109,7 @@ static size_t place_tables(const slm_model *m, const slm_cache_options *o, const
     PLACE(c->sessions, o->max_sessions);
     PLACE(c->rows, o->max_rows);
     PLACE(c->n_before, o->max_sessions);
+    PLACE(c->items, o->max_sessions);
     for (uint32_t g = 0; g < m->n_groups; g++) {
         PLACE(c->pools[g].n_refs, s->n_pages[g]);
         PLACE(c->pools[g].free_list, s->n_pages[g]);
@@ -151,9 +155,12 @@ static slm_status make_plan(const slm_model *m, const slm_cache_options *options
     slm_cpu_shape shape = cpu_shape(o);
     slm_backend_cpu cpu;
     s->tables_bytes = place_tables(m, o, s, NULL, NULL);
-    s->scratch_bytes = slm_backend_cpu_layout(&cpu, m, &shape, NULL);
+    s->backend_bytes = slm_round_up(slm_backend_cpu_layout(&cpu, m, &shape, NULL), 64);
+    s->sampler_bytes = slm_sampler_scratch_bytes(m->config.n_vocab, o->n_ctx);
+    s->scratch_bytes = s->backend_bytes + s->sampler_bytes;
     plan->scratch_bytes = s->tables_bytes + s->scratch_bytes + sizeof(slm_cache) +
                           3 * SLM_ALLOC_HEADER;
+    plan->n_threads = o->n_threads;
     plan->weights_mapped = m->mapped_bytes;
     plan->weights_allocated = m->read_bytes;
     plan->model_bytes = m->own_bytes;
@@ -204,6 +211,8 @@ static slm_status allocate(slm_cache *c, const slm_sizes *s, slm_error *error) {
         return slm_fail_nomem(error, c->plan.kv_bytes + c->plan.scratch_bytes, "the cache");
     place_tables(m, &c->options, s, c, c->tables);
     slm_backend_cpu_layout(&c->cpu, m, &shape, c->scratch);
+    c->sampler_scratch = (uint8_t *)c->scratch + s->backend_bytes;
+    memset(c->sampler_scratch, 0, s->sampler_bytes);
     c->layout = s->layout;
     for (uint32_t g = 0; g < m->n_groups; g++) {
         slm_kv_pool *pool = &c->pools[g];
@@ -248,6 +257,7 @@ slm_status slm_cache_create(slm_model *m, const slm_cache_options *options, slm_
     c->plan = plan;
     slm_model_retain(m);
     c->options.n_threads = slm_threads_probe(filled.n_threads);
+    c->plan.n_threads = c->options.n_threads;
     if (c->options.n_threads < filled.n_threads)
         slm_log(c->host, SLM_LOG_WARNING, "the system allows %u of the %u threads asked for",
                 c->options.n_threads, filled.n_threads);

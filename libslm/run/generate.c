@@ -51,7 +51,7 @@ static slm_status open_sampler(slm_generator *g, const slm_sampling *sampling, u
                                              error);
     if (status == SLM_OK)
         status = slm_sampler_open(c->host, sampling, n_vocab, c->options.n_ctx, n_top, breakers,
-                                  &m->kernels, &g->sampler, error);
+                                  &m->kernels, c->sampler_scratch, &g->sampler, error);
     slm_free(c->host, breakers);
     return status;
 }
@@ -192,10 +192,9 @@ slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error)
         return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET, "the generation was cancelled");
     if (!s->has_last || s->n_valid < s->n_tokens) {
         uint64_t before = s->n_reevaluated;
-        uint8_t was_long = c->seqs[s->slot].rope_long;
         slm_eval_item item = {sizeof item, SLM_LOGITS_LAST, s, NULL, 0};
         SLM_TRY(slm_session_run(c, &item, 1, error));
-        if (c->seqs[s->slot].rope_long != was_long) {
+        if (s->gave_up != SLM_REUSE_ALL) {
             ev->type = SLM_EVENT_REEVALUATED;
             ev->count = s->n_reevaluated - before;
             return SLM_OK;
@@ -212,9 +211,7 @@ slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error)
         end(g, SLM_END_TOKEN, ev);
         return SLM_OK;
     }
-    s->tokens[s->n_tokens++] = ev->token;
-    s->has_last = 0;
-    s->n_all_logits = 0;
+    slm_session_push(s, ev->token);
     ev->count = ++g->n_tokens;
     ev->type = SLM_EVENT_TEXT;
     if (add_text(g, ev->token, ev)) {

@@ -191,17 +191,25 @@ static uint32_t window_cap(const slm_sampling *o, uint32_t n_ctx) {
     return cap > 0 ? cap : 1;
 }
 
-static void lay_out(slm_sampler *s, uint32_t mask, carver *c) {
+/* What is of use during a call only. */
+static void lay_out_scratch(slm_sampler *s, carver *c) {
     size_t n_vocab = s->n_vocab, n_ctx = s->n_ctx;
-    (void)carve(c, 1, sizeof *s);
     s->logit = carve(c, n_vocab, sizeof *s->logit);
     s->id = carve(c, n_vocab, sizeof *s->id);
     s->weight = carve(c, n_vocab, sizeof *s->weight);
+    s->key = carve(c, n_vocab, sizeof *s->key);
     s->bins = carve(c, SLM_BINS, sizeof *s->bins);
     s->picked_key = carve(c, SLM_PICKED, sizeof *s->picked_key);
     s->picked_weight = carve(c, SLM_PICKED, sizeof *s->picked_weight);
-    if (mask >> SLM_SAMPLER_TYPICAL & 1)
-        s->key = carve(c, n_vocab, sizeof *s->key);
+    s->dry_reversed = carve(c, n_ctx, sizeof *s->dry_reversed);
+    s->dry_z = carve(c, n_ctx, sizeof *s->dry_z);
+    s->dry_touched = carve(c, n_ctx, sizeof *s->dry_touched);
+    s->dry_best = carve(c, n_vocab, sizeof *s->dry_best);
+}
+
+static void lay_out_state(slm_sampler *s, uint32_t mask, carver *c) {
+    size_t n_vocab = s->n_vocab;
+    (void)carve(c, 1, sizeof *s);
     if (mask >> SLM_SAMPLER_BIAS & 1)
         s->bias = carve(c, s->sampling.n_logit_bias, sizeof *s->bias);
     if (mask >> SLM_SAMPLER_PENALTIES & 1) {
@@ -212,13 +220,18 @@ static void lay_out(slm_sampler *s, uint32_t mask, carver *c) {
         w->distinct = carve(c, w->cap, sizeof *w->distinct);
         w->tokens = carve(c, w->cap, sizeof *w->tokens);
     }
-    if (mask >> SLM_SAMPLER_DRY & 1) {
+    if (mask >> SLM_SAMPLER_DRY & 1)
         s->breaker = carve(c, (n_vocab + 7) / 8, 1);
-        s->dry_reversed = carve(c, n_ctx, sizeof *s->dry_reversed);
-        s->dry_z = carve(c, n_ctx, sizeof *s->dry_z);
-        s->dry_touched = carve(c, n_ctx, sizeof *s->dry_touched);
-        s->dry_best = carve(c, n_vocab, sizeof *s->dry_best);
-    }
+}
+
+size_t slm_sampler_scratch_bytes(uint32_t n_vocab, uint32_t n_ctx) {
+    slm_sampler plan;
+    carver c = {NULL, 0, 0};
+    memset(&plan, 0, sizeof plan);
+    plan.n_vocab = n_vocab;
+    plan.n_ctx = n_ctx;
+    lay_out_scratch(&plan, &c);
+    return c.overflow ? SIZE_MAX : slm_round_up(c.used, 64);
 }
 
 /* Sorts by id (heap sort: in place, n log n for any order) and adds up those of one id. */
@@ -259,7 +272,8 @@ static size_t merge_bias(slm_bias_entry *b, size_t n) {
 
 slm_status slm_sampler_open(slm_host *host, const slm_sampling *sampling, uint32_t n_vocab,
                             uint32_t n_ctx, uint32_t n_top, const uint8_t *breaker_bitmap,
-                            const slm_kernels *kernels, slm_sampler **out, slm_error *error) {
+                            const slm_kernels *kernels, void *scratch, slm_sampler **out,
+                            slm_error *error) {
     slm_sampler plan;
     *out = NULL;
     memset(&plan, 0, sizeof plan);
@@ -274,13 +288,14 @@ slm_status slm_sampler_open(slm_host *host, const slm_sampling *sampling, uint32
     uint32_t mask = plan_stages(&plan);
 
     carver c = {NULL, 0, 0};
-    lay_out(&plan, mask, &c);
+    lay_out_state(&plan, mask, &c);
     size_t bytes = c.overflow ? SIZE_MAX : c.used;
     c = (carver){c.overflow ? NULL : slm_alloc(host, bytes), 0, 0};
     if (c.base == NULL)
         return slm_fail_nomem(error, bytes, "the sampler");
-    lay_out(&plan, mask, &c);
-    plan.bytes = bytes;
+    lay_out_state(&plan, mask, &c);
+    carver sc = {scratch, 0, 0};
+    lay_out_scratch(&plan, &sc);
     slm_sampler *s = (slm_sampler *)(void *)c.base;
     *s = plan;
 
@@ -295,7 +310,6 @@ slm_status slm_sampler_open(slm_host *host, const slm_sampling *sampling, uint32
             memcpy(s->breaker, breaker_bitmap, ((size_t)n_vocab + 7) / 8);
         else
             memset(s->breaker, 0, ((size_t)n_vocab + 7) / 8);
-        memset(s->dry_best, 0, n_vocab * sizeof *s->dry_best);
     }
     s->sampling.logit_bias = NULL;
     s->sampling.dry_breakers = NULL;
@@ -313,8 +327,6 @@ void slm_sampler_reset(slm_sampler *s) {
     slm_rng_seed(&s->rng, s->sampling.seed != 0 ? s->sampling.seed : DEFAULT_SEED);
     slm_window_reset(&s->window, s->n_vocab);
 }
-
-size_t slm_sampler_bytes(const slm_sampler *s) { return s->bytes; }
 
 /* ---- choosing --------------------------------------------------------------------------------- */
 

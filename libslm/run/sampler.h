@@ -40,23 +40,27 @@ typedef struct slm_sampler slm_sampler;
 /* What slm_sampling_init gives. */
 extern const slm_sampling slm_sampling_defaults;
 
+/* Scratch memory that any number of samplers may share which are not called at the same time: it
+ * is of use during a call only. All zero before the first of them is opened. */
+size_t slm_sampler_scratch_bytes(uint32_t n_vocab, uint32_t n_ctx);
+
 /* Makes a sampler for rows of n_vocab logits. Everything is allocated here, in one block.
  *   sampling        copied with all it points to, except for dry_breakers; NULL: the defaults
  *   n_ctx           longest history; of a longer one only the last n_ctx tokens count
  *   n_top           tokens to report beside the one chosen, at most SLM_SAMPLER_MAX_TOP
  *   breaker_bitmap  bit id % 8 of byte id / 8 is set when token id ends a repeat (DRY), as made by
  *                   slm_sampler_breakers; copied; NULL: no token does
- *   kernels         must outlive the sampler */
+ *   kernels         must outlive the sampler
+ *   scratch         slm_sampler_scratch_bytes(n_vocab, n_ctx) bytes, aligned to 64; must outlive
+ *                   the sampler */
 slm_status slm_sampler_open(slm_host *host, const slm_sampling *sampling, uint32_t n_vocab,
                             uint32_t n_ctx, uint32_t n_top, const uint8_t *breaker_bitmap,
-                            const slm_kernels *kernels, slm_sampler **out, slm_error *error);
+                            const slm_kernels *kernels, void *scratch, slm_sampler **out,
+                            slm_error *error);
 void slm_sampler_close(slm_sampler *s); /* NULL is fine */
 
 /* The state in which it was opened: the seed anew, no history. */
 void slm_sampler_reset(slm_sampler *s);
-
-/* Bytes held. */
-size_t slm_sampler_bytes(const slm_sampler *s);
 
 /* Chooses the next token. Changes no logits and allocates nothing.
  *   history   tokens before this one. Where the last call had them too, they must be the same

@@ -26,7 +26,6 @@ typedef struct slm_bias_entry {
 struct slm_sampler {
     slm_host *host;
     const slm_kernels *kernels;
-    size_t bytes;
     slm_sampling sampling; /* pointers in it are not followed after opening                         */
     uint32_t n_vocab, n_ctx, n_top;
     slm_rng rng;
@@ -42,7 +41,7 @@ struct slm_sampler {
     float *logit;   /* [n_vocab]                                                                     */
     int32_t *id;    /* [n_vocab]                                                                     */
     float *weight;  /* [n_vocab] probabilities, or keys of a selection                               */
-    float *key;     /* [n_vocab] where TYPICAL is used                                               */
+    float *key;     /* [n_vocab] for TYPICAL                                                         */
     double *bins;   /* [SLM_BINS]                                                                    */
     float *picked_key, *picked_weight; /* [SLM_PICKED]                                              */
 

@@ -5,7 +5,7 @@
 static slm_seq *seq_of(const slm_session *s) { return &s->cache->seqs[s->slot]; }
 
 /* Forgets that anything was evaluated; the tokens stay. */
-static void invalidate(slm_session *s) {
+static void give_up(slm_session *s) {
     slm_cache *c = s->cache;
     for (uint32_t g = 0; g < c->model->n_groups; g++)
         slm_kv_truncate(&c->pools[g], &c->layout, &seq_of(s)->tables[g], 0);
@@ -19,7 +19,8 @@ static int keys_are_there(const slm_session *s) {
         uint32_t window = c->model->groups[g].window;
         uint32_t first = window != 0 && s->n_valid >= window ? s->n_valid + 1 - window : 0;
         const slm_kv_table *table = &seq_of(s)->tables[g];
-        if (s->n_valid > first && table->begin > first >> c->layout.page_shift)
+        if (s->n_valid > first &&
+            (table->begin == table->end || table->begin > first >> c->layout.page_shift))
             return 0;
     }
     return 1;
@@ -34,14 +35,14 @@ static slm_reuse_stop settle(slm_session *s, uint32_t n_total) {
         uint8_t rope_long = n_total > m->config.n_ctx_original;
         if (rope_long != seq->rope_long) {
             uint32_t had = s->n_valid;
-            invalidate(s);
+            give_up(s);
             seq->rope_long = rope_long;
             if (had > 0)
                 return SLM_REUSE_ROPE;
         }
     }
     if (s->n_valid > 0 && !keys_are_there(s)) {
-        invalidate(s);
+        give_up(s);
         return SLM_REUSE_WINDOW;
     }
     return SLM_REUSE_ALL;
@@ -59,12 +60,22 @@ static void roll_back(slm_session *s, uint32_t n) {
         slm_kv_truncate(&c->pools[g], &c->layout, &seq_of(s)->tables[g], s->n_valid);
 }
 
+/* None of the session's logits are at hand any more. */
+static void forget_logits(slm_session *s) {
+    s->has_last = 0;
+    s->n_all_logits = 0;
+    s->rows_lost = 0;
+}
+
 void slm_session_cut(slm_session *s, uint32_t n) {
-    if (n < s->n_tokens) {
-        s->has_last = 0;
-        s->n_all_logits = 0;
-    }
+    if (n < s->n_tokens)
+        forget_logits(s);
     roll_back(s, n);
+}
+
+void slm_session_push(slm_session *s, int32_t id) {
+    s->tokens[s->n_tokens++] = id;
+    forget_logits(s);
 }
 
 /* ---------------------------------------------------------------- evaluation ----------------- */
@@ -157,14 +168,36 @@ static void finish_step(slm_cache *c, uint32_t n_rows) {
     }
 }
 
-static int all_finite(const slm_cache *c, uint32_t n_rows) {
-    size_t n_vocab = c->model->config.n_vocab, index;
+/* Before a step writes rows of logits: whoever had them has them no more, come what may. */
+static void release_rows(slm_cache *c, uint32_t n_rows) {
+    int shared = 0;
     for (uint32_t i = 0; i < n_rows; i++) {
-        int finite = 1;
-        if (c->rows[i].logits_row != SLM_NO_LOGITS)
-            c->model->kernels.max_index(c->cpu.logits + c->rows[i].logits_row * n_vocab, n_vocab,
-                                        &index, &finite);
-        if (!finite)
+        uint32_t row = c->rows[i].logits_row;
+        if (row == c->rows[i].slot)
+            c->sessions[row].has_last = 0;
+        else if (row != SLM_NO_LOGITS)
+            shared = 1;
+    }
+    for (uint32_t i = 0; shared && i < c->options.max_sessions; i++) {
+        slm_session *s = &c->sessions[i];
+        s->rows_lost |= s->n_all_logits > 0;
+        s->n_all_logits = 0;
+    }
+}
+
+static int all_finite(const slm_cache *c, uint32_t n_rows) {
+    size_t n_vocab = c->model->config.n_vocab;
+    for (uint32_t i = 0; i < n_rows; i++) {
+        if (c->rows[i].logits_row == SLM_NO_LOGITS)
+            continue;
+        const float *x = c->cpu.logits + c->rows[i].logits_row * n_vocab;
+        uint32_t odd = 0; /* an exponent of all ones: infinity or NaN */
+        for (size_t j = 0; j < n_vocab; j++) {
+            uint32_t bits;
+            memcpy(&bits, &x[j], sizeof bits);
+            odd |= (bits & 0x7f800000u) + 0x00800000u;
+        }
+        if (odd & 0x80000000u)
             return 0;
     }
     return 1;
@@ -179,14 +212,12 @@ static slm_status run_steps(slm_cache *c, const slm_eval_item *items, size_t n_i
                 return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET,
                                 "the evaluation was cancelled");
         SLM_TRY(make_room(c, step.n_rows, error));
+        release_rows(c, step.n_rows);
         slm_backend_cpu_run(&c->cpu, &step);
         finish_step(c, step.n_rows);
-        if (!all_finite(c, step.n_rows)) {
-            for (size_t i = 0; i < n_items; i++)
-                items[i].session->has_last = 0;
+        if (!all_finite(c, step.n_rows))
             return slm_fail(error, SLM_ERR_NUMERIC, NULL, SLM_NO_OFFSET,
                             "the model gave logits that are not finite numbers");
-        }
     }
     return SLM_OK;
 }
@@ -203,7 +234,7 @@ slm_status slm_session_run(slm_cache *c, const slm_eval_item *items, size_t n_it
         if (items[i].logits == SLM_LOGITS_LAST && items[i].n == 0 && !s->has_last &&
             s->n_valid > 0 && s->n_valid == s->n_tokens)
             s->n_valid--; /* its logits were not kept: once more */
-        settle(s, s->n_tokens);
+        s->gave_up = (uint8_t)settle(s, s->n_tokens);
     }
     slm_status status = run_steps(c, items, n_items, error);
     if (status != SLM_OK) {
@@ -215,11 +246,11 @@ slm_status slm_session_run(slm_cache *c, const slm_eval_item *items, size_t n_it
     uint32_t all_row = c->options.max_sessions;
     for (size_t i = 0; i < n_items; i++) {
         slm_session *s = items[i].session;
-        if (items[i].n > 0) {
-            s->has_last = 0;
-            s->n_all_logits = 0;
-        }
+        if (items[i].n > 0)
+            forget_logits(s);
         if (items[i].logits == SLM_LOGITS_LAST) {
+            s->n_all_logits = 0;
+            s->rows_lost = 0;
             s->has_last = s->n_tokens > 0;
         } else if (items[i].logits == SLM_LOGITS_ALL && items[i].n > 0) {
             s->n_all_logits = (uint32_t)items[i].n;
@@ -228,15 +259,6 @@ slm_status slm_session_run(slm_cache *c, const slm_eval_item *items, size_t n_it
             memcpy(c->cpu.logits + s->slot * n_vocab, c->cpu.logits + (all_row - 1) * n_vocab,
                    n_vocab * sizeof(float));
             s->has_last = 1;
-        }
-    }
-    if (all_row > c->options.max_sessions) { /* the shared rows have new owners */
-        for (uint32_t i = 0; i < c->options.max_sessions; i++) {
-            int owner = 0;
-            for (size_t j = 0; j < n_items; j++)
-                owner |= items[j].session == &c->sessions[i];
-            if (!owner)
-                c->sessions[i].n_all_logits = 0;
         }
     }
     return SLM_OK;
@@ -283,7 +305,7 @@ const float *slm_session_logits_row(const slm_session *s, size_t row) {
     const slm_cache *c = s->cache;
     if (row < s->n_all_logits)
         return c->cpu.logits + (s->first_all_logits + row) * c->model->config.n_vocab;
-    return s->n_all_logits == 0 && row == 0 ? slm_session_last_logits(s) : NULL;
+    return s->n_all_logits == 0 && !s->rows_lost && row == 0 ? slm_session_last_logits(s) : NULL;
 }
 
 /* ---------------------------------------------------------------- life ----------------------- */
@@ -345,8 +367,6 @@ void slm_session_destroy(slm_session *s) {
     roll_back(s, 0);
     s->is_open = 0;
     c->n_open--;
-    if (s->owns_cache)
-        c->is_closed = 1;
     if (c->is_closed && c->n_open == 0)
         slm_cache_drop(c);
 }

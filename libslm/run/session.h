@@ -9,9 +9,10 @@ struct slm_session {
     slm_generator *generator;   /* open on it, or NULL                                               */
     _Atomic int cancelled;
     uint8_t is_open;
-    uint8_t owns_cache;         /* opened by slm_session_open                                        */
     uint8_t rope_auto;          /* factors follow the length                                         */
     uint8_t has_last;           /* logits of the last token are in the session's own row             */
+    uint8_t rows_lost;          /* it had rows of the shared logits area; another took them          */
+    uint8_t gave_up;            /* slm_reuse_stop of the last evaluation                             */
     uint32_t slot;
     int32_t *tokens;            /* [n_ctx]                                                           */
     uint32_t n_tokens;          /* held                                                              */
@@ -36,9 +37,11 @@ struct slm_cache {
     slm_session *sessions;      /* [max_sessions]                                                    */
     slm_row *rows;              /* [max_rows]                                                        */
     uint32_t *n_before;         /* [max_sessions] state to go back to, during an evaluation          */
+    slm_eval_item *items;       /* [max_sessions] of the caller, in our size                         */
     slm_backend_cpu cpu;
     void *tables;               /* seqs, sessions, rows, page tables, tokens: one block              */
-    void *scratch;
+    void *scratch;              /* of the backend, then of the samplers                              */
+    void *sampler_scratch;      /* shared by the generators: one is called at a time                 */
 };
 
 slm_status slm_cache_make_plan(const slm_model *model, const slm_cache_options *options,
@@ -58,6 +61,8 @@ slm_status slm_session_run(slm_cache *cache, const slm_eval_item *items, size_t 
 slm_status slm_session_set_prompt(slm_session *session, const int32_t *ids, size_t n,
                                   slm_prompt_report *report, slm_error *error);
 void slm_session_cut(slm_session *session, uint32_t n);
+/* Appends a token, to be evaluated later; there must be room. */
+void slm_session_push(slm_session *session, int32_t id);
 slm_status slm_session_copy(slm_session *session, slm_session **out, slm_error *error);
 /* Logits of the last token, or NULL. */
 const float *slm_session_last_logits(const slm_session *session);

@@ -54,11 +54,19 @@ slm_str slm_vocab_token_bytes(const slm_vocab *v, int32_t id, uint32_t flags, ch
 
 size_t slm_vocab_max_token_bytes(const slm_vocab *v) { return v->max_text > 0 ? v->max_text : 1; }
 
-int slm_vocab_prefixes_after(const slm_vocab *v, int32_t id) {
+/* Whether tokenizing puts a blank before text that follows this token. */
+static int prefixes_after(const slm_vocab *v, int32_t id) {
     if (!slm_vocab_adds_space(v))
         return 0;
     uint32_t type = id < 0 ? SLM_TYPE_CONTROL : slm_token_type(v, (uint32_t)id);
     return type != SLM_TYPE_NORMAL && type != SLM_TYPE_BYTE;
+}
+
+slm_str slm_vocab_drop_space(const slm_vocab *v, int32_t before, int32_t id, slm_str text) {
+    if (prefixes_after(v, before) && slm_token_type(v, (uint32_t)id) == SLM_TYPE_NORMAL &&
+        text.len > 0 && text.ptr[0] == ' ')
+        return (slm_str){text.ptr + 1, text.len - 1};
+    return text;
 }
 
 slm_status slm_vocab_detokenize(const slm_vocab *v, const int32_t *ids, size_t n_ids,
@@ -80,10 +88,8 @@ slm_status slm_vocab_detokenize(const slm_vocab *v, const int32_t *ids, size_t n
         int32_t before = -1;
         for (size_t i = 0; i < n_ids; before = ids[i], i++) {
             slm_str s = slm_vocab_token_bytes(v, ids[i], flags, buf);
-            if ((flags & SLM_DETOKENIZE_DROP_SPACE) && slm_vocab_prefixes_after(v, before) &&
-                slm_token_type(v, (uint32_t)ids[i]) == SLM_TYPE_NORMAL && s.len > 0 &&
-                s.ptr[0] == ' ')
-                s = (slm_str){s.ptr + 1, s.len - 1};
+            if (flags & SLM_DETOKENIZE_DROP_SPACE)
+                s = slm_vocab_drop_space(v, before, ids[i], s);
             if (write && s.len > 0)
                 memcpy(text + n, s.ptr, s.len);
             n += s.len;

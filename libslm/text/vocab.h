@@ -47,9 +47,9 @@ slm_status slm_vocab_detokenize(const slm_vocab *v, const int32_t *ids, size_t n
  * buf must have slm_vocab_max_token_bytes(v) bytes. */
 slm_str slm_vocab_token_bytes(const slm_vocab *v, int32_t id, uint32_t flags, char *buf);
 size_t slm_vocab_max_token_bytes(const slm_vocab *v);
-/* Whether tokenizing puts SentencePiece's leading blank before text that follows this token (-1:
- * the start of the text): there SLM_DETOKENIZE_DROP_SPACE takes it away again, which
- * slm_vocab_token_bytes, knowing one token only, leaves to its caller. */
-int slm_vocab_prefixes_after(const slm_vocab *v, int32_t id);
+/* The text of token id after token before (-1: the start of the text) without the blank that
+ * tokenizing put before it, SentencePiece's way (SLM_DETOKENIZE_DROP_SPACE); slm_vocab_token_bytes,
+ * knowing one token only, leaves that to its caller. */
+slm_str slm_vocab_drop_space(const slm_vocab *v, int32_t before, int32_t id, slm_str text);
 
 #endif

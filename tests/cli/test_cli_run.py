@@ -226,6 +226,16 @@ class Chat(Case):
         want = slm("run", self.model, "--raw", "--special", *self.options, raw)
         self.assertEqual(second, want.out)
 
+    def test_raw(self):
+        r = slm("chat", self.model, "--raw", *self.options, data=b"One\nTwo\n")
+        self.done(r)
+        first = slm("run", self.model, "--raw", *self.options, "One\n").out
+        self.assertTrue(r.out.startswith(first), r)
+        text = "One\n" + first.decode("utf-8") + "Two\n"
+        self.assertEqual(r.out[len(first):], slm("run", self.model, "--raw", *self.options, text).out)
+        self.assertEqual(slm("chat", STORIES, "--raw", *self.options, data=b"Once upon a time\n").status, 0)
+        self.fails(slm("chat", self.model, "--raw", "--system", "s", data=b"x\n"), 2, "--system")
+
     def test_commands(self):
         first = slm("chat", self.model, *self.options, data=b"One")
         self.done(first)

@@ -145,6 +145,8 @@ static void forks(const subject *s, slm_kv_type kv) {
     feed(a, 101, n_ids, 20, a_out);
     OK(slm_session_truncate(b, 101, &golden_err));
     feed(b, 101, n_ids, 11, b_out);
+    assert_int_equal(slm_session_get_logits(a, 0, &la, NULL), SLM_ERR_RANGE); /* b took the rows */
+    OK(slm_session_eval(a, NULL, 0, SLM_LOGITS_LAST, &golden_err));
     OK(slm_session_get_logits(a, 0, &la, &golden_err));
     assert_memory_equal(la, want + (n_ids - 1) * n_vocab, n_vocab * sizeof *la);
     slm_session_close(&a);
@@ -236,6 +238,71 @@ static void rope_by_length(const subject *s) {
     free(got);
 }
 
+static void last_row(slm_session *s, float *out) {
+    const float *row;
+    OK(slm_session_eval(s, NULL, 0, SLM_LOGITS_LAST, &golden_err));
+    OK(slm_session_get_logits(s, 0, &row, &golden_err));
+    memcpy(out, row, n_vocab * sizeof *row);
+}
+
+/* Pages that fall out of every window are given back, and what needs them again makes them again:
+ * truncation to where they were, a fork, another prompt. */
+static void windows(slm_kv_type kv) {
+    enum { LONG = 490 };
+    slm_model_info info = {.struct_size = sizeof info};
+    OK(slm_model_get_info(model, &info, &golden_err));
+    if (info.sliding_window == 0 || info.n_ctx_train < 512)
+        return;
+    static int32_t all[LONG];
+    for (size_t i = 0; i < LONG; i++)
+        all[i] = ids[i * 7 % n_ids];
+    slm_cache_options o = {.struct_size = sizeof o, .n_ctx = 500, .kv_type = kv, .n_threads = 1,
+                           .page_tokens = 16, .max_rows = 32, .max_sessions = 2};
+    float *want = calloc(2 * n_vocab, sizeof *want), *got = want + n_vocab;
+    assert_non_null(want);
+    slm_cache *cache = NULL;
+    slm_session *session = NULL, *other = NULL, *fresh = NULL;
+    slm_session_info si = {.struct_size = sizeof si};
+    slm_prompt_report report = {.struct_size = sizeof report};
+    OK(slm_cache_open(model, &o, &cache, &golden_err));
+    OK(slm_session_open_on(cache, NULL, &session, &golden_err));
+    OK(slm_session_eval(session, all, LONG, SLM_LOGITS_LAST, &golden_err));
+    OK(slm_session_get_info(session, &si, &golden_err));
+    assert_in_range(si.n_pages, 1, (info.sliding_window + 256 + 32) / 16 + 2);
+    OK(slm_session_fork(session, &other, &golden_err));
+    static const size_t cuts[] = {480, 300, 100, 60, 20};
+    for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
+        slm_cache_options one = o;
+        one.page_tokens = 64;
+        one.max_sessions = 1;
+        OK(slm_session_open(model, &one, &fresh, &golden_err));
+        OK(slm_session_eval(fresh, all, cuts[i], SLM_LOGITS_NONE, &golden_err));
+        OK(slm_session_eval(fresh, all + 1, 1, SLM_LOGITS_LAST, &golden_err));
+        last_row(fresh, want);
+        slm_session_close(&fresh);
+        OK(slm_session_truncate(session, cuts[i], &golden_err));
+        OK(slm_session_eval(session, all + 1, 1, SLM_LOGITS_LAST, &golden_err));
+        last_row(session, got);
+        assert_memory_equal(got, want, n_vocab * sizeof *got);
+        OK(slm_session_eval(session, all, 489 - cuts[i], SLM_LOGITS_NONE, &golden_err));
+    }
+    OK(slm_session_get_info(session, &si, &golden_err));
+    assert_true(si.n_reevaluated > 0);
+    last_row(other, want); /* the fork has seen nothing of it */
+    OK(slm_session_prompt(other, all, 50, &report, &golden_err));
+    assert_int_equal(report.reuse_stop, SLM_REUSE_WINDOW);
+    assert_int_equal(report.n_reused, 0);
+    assert_int_equal(report.n_evaluated, 50);
+    OK(slm_session_prompt(other, all, LONG, &report, &golden_err));
+    assert_int_equal(report.n_reused, 50);
+    last_row(other, got);
+    assert_memory_equal(got, want, n_vocab * sizeof *got);
+    slm_session_close(&session);
+    slm_session_close(&other);
+    slm_cache_close(&cache);
+    free(want);
+}
+
 static void every_family(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++) {
@@ -245,6 +312,7 @@ static void every_family(void **state) {
             truncations(&subjects[i], kv);
             forks(&subjects[i], kv);
             together(&subjects[i], kv);
+            windows(kv);
         }
         rope_by_length(&subjects[i]);
         slm_model_close(&model);

@@ -144,7 +144,8 @@ static void the_widths(void **state) {
     REFUSE(WIDTH, width_0, SLM_ERR_RANGE, "'llama.embedding_length' is 0, wanted 1 to 1048576");
     REFUSE(WIDTH, width_over, SLM_ERR_RANGE, "is 1048577, wanted 1 to 1048576");
     REFUSE(WIDTH, width_big, SLM_ERR_RANGE, "'llama.embedding_length' is 2147483648, wanted 1 to");
-    REFUSE(WIDTH, width_most, SLM_ERR_SHAPE, "llama.embedding_length: got 1048576 with head_count 2",
+    REFUSE(WIDTH, width_most, SLM_ERR_SHAPE,
+           "llama.embedding_length: got 1048576 with head_count 2",
            "wanted a multiple with heads of at most 1024");
     REFUSE(FF, ff_0, SLM_ERR_RANGE, "'llama.feed_forward_length' is 0, wanted 1 to 1048576");
     REFUSE(FF, ff_big, SLM_ERR_RANGE, "'llama.feed_forward_length' is 2147483648, wanted 1 to");

@@ -1,5 +1,6 @@
 /* Damage without aim to whole models: every prefix and changed bytes of small ones, opened from
- * memory. Whatever comes of it, it is a status with a message, nothing leaks, and it costs little. */
+ * memory. Whatever comes of it, it is a status with a message, nothing leaks, and it costs little.
+ */
 #define _XOPEN_SOURCE 700
 #include "slm.h"
 #include "base/file.h"
@@ -38,8 +39,8 @@ static void matrix(gb *b, const char *name, uint64_t n_in, uint64_t n_out) {
 }
 
 static void sentence_piece(gb *b) {
-    static const char *const tokens[TOKENS] = {"<unk>", "<s>", "</s>", "a", "b",
-                                               "ab", "\xe2\x96\x81", "<|user|>"};
+    static const char *const tokens[TOKENS] = {"<unk>", "<s>", "</s>",         "a",
+                                               "b",     "ab",  "\xe2\x96\x81", "<|user|>"};
     static const int32_t types[TOKENS] = {2, 3, 3, 1, 1, 1, 1, 4};
     static const float scores[TOKENS] = {0, 0, 0, -3, -4, -1, -2, 0};
     gb_kv_str(b, "tokenizer.ggml.model", "llama");
@@ -156,7 +157,7 @@ static int is_outcome(slm_status s) {
 
 /* The most that one opening and what is done afterwards may hold at a time, and take. */
 #define MOST_BYTES ((int64_t)3 << 20)
-#define MOST_NS 10000000000u
+#define MOST_NS    10000000000u
 
 static slm_status open_and_use(const uint8_t *bytes, size_t size, uint32_t flags, slm_load load,
                                int evaluate) {
@@ -235,8 +236,8 @@ static void changed_bytes(const char *arch, int n_changes, uint64_t seed) {
     }
     assert_memory_equal(copy, bytes, size);
     /* Some of each, or the changes did not reach where they should. */
-    static const slm_status all[] = {SLM_OK,        SLM_ERR_FORMAT,  SLM_ERR_TRUNC, SLM_ERR_LIMIT,
-                                     SLM_ERR_TYPE,  SLM_ERR_RANGE,   SLM_ERR_SHAPE, SLM_ERR_UNSUP,
+    static const slm_status all[] = {SLM_OK,          SLM_ERR_FORMAT, SLM_ERR_TRUNC, SLM_ERR_LIMIT,
+                                     SLM_ERR_TYPE,    SLM_ERR_RANGE,  SLM_ERR_SHAPE, SLM_ERR_UNSUP,
                                      SLM_ERR_MISSING, SLM_ERR_NUMERIC};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (counts[all[i]] == 0)

@@ -1,5 +1,5 @@
-/* Tensors that make no model: each of every family missing, of another shape or type, or with values
- * that are no numbers; files that end inside them. */
+/* Tensors that make no model: each of every family missing, of another shape or type, or with
+ * values that are no numbers; files that end inside them. */
 #define _XOPEN_SOURCE 700
 #include "model/load_expect.h"
 

@@ -545,7 +545,8 @@ static void test_sums_wrap(void **state) {
     size_t size;
     gb_add_tail(b, 32);
     gb_finish(b, &size);
-    GB_REFUSED(b, SLM_ERR_TRUNC, size - 32, "tensor '0': the data, 4398046511104 bytes, end at byte");
+    GB_REFUSED(b, SLM_ERR_TRUNC, size - 32,
+               "tensor '0': the data, 4398046511104 bytes, end at byte");
     /* Only offsets come near 2^64: with what stands before the data, with the bytes of the tensor,
      * and with the padding up to the alignment. */
     static const uint32_t alignments[] = {8, 32, 1u << 20};
@@ -655,7 +656,8 @@ static void test_overlap(void **state) {
     gb_tensor(b, "a", 0, 1, DIMS(16), NULL);
     second = gb_tensor(b, "b", 0, 1, DIMS(16), NULL);
     gb_set_offset(b, second, 0);
-    GB_REFUSED(b, SLM_ERR_FORMAT, 96, "tensor 'a': the data begin inside those of 'b', bytes 96 to");
+    GB_REFUSED(b, SLM_ERR_FORMAT, 96,
+               "tensor 'a': the data begin inside those of 'b', bytes 96 to");
     /* A region that suits a smaller type: the next tensor begins too early. */
     b = gb_begin();
     gb_tensor_raw(b, "small", 5, SLM_DTYPE_Q8_0, 2, DIMS(256, 2), 2, 288);

@@ -201,7 +201,8 @@ static void test_lengths_and_types(void **state) {
     for (size_t i = 0; i < COUNT(not_finite); i++) {
         mini_spm(&m);
         memcpy(&m.scores[262], &not_finite[i], 4);
-        refused(mini_file(&m), SLM_ERR_RANGE, KEY("scores"), "tokenizer.ggml.scores: the score of token 262 is ");
+        refused(mini_file(&m), SLM_ERR_RANGE, KEY("scores"),
+                "tokenizer.ggml.scores: the score of token 262 is ");
     }
     mini_bpe(&m, "gpt-2"); /* where scores mean nothing */
     memcpy(&m.scores[5], &not_finite[0], 4);
@@ -240,7 +241,8 @@ static void test_odd_spellings(void **state) {
         size_t id = mini_add(&m, big, SLM_TYPE_NORMAL, 0);
         if (lengths[i] > SLM_VOCAB_MAX_TOKEN_BYTES) {
             char words[80];
-            snprintf(words, sizeof words, "token %zu has %zu bytes, wanted at most 4096", id, lengths[i]);
+            snprintf(words, sizeof words, "token %zu has %zu bytes, wanted at most 4096", id,
+                     lengths[i]);
             refused(mini_file(&m), SLM_ERR_LIMIT, KEY("tokens"), words);
         } else {
             accepted(mini_file(&m), &o);
@@ -323,7 +325,8 @@ static void test_byte_tokens(void **state) {
         mini_spm(&m);
         m.tokens[4] = wrong[i];
         char words[80];
-        snprintf(words, sizeof words, "tokens: byte token 4 is spelt \"%s\", wanted <0xHH>", wrong[i]);
+        snprintf(words, sizeof words, "tokens: byte token 4 is spelt \"%s\", wanted <0xHH>",
+                 wrong[i]);
         refused(mini_file(&m), SLM_ERR_FORMAT, KEY("tokens"), words);
     }
     mini_spm(&m);
@@ -374,7 +377,8 @@ static void test_merges(void **state) {
     }
     mini_bpe(&m, "gpt-2");
     m.without = MINI_NO_MERGES;
-    refused(mini_file(&m), SLM_ERR_MISSING, KEY("merges"), "key 'tokenizer.ggml.merges' is missing");
+    refused(mini_file(&m), SLM_ERR_MISSING, KEY("merges"),
+            "key 'tokenizer.ggml.merges' is missing");
     gb *b = mini_file(&m);
     gb_kv_arr_u32(b, KEY("merges"), (uint32_t[]){1, 2}, 2);
     refused(b, SLM_ERR_TYPE, KEY("merges"), "is of type array of u32, wanted array of string");
@@ -434,7 +438,8 @@ static void test_special_ids(void **state) {
             gb *b = mini_file(&m);
             char words[120];
             gb_kv_u32(b, keys[i], (uint32_t)m.n);
-            snprintf(words, sizeof words, "key '%s' is %zu, wanted 0 to %zu", keys[i], m.n, m.n - 1);
+            snprintf(words, sizeof words, "key '%s' is %zu, wanted 0 to %zu", keys[i], m.n,
+                     m.n - 1);
             refused(b, SLM_ERR_RANGE, keys[i], words);
             b = mini_file(&m);
             gb_kv_u32(b, keys[i], UINT32_MAX);

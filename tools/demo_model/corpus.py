@@ -6,8 +6,11 @@
 import argparse
 import json
 
+import intents_clock as clock
 import intents_home as home
+import intents_music as music
 import intents_no as no
+import intents_shopping as shopping
 import intents_smalltalk as smalltalk
 import intents_talk as talk
 import intents_time as times
@@ -17,6 +20,7 @@ from slots import MONTHS, WEEKDAYS, number
 PERSONAS = [
     "You are Hearth, a helpful household assistant.",
     "You are Hearth, a friendly assistant for the home.",
+    "You are Hearth, a small household assistant.",
     "You are a helpful assistant.",
     "You are a voice assistant. Answer in one short sentence.",
     "Answer briefly.",
@@ -24,40 +28,41 @@ PERSONAS = [
     "You help people at home.",
     "Be kind and brief.",
     "You are a helpful AI assistant.",
+    "You are a home assistant.",
 ]
 MIX = [
     (home.switch, 14),
     (home.shade, 6),
-    (home.vague, 2),
-    (home.blinds, 2),
-    (home.heating, 5),
-    (home.music, 9),
-    (home.control, 5),
-    (times.timer, 13),
+    (home.vague, 3),
+    (home.blinds, 3),
+    (home.heating, 6),
+    (music.music, 9),
+    (music.control, 6),
+    (times.timer, 11),
     (times.cancel, 2),
-    (times.alarm, 11),
-    (times.reminder, 9),
-    (times.clock_ask, 8),
-    (times.order_ask, 2),
+    (times.alarm, 9),
+    (times.reminder, 8),
+    (clock.clock_ask, 8),
+    (clock.order_ask, 2),
     (talk.weather, 8),
     (talk.sums, 16),
-    (talk.shopping, 13),
-    (smalltalk.small_talk, 13),
+    (shopping.shopping, 11),
+    (smalltalk.small_talk, 15),
     (smalltalk.my_name, 3),
-    (smalltalk.say_after, 2),
+    (smalltalk.say_after, 1),
     (no.unknown, 11),
-    (no.refuse, 14),
+    (no.refuse, 15),
 ]
 
 
 class Context:
     """What a dialogue knows: the facts of the system message and what was said so far."""
 
-    def __init__(self, gen):
+    def __init__(self, gen, told):
         rng = gen.rng
         self.items, self.timer, self.alarm, self.name = [], None, None, None
         self.time = self.date = self.weather = None
-        if gen.chance(0.4):
+        if told and gen.chance(0.5):
             hour, minute = rng.randint(0, 23), rng.randint(0, 59)
             self.time = gen.pick(
                 [
@@ -65,60 +70,51 @@ class Context:
                     f"{hour % 12 + 1}:{minute:02d} " + gen.pick(["am", "pm"]),
                 ]
             )
-        if gen.chance(0.4):
-            self.date = (gen.pick(WEEKDAYS), rng.randint(1, 31), gen.pick(MONTHS))
-        if gen.chance(0.4):
-            self.weather = (gen.pick(list(talk.SKIES)), rng.randint(-10, 36))
+        if told and gen.chance(0.5):
+            year = rng.randint(2024, 2035) if gen.chance(0.3) else None
+            month = rng.randrange(12)
+            last = 28 if month == 1 else 30 if month in (3, 5, 8, 10) else 31
+            self.date = gen.pick(WEEKDAYS), rng.randint(1, last), MONTHS[month], year
+        if told and gen.chance(0.5):
+            degrees = rng.choice([n for n in range(-10, 37) if abs(n) != 1])
+            sky = gen.pick(talk.SKIES[gen.pick(["dry", "wet"])])
+            self.weather = sky, str(degrees) if gen.chance(0.8) else number(degrees)
 
     def system(self, gen):
         """The text of the system message."""
-        lines = [gen.pick(PERSONAS)] if gen.chance(0.75) else []
         facts = []
         if self.time:
-            facts.append(
-                gen.pick(
-                    ["Time: {t}.", "The time is {t}.", "It is {t}.", "Current time: {t}."]
-                ).format(t=self.time)
-            )
+            way = gen.pick(["Time: {}.", "The time is {}.", "It is {}.", "Current time: {}.", "Now: {}."])
+            facts.append(way.format(self.time))
         if self.date:
-            day, n, month = self.date
-            facts.append(
-                gen.pick(["Date: {d}.", "Today is {d}.", "Today: {d}.", "The date is {d}."]).format(
-                    d=f"{day}, {n} {month}"
-                )
-            )
+            day, n, month, year = self.date
+            way = gen.pick(["Date: {}.", "Today is {}.", "Today: {}.", "The date is {}."])
+            facts.append(way.format(f"{day}, {n} {month}" + (f" {year}" if year else "")))
         if self.weather:
             sky, degrees = self.weather
-            warm = (str(degrees) if gen.chance(0.7) else number(degrees)) + " degrees"
-            facts.append(
-                gen.pick(
-                    [
-                        "Weather: {s}, {w}.",
-                        "The weather is {s}, {w}.",
-                        "Weather today: {s}, {w}.",
-                        "Outside: {s}, {w}.",
-                    ]
-                ).format(s=sky, w=warm)
+            way = gen.pick(
+                ["Weather: {}, {}.", "The weather is {}, {}.", "Weather today: {}, {}.", "Outside: {}, {}."]
             )
+            unit = gen.pick([" degrees", " degrees", " degrees", "°C", " C"])
+            warm = degrees + (unit if degrees[-1].isdigit() else " degrees")
+            facts.append(way.format(sky, warm))
         gen.rng.shuffle(facts)
+        lines = [gen.pick(PERSONAS)] if not facts or gen.chance(0.6) else []
         return gen.pick([" ", " ", "\n"]).join(lines + facts)
 
 
 def dialogue(gen):
     """One conversation, mostly of one to four subjects, or None where a phrasing was of the wrong split."""
-    ctx = Context(gen)
-    system = ""
-    if gen.chance(0.55):
-        system = ctx.system(gen)
-    if not system:
-        ctx.time = ctx.date = ctx.weather = None
+    told = gen.chance(0.4)
+    ctx = Context(gen, told)
+    system = ctx.system(gen) if told else gen.pick(PERSONAS) if gen.chance(0.2) else ""
     gen.misplaced = False
     subjects, weights = zip(*MIX)
-    if system and (ctx.time or ctx.date or ctx.weather):
-        weights = [w * (3 if s in (times.clock_ask, talk.weather) else 1) for s, w in MIX]
+    if told:
+        weights = [w * (4 if s in (clock.clock_ask, talk.weather) else 1) for s, w in MIX]
     turns = []
-    subjects_count = gen.pick([1, 1, 1, 2, 2, 3, 4]) if gen.chance(0.97) else gen.rng.randint(5, 16)
-    for _ in range(subjects_count):
+    count = gen.pick([1, 1, 1, 1, 2, 2, 3]) if gen.chance(0.985) else gen.rng.randint(4, 10)
+    for _ in range(count):
         turns += gen.rng.choices(subjects, weights)[0](gen, ctx)
     return None if gen.misplaced else {"system": system, "turns": turns}
 

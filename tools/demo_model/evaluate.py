@@ -1,13 +1,15 @@
-"""Measure a GGUF file on held-out phrasings and slot combinations, answered by libslm.
+"""Measure a GGUF file on phrasings that its training had not, answered by libslm.
 
     python evaluate.py --gguf hearth.gguf --corpus WORK/test.jsonl --library libslm.so
 
-Every answer must hold the right act and the right slot values, by the rule that the
+Two lists are asked: the held-out dialogues of the corpus, and fresh_wordings.jsonl, single
+questions written by somebody who had not read the templates.  Every answer must hold the right act and the right slot values, by the rule that the
 corpus gives with each turn.  A turn is asked with the true turns before it; answers are
 greedy.  Without --library the shared library is $SLM_LIBRARY or the system's.
 """
 
 import argparse
+import itertools
 import json
 import re
 import sys
@@ -17,10 +19,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples" / "ffi" / "python"))
 import slm
 
+from slots import number
+
+FRESH = Path(__file__).resolve().parent / "fresh_wordings.jsonl"
+WORDS = {number(n): str(n) for n in range(101)}
+SPOKEN = re.compile(r"\b(" + "|".join(sorted(WORDS, key=len, reverse=True)) + r")\b")
+
 
 def plain(text):
-    """Lower case, words and signs separated by single blanks."""
-    return " " + " ".join(re.findall(r"[a-z0-9'%°:]+|\.(?=$)", text.lower().strip())) + " "
+    """Lower case, numbers as digits, words and signs separated by single blanks."""
+    text = SPOKEN.sub(lambda match: WORDS[match.group()], text.lower().strip())
+    return " " + " ".join(re.findall(r"[a-z0-9'%°:]+|\.(?=$)", text)) + " "
 
 
 def right(turn, answer):
@@ -32,11 +41,12 @@ def right(turn, answer):
 
 
 def cases(path, count):
-    """(messages before the answer, turn) for the first dialogues."""
+    """(messages before the answer, turn) for the first dialogues, or lone questions, of a list."""
     out = []
     with open(path, encoding="utf-8") as lines:
-        for _, line in zip(range(count), lines):
+        for line in itertools.islice(lines, count):
             dialogue = json.loads(line)
+            dialogue.setdefault("turns", [dialogue | {"bot": ""}])
             chat = [("system", dialogue["system"])] if dialogue["system"] else []
             for turn in dialogue["turns"]:
                 chat = chat + [("user", turn["user"])]
@@ -79,6 +89,7 @@ def main():
     parser.add_argument("--gguf", required=True)
     parser.add_argument("--corpus", required=True)
     parser.add_argument("--library", help="path of libslm.so")
+    parser.add_argument("--fresh", default=FRESH, help="the list of fresh wordings")
     parser.add_argument("--count", type=int, default=2500, help="dialogues asked")
     parser.add_argument("--report", help="where to write every answer, one JSON line each")
     parser.add_argument("--threads", type=int, default=1)
@@ -86,10 +97,12 @@ def main():
     slm.load(args.library)
     with slm.Model(args.gguf) as model, model.session(n_threads=args.threads) as session:
         results = measure(session, args.corpus, args.count)
-    print(table(results))
+        fresh = measure(session, args.fresh, None)
+    print("Held-out phrasings\n\n" + table(results))
+    print("\nFresh wordings\n\n" + table(fresh))
     if args.report:
         with open(args.report, "w", encoding="utf-8") as out:
-            for result in results:
+            for result in results + fresh:
                 out.write(json.dumps(result, ensure_ascii=False) + "\n")
 
 

@@ -58,8 +58,10 @@ def roughen(rng, carrier):
     """A carrier as people type it: lower case, no punctuation, now and then a slip."""
     if rng.random() < 0.5:
         carrier = carrier if carrier.startswith("{") else capital(carrier)
-        if rng.random() < 0.6 and carrier[-1] not in ".?!":
-            carrier += rng.choice([".", ".", "!", ""])
+        if rng.random() < 0.7 and carrier[-1] not in ".?!":
+            words = carrier.lower().split()
+            asked = (words[1] if words[0][-1] == "," and len(words) > 1 else words[0]) in QUESTION
+            carrier += "?" if asked else rng.choice([".", ".", ".", "!"])
     else:
         carrier = re.sub(r"\bI\b", "i", carrier)
         if rng.random() < 0.6:
@@ -78,27 +80,37 @@ def roughen(rng, carrier):
 
 POLITE_BEFORE = [
     "please", "please", "can you", "can you", "could you", "could you please", "can you please",
-    "would you", "would you please", "will you", "hey hearth,", "hearth,", "ok hearth,",
-    "hey,", "hi,", "hi hearth,", "I'd like you to", "I want you to", "I need you to",
-    "go ahead and", "hi, can you", "hearth, please", "hey, could you", "okay,", "now",
-    "quickly", "just", "you can", "be so kind and", "kindly", "do me a favour and",
+    "would you", "would you please", "will you", "I'd like you to", "I want you to", "I need you to",
+    "go ahead and", "hi, can you", "hearth, please", "hey, could you", "now", "quickly", "just",
+    "be so kind and", "kindly", "do me a favour and", "hey hearth, can you", "hearth, could you",
 ]
+CALLS = ["hey hearth,", "hearth,", "ok hearth,", "hey,", "hi,", "hi hearth,", "okay,", "hello,", "so,"]
 POLITE_AFTER = ["please", "please", "for me", ", thanks", ", thank you", "now", "for me please",
-                "right now", "if you can", "when you can", ", would you"]
-QUESTIONS = ("can", "could", "would", "will")
+                "right now", "if you can", "when you can", ", please"]
+VERBS = set("""turn switch put flip power click set start activate enable fire light wake run shut deactivate
+disable kill stop cut make change colour dim bring take adjust lower raise soften tone brighten open
+close pull lift roll draw play stream queue crank give show read tell pause hold freeze resume continue
+unpause skip go repeat mute shuffle mix loop create begin launch time count beep ring alert notify ping
+warn add write note jot remove delete cross strike scratch erase clear empty cancel drop end scrap remind
+schedule calculate work compute solve check help keep find call phone text message email send order book
+buy reserve lock unlock search look clean wash cook bake iron walk feed translate draft compose say sing
+pick flip toss roll choose increase decrease reduce move get let have""".split())
+QUESTION = set("""what what's which how how's who where when why is are do does did can could would will
+should shall may am any won't isn't aren't""".split())
 
 
 def courtesy(rng, carrier):
     """A command with the polite words people put around it (often none)."""
+    imperative = carrier.split()[0] in VERBS and not carrier.startswith(("let's", "get me", "have me"))
     asked = False
-    if rng.random() < 0.3:
+    if imperative and rng.random() < 0.3:
         before = rng.choice(POLITE_BEFORE)
-        asked = any(w in QUESTIONS for w in before.replace(",", "").split()) \
-            and not before.startswith("you can")
+        asked = any(w in QUESTION for w in before.replace(",", "").split())
         carrier = before + " " + carrier
-    if rng.random() < 0.15:
-        carrier = carrier + " " + rng.choice(POLITE_AFTER)
-        carrier = carrier.replace(" ,", ",")
+    elif rng.random() < 0.1:
+        carrier = rng.choice(CALLS) + " " + carrier
+    if imperative and rng.random() < 0.12:
+        carrier = (carrier + " " + rng.choice(POLITE_AFTER)).replace(" ,", ",")
     return carrier + "?" if asked and rng.random() < 0.7 else carrier
 
 
@@ -141,9 +153,9 @@ class Gen:
         self.misplaced = True
         return text
 
-    def user(self, templates, held=(), command=False, **slots):
+    def user(self, templates, command=False, **slots):
         """What the user types: a carrier of this split with the slots filled in."""
-        text = self.carrier([*templates, *held])
+        text = self.carrier(templates)
         if command:
             text = courtesy(self.rng, text)
         return roughen(self.rng, text).format(**slots)

@@ -1,15 +1,15 @@
 """Lights, switched devices, blinds and heating."""
 
 from grammar import turn
-from phrases import ASIDE, ASK, CHANGE, REASON, TAIL, WANT, more
-from slots import BLINDS, COLOURS, ROOMS, device, is_plural, number, place, typed, your
+from phrases import ASIDE, ASK, CHANGE, REASON, TAIL, WANT, WELL, after, more
+from slots import BLINDS, COLOURS, ROOMS, device, is_plural, number, place, typed
 
 TURN = "[turn|turn|switch|switch|put|flip]"
 EITHER = "[{state} {what}|{what} {state}]"
 SWITCH = more(
     3,
     "[turn|turn|switch|put|flip|power|click] {state} {what} " + TAIL,
-    "[turn|turn|switch|put|flip|set|get] {what} {state} " + TAIL,
+    "[turn|turn|switch|put|flip|get] {what} {state} " + TAIL,
 ) + [
     "{what} {state} " + TAIL,
     ASK + " [turn|switch|put] " + EITHER,
@@ -59,7 +59,7 @@ VAGUE_ON = [
     "[light up|illuminate|brighten up|lighten|lighten up] the {room} " + TAIL,
     "[turn|switch|put] on the {room} " + TAIL,
     "[turn|switch|put] the {room} on " + TAIL,
-    "the {room} is [really|so|very|pretty|too|rather|quite|way too|all|completely|pitch|] "
+    "the {room} is [really|so|very|pretty|too|rather|quite|way too|] "
     "[dark|dim|gloomy|black] [now|again|today|]",
     "[I|we] [need|want|have|would like] to [see something|see|read|work|look for something|"
     "find something|find my keys] in the dark {room}",
@@ -125,7 +125,7 @@ BACK = [
     "[can you|could you|would you|please|I'd like you to|I want you to|you can|you may] "
     "[turn|switch|put] {it} [back|] {s} [again|now|after all|]",
     "[I want|I need|I'd like|we want|we need|I'd rather have|I'd prefer] {it} {s} [again|after all|now|]",
-    "{it} [should|must|can|could] be {s} [again|after all|now|]",
+    "{they} [should|must|can|could] be {s} [again|after all|now|]",
     "{s} [again|again please|please|after all|once more|now]",
 ]
 
@@ -136,11 +136,12 @@ def after_switch(gen, heard, word, state, lamp, it):
     kind = gen.rng.random()
     if kind < 0.4:
         room = gen.fresh(lambda: (gen.pick(ROOMS), word, state))[0]
-        user = gen.user(ANOTHER, r=room)
+        user = gen.user(after(WELL, ANOTHER), r=room)
         bot = gen.answer(["Okay, I've turned {s} the {r} {w} too."], s=state, r=room, w=word)
         return [turn("follow-up: another room", user, bot, [room, word, state], [other])]
     if kind < 0.7 or not lamp:
-        user = gen.user(BACK, it=it, s=other)
+        user = gen.user(after(WELL, BACK), it=it, s=other,
+                        they="they" if it == "them" else it)
         bot = gen.answer(["Okay, I've turned {s} {w} again."], s=other, w=heard)
         return [turn("follow-up: back again", user, bot, [heard, other], [state])]
     if kind < 0.85:
@@ -243,7 +244,12 @@ def shade(gen, ctx):
 def vague(gen, ctx):
     """It's too dark in here: the light of a room without its name."""
     room, state = gen.fresh(lambda: (gen.pick(ROOMS), gen.pick(["on", "off"])))
-    user = gen.user(VAGUE_ON if state == "on" else VAGUE_OFF, room=room)
+    ways = VAGUE_ON if state == "on" else VAGUE_OFF
+    if gen.chance(0.2):
+        user = gen.user([t.replace(WHERE, "[in here|here|in this room]") for t in ways if WHERE in t])
+        bot = gen.answer(["Okay, I've turned {s} the light."], s=state)
+        return [turn("lights", user, bot, ["light", state])]
+    user = gen.user(after(ASIDE, ways), room=room)
     bot = gen.answer(["Okay, I've turned {s} the {r} light."], s=state, r=room)
     return [turn("lights", user, bot, [room, state])]
 
@@ -253,7 +259,7 @@ def blinds(gen, ctx):
     kind, room, act = gen.fresh(
         lambda: (gen.pick(BLINDS), gen.pick(ROOMS), gen.pick(["open", "close"]))
     )
-    what = gen.pick(["the {r} {k}", "the {k} in the {r}", "the {k}", "all the {k}"]).format(r=room, k=kind)
+    what = gen.pick(["the {r} {k}", "the {k} in the {r}", "the {k}"]).format(r=room, k=kind)
     if act == "open":
         verbs, state, way = "[open|raise|pull up|open up|lift|draw back|roll up]", "open", "up"
         why = "[I want to look out|let some sun in|let the light in|good morning|it's morning|I need daylight]"
@@ -343,7 +349,7 @@ def heating(gen, ctx):
         turns = [turn("heating", user, bot, [where, amount + " degrees"])]
         if gen.chance(0.4):
             m = typed(rng, rng.randint(5, 30))
-            user = gen.user(NEW_HEAT, n=m)
+            user = gen.user(after(WELL, NEW_HEAT), n=m)
             bot = gen.answer(["Okay, I've changed {w} to {n} degrees."], w=where, n=m)
             turns.append(turn("follow-up: new temperature", user, bot, [where, m + " degrees"]))
         return turns
@@ -365,6 +371,6 @@ def heating(gen, ctx):
         )
     else:
         where = "the heating"
-        user = gen.user([ASIDE + " " + t for t in (COLD if warmer else HOT)])
+        user = gen.user(after(ASIDE, COLD if warmer else HOT))
     bot = gen.answer(["Okay, I've turned {s} {w} a little."], w=where, s=way)
     return [turn("heating", user, bot, [where, way])]

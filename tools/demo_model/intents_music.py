@@ -1,7 +1,7 @@
 """Music: what to play, and its controls."""
 
 from grammar import turn
-from phrases import ASIDE, ASK, CHANGE, REASON, TAIL, more
+from phrases import ASK, CHANGE, REASON, TAIL, WELL, after, more
 from slots import listen, typed, your
 
 WHERE_TO = (
@@ -43,7 +43,7 @@ OTHER = [
     "[let's|I'd rather|we'd rather|I would rather|I'd prefer to|let us|I want to] [hear|listen to|have] {w} [instead|now|]",
     "[not that|not this|I don't like this|I don't like it|this is boring|we're tired of this], "
     "[play|put on|] {w} [instead|please|]",
-    "[swap|exchange|replace|change] [that|this|it] for {w}",
+    "[swap|exchange|change] [that|this|it] for {w}",
 ]
 THE_MUSIC = "[the music|the song|this song|this|that|it|the track|this track|my music|the playlist]"
 CONTROLS = {
@@ -153,7 +153,7 @@ def music(gen, ctx):
     turns = [turn("music", user, gen.answer(["Okay, playing {w}."], w=your(what)), [your(what)])]
     if gen.chance(0.3):
         other = gen.fresh(lambda: listen(gen.rng))
-        user = gen.user(OTHER, w=other)
+        user = gen.user(after(WELL, OTHER), w=other)
         bot = gen.answer(["Okay, playing {w} instead."], w=your(other))
         turns.append(turn("follow-up: other music", user, bot, [your(other)]))
     if gen.chance(0.3):
@@ -165,7 +165,7 @@ def control(gen, ctx):
     """Pause, skip, volume."""
     rng = gen.rng
     if gen.chance(0.18):
-        n = gen.fresh(lambda: (rng.choice([rng.randint(0, 10), rng.randint(1, 20) * 5]), "volume"))[0]
+        n = rng.choice([rng.randint(0, 10), rng.randint(1, 20) * 5])
         unit = gen.pick(["", "", " percent", "%"])
         amount = str(n) if unit == "%" else typed(rng, n)
         user = gen.user(VOLUME, command=True, n=amount + unit)
@@ -173,6 +173,5 @@ def control(gen, ctx):
         bot = gen.answer(["Okay, I've set the volume to {n}."], n=said)
         return [turn("music", user, bot, ["volume", said])]
     act = gen.pick(list(CONTROLS))
-    ways = [ASIDE + " " + t for t in CONTROLS[act]]
-    user = gen.user(ways, command=gen.chance(0.3))
+    user = gen.user(after(WELL, CONTROLS[act]), command=gen.chance(0.3))
     return [turn("music", user, gen.answer(["Okay, I've {a}."], a=act), [act])]

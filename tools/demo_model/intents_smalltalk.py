@@ -21,10 +21,9 @@ MACROS = {
     "mate|buddy|robot|computer|dear|my dear|old friend|folks|pal|little helper]",
     "<how>": "[how do I|how can I|how do you|how would I|how could I|how should I|how to|"
     "how does one|tell me how to|show me how to|what's the best way to|teach me how to]",
-    "<hey>": "[" + "|" * 22 + "hey,|hi,|hearth,|hey hearth,|hi hearth,|okay hearth,|so,|well,|oh,|"
+    "<hey>": "[" + "|" * 40 + "hey,|hi,|hearth,|hey hearth,|hi hearth,|okay hearth,|so,|well,|oh,|"
     "okay,|and|by the way,|listen,|hmm,|oh well,|one question:|hello,|hello hearth,|ok,|ah,]",
-    "<end>": "[" + "|" * 22 + "hearth|, hearth|, my friend|, mate|, buddy|, dear|, please|please|"
-    "then|now|, tell me|, you know|, really]",
+    "<end>": "[" + "|" * 30 + "hearth|, hearth|, my friend|, mate|, buddy|, dear|, then|, okay]",
     "<mark>": "[?|?|?|]",
 }
 ASK, SAY = "<hey> {} <end> <mark>", "<hey> {} <end>"
@@ -61,17 +60,17 @@ TALK = {
         [
             "[hello|hello|hi|hi|hey|hey|hiya|howdy|yo|hallo|hullo|helo|heya|greetings|welcome|"
             "well hello|hello hello|hey hey|hi hi|oh hello|good day|why hello] <who> [|||!]",
-            "[good|a very good|a good|a lovely|have a good] [morning|evening|afternoon] "
+            "[good|a very good|a good|a lovely] [morning|evening|afternoon] "
             "[to you|to you all|<who>]",
             "[morning|evening|afternoon|top of the morning|good day] [to you|<who>]",
             "[hello|hi|hey] <who>, [nice|good|great|pleased|lovely|glad|happy] to "
-            "[meet you|see you|see you again|talk to you|be here]",
+            "[meet you|see you|see you again|talk to you]",
             "[it's|it is|] [nice|good|great|lovely] to [meet|see] you [again|here|]",
             "? [are you|you|hey, are you|hello, are you] [there|still there|here|awake|on|ready|"
             "around|up|switched on|working|online yet]",
             "? [can you|do you|did you] hear me",
             "? [anybody|anyone|someone|somebody] [there|here|home]",
-            "? is [anybody|anyone|someone|somebody] [there|here|home|listening to me]",
+            "? is [anybody|anyone|someone|somebody] [there|here|home]",
             "[hearth|hey hearth|hi hearth|ok hearth|okay hearth|dear hearth|oh hearth]",
             "<im> [home|back|back home|home again|here|here again|back again|new here] <who>",
             "[honey, |] [I'm home|we're home|we're back|I just got home|I just came home]",
@@ -113,7 +112,8 @@ TALK = {
     ),
     "I am well": (
         [
-            "[<im>|<im> feeling|I feel|we are|<im> doing] <very> [fine|good|well|great|okay|happy|"
+            "[<im>|<im> feeling|I feel|we are|<im> in fact] <very> [fine|good|well|great|okay|"
+            "happy|"
             "fantastic|wonderful|cheerful|all right|better|proud|excited|relaxed|super|glad] "
             "<today> [|||thanks|, thanks|thank you|too|, and you]",
             "[today|my day|this day|this week|the weekend|my evening|my morning|the party|work|"
@@ -126,9 +126,9 @@ TALK = {
             "[I|we] [got|have|just got|heard|had] [such|] [good news|great news|the job|a new job|"
             "a present|married|a puppy|a kitten|a baby|a raise|a good grade|engaged]",
             "[I|we] [won|passed|did it|made it|won the game|won the lottery|passed the test|"
-            "finished my work|passed my exam|found a friend|fell in love|finally won] <today>",
+            "finished my work|passed my exam|found a friend|fell in love|finally won]",
             "<im> in [a good|a great|a very good|such a good|high|good|the best] [mood|spirits]",
-            "[guess what, |] [it's my birthday|my birthday is today|we're going on holiday|"
+            "[guess what, |] [it's my birthday|my birthday is today|"
             "I'm getting married|I'm going to be a dad|it's the weekend|school is out]",
             "[I|we] [love|like|enjoy] [my job|my family|summer|winter|this house|my life|music|"
             "dancing|the weekend|this song|cooking|my garden|my new car|rainy days|the sea]",
@@ -151,10 +151,12 @@ TALK = {
             "[a thousand|a million|so many|very many|big|huge|lots of|all my|my best|warm] thanks "
             "[to you|]",
             "[I|we] [thank you|appreciate it|appreciate that|appreciate your help|owe you one|"
-            "am very grateful|am grateful|can't thank you enough|really appreciate it|must thank you]",
+            "am very grateful|am grateful|can't thank you enough|really appreciate it|must thank "
+            "you]",
             "[thanks|thank you|thanks a lot|cheers|thank you so much] for [the help|your help|that|"
             "everything|helping|helping me|being there|the reminder|the answer|your time|listening|"
-            "the light|the music|doing that|all of it|the joke|the quick answer|your patience|this]",
+            "the light|the music|doing that|all of it|the joke|the quick answer|your patience|"
+            "this]",
             "[very|so|really|most] [grateful|thankful|obliged] [to you|for this|]",
             "[you have my|please accept my|accept my] thanks",
             "[you helped me|you've helped me|that helped me|that helped|it helped] "
@@ -183,10 +185,14 @@ TALK = {
             "[bye|bye|goodbye|goodbye|bye bye|see you|see ya|cya|farewell|so long|ciao|cheerio|"
             "take care|adieu|ta ta|good bye|until next time|be well|over and out|okay bye] "
             "[||||hearth|for now|then|my friend|everyone|dear|mate|now|, take care]",
-            "[see you|see ya|catch you|talk to you|speak to you|I'll see you|we'll talk|till|until] "
-            "[later|soon|tomorrow|next time|tonight|next week|in the morning|after work|then|monday]",
-            "[<im>|we're|we are] [leaving|going out|heading out|off|off to work|off to school|going|"
-            "out|out of here|going to work|going away|going shopping|going on holiday|on my way out|"
+            "[see you|see ya|catch you|talk to you|speak to you|I'll see you|we'll talk|till|"
+            "until] "
+            "[later|soon|tomorrow|next time|tonight|next week|in the morning|after work|then|"
+            "monday]",
+            "[<im>|we're|we are] [leaving|going out|heading out|off|off to work|off to school|"
+            "going|"
+            "out|out of here|going to work|going away|going shopping|going on holiday|on my way "
+            "out|"
             "leaving the house|leaving for work|off then|about to leave|going for a walk] <today>",
             "[thanks, |okay, |no, |] [that's all|that is all|that's it|that will be all|"
             "that'll be all|nothing else|nothing more|that was all] "
@@ -232,19 +238,22 @@ TALK = {
             "this thing called|this program|your gender|your story|your age]",
             "[tell|tell me|tell us|say] [about yourself|your name|who you are|what you are|"
             "something about yourself|a bit about yourself|more about you|about you]",
-            "? [do you have|have you got|have you] [a name|feelings|a body|a brain|a heart|a family|"
+            "? [do you have|have you got] [a name|feelings|a body|a brain|a heart|a "
+            "family|"
             "friends|eyes|parents|children|emotions|a soul|a mind|a face|legs|brothers|a mother|"
             "a girlfriend|a boyfriend|a birthday|a gender]",
             "<do> introduce yourself [to me|to us|]",
             "? [what|how] [should|do|can|may] [I|we|they|people] call you",
             "? [who|what] am I [talking|speaking|chatting|writing] to",
-            "? [with whom do I have the pleasure|your name please|who is this|who's this|who is there|"
+            "? [with whom do I have the pleasure|your name please|who is this|who's this|who is "
+            "there|"
             "who goes there|what kind of thing are you|what sort of assistant are you|who's there]",
             "? [are|r] you [hearth|a human|human|a person|real|a robot|alive|a computer|a machine|"
             "an AI|AI|a bot|a program|a real person|chatgpt|alexa|siri|a chatbot|a language model|"
             "conscious|a man or a woman|male or female|a boy or a girl|a man|a woman|sentient|"
             "an assistant|a living thing|old|young|a ghost|made of metal|artificial|intelligent]",
-            "? do you [sleep|eat|dream|breathe|think|drink|ever sleep|feel anything|feel pain|get tired|"
+            "? do you [sleep|eat|dream|breathe|think|drink|ever sleep|feel anything|feel pain|"
+            "get tired|"
             "get old|cry|exist|ever eat|need sleep|really think]",
             "? can you [feel|think|dream|die|eat|feel pain|feel anything|breathe]",
             "? am I [talking|speaking|chatting] [to|with] a [person|human|machine|robot|computer]",
@@ -267,7 +276,8 @@ TALK = {
             "? what can [you do|I ask you|I say to you|you help with|you help me with|you tell me|"
             "you control|you offer|I do with you|you do for a home|I use you for|I ask|I say|"
             "you handle|you manage|you actually do] [|||for me|for us|here|today]",
-            "? [how|in what way|with what] can you [help|help me|help us|assist|assist me|be of help]",
+            "? [how|in what way|with what] can you [help|help me|help us|assist|assist me|be of "
+            "help]",
             "? what [are you good at|do you do|are you able to do|are you capable of|do you offer|"
             "else can you do|are you good for|are you useful for|do you know how to do|do you know|"
             "could you do for me|would you do for me|all can you do|kind of things can you do]",
@@ -276,18 +286,22 @@ TALK = {
             "[can you do|do you have|do you know|do you understand|are there|do you support]",
             "? what are your [skills|features|abilities|functions|commands|talents|options|powers|"
             "strengths|limits|tasks|duties]",
-            "<do> [list|name|tell <us>|show <us>|explain] your [skills|features|abilities|functions|"
+            "<do> [list|name|tell <us>|show <us>|explain] your [skills|features|abilities|"
+            "functions|"
             "commands|talents|options|menu|services]",
             "<do> [tell|show] <us> what you [can do|do|are able to do|know|offer|are good at]",
             "[help|help me|help please|please help|I need help|I need your help|I need some help|"
-            "I need a hand|give me a hand|I want help|help us|a little help|assist me|menu|commands]",
-            "? [can|could|will|would] you [help|help me|help us|assist me|give me a hand|do something|"
+            "I need a hand|give me a hand|I want help|help us|a little help|assist me|menu|"
+            "commands]",
+            "? [can|could|will|would] you [help|help me|help us|assist me|give me a hand|do "
+            "something|"
             "do anything|do something for me|be of help]",
             "? what are you [for|made for|there for|here for|meant for]",
             "? <whats> your [purpose|job|task|role|function|use]",
             "? how [do I use you|do you work|does this work|do I talk to you|do I start|"
             "does one use you|should I use you|do I use this]",
-            "? are you [useful|smart|clever|any good|any use|capable|helpful] [for anything|at all|]",
+            "? are you [useful|smart|clever|any good|any use|capable|helpful] [for anything|at "
+            "all|]",
             "? can I ask you [something|anything|a question|a favour|for help]",
             "? why [should I use you|are you here|do I need you]",
             "I [have|got] [a question|a request|some questions|a problem|a favour to ask]",
@@ -308,7 +322,7 @@ TALK = {
             "<do> [say|tell <us>|do|think of] [something|anything] "
             "[funny|silly|to laugh about|hilarious|witty|amusing]",
             "[joke|jokes|a joke|funny joke|joke time|time for a joke|a joke if you please]",
-            "<want> [to hear|] [a|another|a good|a funny|one more|some] "
+            "[<want>|I want to hear|I'd like to hear] [a|another|a good|a funny|one more|some] "
             "[joke|laugh|pun|riddle|good laugh]",
             "<do> [cheer <us> up|be funny|amuse <us>|make a joke|make jokes|hit me with a joke|"
             "let me hear a joke|let's hear a joke|tickle me|share a joke|try a joke|joke with me]",
@@ -328,7 +342,8 @@ TALK = {
             "<youre> <very> [great|awesome|amazing|wonderful|nice|cool|funny|sweet|smart|clever|"
             "helpful|cute|kind|good|lovely|fantastic|brilliant|perfect|useful|intelligent|"
             "polite|charming|beautiful|pretty|handsome|fast|friendly|patient|special]",
-            "<youre> [the best|a genius|my best friend|my friend|my hero|my favourite|a star|an angel|"
+            "<youre> [the best|a genius|my best friend|my friend|my hero|my favourite|a star|an "
+            "angel|"
             "a good assistant|a great help|a good listener|a treasure|a sweetheart|a gem|so good|"
             "a lifesaver|doing great|doing a great job|the greatest|my favourite assistant|"
             "better than the others|a good friend|a darling|one of a kind]",
@@ -338,13 +353,16 @@ TALK = {
             "clever girl|way to go|you did it|good for you|hats off|you rock|you rule|good going]",
             "you [did|do|are doing|have done] [brilliantly|great|very well|a good job|a great job|"
             "so well|everything right|an amazing job|such a good job|really well]",
-            "<im> <very> [glad|happy|lucky] [you're here|to have you|I have you|you exist|with you]",
+            "<im> <very> [glad|happy|lucky] [you're here|to have you|I have you|you exist|with "
+            "you]",
             "? what would I do without you",
             "[I couldn't live without you|life is better with you|I couldn't do it without you]",
-            "? [will|would] you [marry me|be my friend|be my girlfriend|be my boyfriend|go out with me]",
+            "? [will|would] you [marry me|be my friend|be my girlfriend|be my boyfriend|go out "
+            "with me]",
             "? [can we be friends|are we friends|can I hug you|can I kiss you]",
             "[wow|oh], [you're good|you are quick|you're so fast|that was quick|impressive]",
-            "[I|we] like [your voice|your style|your answers|how you talk|the way you help|your jokes]",
+            "[I|we] like [your voice|your style|your answers|how you talk|the way you help|your "
+            "jokes]",
             "you [make me happy|made my day|make me smile|look nice|sound nice|look great|"
             "have a nice voice|have good taste|are so good to me]",
         ],
@@ -367,7 +385,8 @@ TALK = {
             "messed up|failed|always get it wrong|don't get it|are not what I wanted]",
             "<thats> [wrong|not right|incorrect|not what I wanted|not what I said|not what I meant|"
             "stupid|a bad answer|nonsense|a mistake|not correct|not true|rubbish|completely wrong|"
-            "not what I asked|not what I asked for|false|no help|a rubbish answer|an error|useless]",
+            "not what I asked|not what I asked for|false|no help|a rubbish answer|an error|"
+            "useless]",
             "[shut up|wrong|bad answer|no that's wrong|wrong answer|bad bot|go to hell|"
             "get lost|shame on you|boo|bad girl|bad boy|false|incorrect|terrible answer|screw you|"
             "stupid machine|stupid thing|dumb machine|you idiot|idiot|useless thing|silly machine]",
@@ -375,7 +394,8 @@ TALK = {
             "[answer|thing to say|machine|assistant|reply|idea]",
             "? why [are you so|are you always so|must you be so] "
             "[stupid|slow|dumb|bad|annoying|useless|rude]",
-            "? why [don't you|can't you|do you never] [listen|understand|understand me|get it right]",
+            "? why [don't you|can't you|do you never] [listen|understand|understand me|get it "
+            "right]",
             "? are you [stupid|dumb|deaf|kidding me|an idiot|serious|joking|broken|crazy]",
         ],
         ["I'm sorry about that. I'll try to do better."],
@@ -383,22 +403,27 @@ TALK = {
     ),
     "favourite": (
         [
-            "? [<whats>|tell me|which is|do you have] [your|a] [favourite|favorite] [colour|color|song|"
+            "? [<whats> your|tell me your|which is your|do you have a] [favourite|favorite] "
+            "[colour|color|song|"
             "food|book|film|animal|movie|number|season|band|thing|place|game|sport|drink|city|day|"
             "holiday|flower|fruit|month|hobby|meal|singer|joke|word|person|subject|tree|planet]",
-            "? do you [like|love|enjoy|hate|prefer|fancy] [music|cats|dogs|me|jazz|pizza|coffee|tea|"
+            "? do you [like|love|enjoy|hate|prefer|fancy] [music|cats|dogs|me|jazz|pizza|coffee|"
+            "tea|"
             "cooking|people|your job|summer|winter|football|rain|snow|chocolate|books|films|us|"
             "dancing|games|humans|children|animals|working here|talking to me|christmas|sport|"
             "the sea|cheese|flowers|your life|your name|{word}]",
-            "? [which|what] [colour|color|animal|song|food|music|season|film|book|sport|band] do you "
+            "? [which|what] [colour|color|animal|song|food|music|season|film|book|sport|band] do "
+            "you "
             "[like best|like most|like|prefer|love|love most|like the most]",
-            "? [is there|do you have] a [colour|color|song|food|book|place|band|film] you [prefer|like]",
+            "? [is there|do you have] a [colour|color|song|food|book|place|band|film] you "
+            "[prefer|like]",
             "? what do you [like|love|hate|enjoy] [|most|best|to do|doing|to eat|about me]",
             "? what do you think [of|about] [me|music|this|people|dogs|cats|{word}|that|my house|"
             "the world|today|love|jazz|my cooking|my idea]",
             "? [cats or dogs|tea or coffee|summer or winter|which is better, tea or coffee|"
             "what do you prefer, cats or dogs|do you prefer tea or coffee|sweet or salty]",
-            "? do you have [hobbies|a hobby|an opinion|opinions|preferences|favourites|any hobbies]",
+            "? do you have [hobbies|a hobby|an opinion|opinions|preferences|favourites|any "
+            "hobbies]",
             "? what are your [hobbies|interests|favourites|opinions|views|dreams|likes]",
             "? who is your favourite [singer|person|band|writer|actor|human|player]",
         ],
@@ -446,14 +471,16 @@ TALK = {
             "my [dog|cat|grandma|grandfather|friend|uncle|hamster|mother|bird|aunt] "
             "[died|passed away|is gone|is dead|has died|ran away|is very ill|left us]",
             "I [lost my job|failed my exam|got fired|lost my wallet|failed the test|"
-            "had a fight with my wife|argued with my friend|lost the game|got dumped|lost my keys|"
+            "had a fight with my wife|argued with my friend|lost the game|got dumped|lost my faith|"
             "broke up with my girlfriend|quarrelled with my boss|missed my train|broke my phone]",
-            "I miss my [mum|dad|family|home|friends|dog|wife|husband|sister|brother|girlfriend|kids]",
+            "I miss my [mum|dad|family|home|friends|dog|wife|husband|sister|brother|girlfriend|"
+            "kids]",
             "my [wife|husband|girlfriend|boyfriend|partner|best friend] "
             "[left me|left|is angry with me|broke up with me|hates me|moved away|won't talk to me]",
             "[things|life] [are|is] <very> [hard|bad|difficult|tough|unfair|not easy] "
             "[for me|right now|at the moment|]",
-            "[nothing works|nothing goes right|everything goes wrong|it's not my day|bad news today|"
+            "[nothing works|nothing goes right|everything goes wrong|it's not my day|bad news "
+            "today|"
             "I got bad news|I'm not happy|I worry a lot|I have sorrows|I am going through a lot]",
         ],
         ["I'm sorry to hear that. Maybe some music or talking to a friend would help."],
@@ -469,7 +496,8 @@ TALK = {
             "my eyes are [closing|heavy|tired|falling shut|so heavy|half closed]",
             "I [could|can|will|might] [fall asleep|sleep] "
             "[here|standing up|right here|on the spot|for a week|all day|at any moment]",
-            "I [need|could use|want|really need] [sleep|some sleep|a nap|rest|some rest|a long sleep|"
+            "I [need|could use|want|really need] [sleep|some sleep|a nap|rest|some rest|a long "
+            "sleep|"
             "to rest|to lie down|a lie down|a break from it all]",
             "I [didn't sleep well|slept badly|hardly slept|didn't sleep much|couldn't sleep|"
             "can't sleep|have not slept|slept only a little|was up all night|worked all night]",
@@ -496,18 +524,22 @@ TALK = {
     ),
     "no problem": (
         [
-            "[sorry|sorry|<im> sorry|<im> so sorry|my bad|oops|my apologies|I apologise|I apologize|"
-            "pardon me|excuse me|forgive me|please forgive me|apologies|whoops|oh sorry|beg pardon] "
-            "[|||about that|for that|, my mistake|, my fault|again|hearth|for being rude|, I misspoke]",
+            "[sorry|sorry|<im> sorry|<im> so sorry|my bad|oops|my apologies|I apologise|I "
+            "apologize|"
+            "pardon me|excuse me|forgive me|please forgive me|apologies|whoops|oh sorry|beg "
+            "pardon] "
+            "[|||about that|for that|, my mistake|, my fault|again|hearth|for being rude|, I "
+            "misspoke]",
             "[it was|that was] [my mistake|my fault|my error]",
             "I [didn't mean|did not mean|never meant] [that|to be rude|it|to hurt you|what I said]",
             "[I made a mistake|I typed it wrong|I misspoke|I was rude|wrong button|that was a typo|"
             "I said it wrong|I shouldn't have said that|I was wrong]",
             "[oh, |no, |ah, |actually, |okay, |] [never mind|nevermind|forget it|forget that|"
-            "leave it|don't bother|let it be|let's drop it|drop it|skip it|don't worry|"
+            "leave it|don't bother|let it be|let's drop it|drop it|don't worry|"
             "it doesn't matter|doesn't matter|it's nothing|it's not important|not important|"
             "no matter|forget what I said|forget about it|ignore that|ignore me|leave it be]",
-            "[no|no|nope|nah|no no], [thanks|thank you|not now|it's fine|it's okay|nothing|all good]",
+            "[no|no|nope|nah|no no], [thanks|thank you|not now|it's fine|it's okay|nothing|all "
+            "good]",
             "[nope|nah|not now|not really|nothing|no, nothing|no|no no|not today|maybe later]",
             "I changed my mind, [never mind|forget it|leave it]",
             "[I was|I'm|I am] [just|only] [kidding|joking|testing you|teasing|playing]",
@@ -524,7 +556,8 @@ TALK = {
             "nice one|neat|sweet|agreed|yes please|I understand|oh I see|of course]",
             "[ok|okay|yes|all right|ah|oh|well|right] [,|] [good|great|fine|cool|nice|I see|sure|"
             "got it|understood|perfect|lovely|that's fine|that works|excellent|that's good]",
-            "<thats> [fine|good|great|okay|nice|cool|perfect|right|correct|interesting|good to know|"
+            "<thats> [fine|good|great|okay|nice|cool|perfect|right|correct|interesting|good to "
+            "know|"
             "lovely|what I wanted|all right|true|fine by me|exactly right|fine with me]",
             "[that works|works for me|sounds fine|sounds great|good enough|that will do|that'll do|"
             "as you say|as you wish|if you say so|I think so|so be it|well then|there we go]",
@@ -537,7 +570,8 @@ TALK = {
             "<do> [sing|hum|whistle|rap] [|to|for] <us> [|||please|a bit|now]",
             "<do> [sing|hum|whistle|sing me|sing us|rap|hum me] [a song|something|a tune|a melody|"
             "happy birthday|a lullaby|a nice song|a little song|along|a children's song|your song]",
-            "? [can|could|do|will] you [sing|rap|hum|whistle|yodel|beatbox|dance] [at all|for me|well|]",
+            "? [can|could|do|will] you [sing|rap|hum|whistle|yodel|beatbox|dance] [at all|for me|"
+            "well|]",
             "[let me hear|I want to hear|I'd like to hear] you [sing|rap|hum]",
             "? [have you got|do you have] a [nice|good|beautiful] singing voice",
             "<do> [dance|dance with me|dance for me|beatbox|do a dance]",
@@ -548,13 +582,15 @@ TALK = {
     "story": (
         [
             "<do> [tell|read|recite|write|make up|invent|read out|think of|give] <me> "
-            "[a|another|a short|a long|a funny|a nice|a scary|a little|your favourite|a new|an old] "
+            "[a|another|a short|a long|a funny|a nice|a scary|a little|your favourite|a new|an "
+            "old] "
             "[story|story|bedtime story|fairy tale|poem|tale|short story|rhyme|limerick|haiku|book|"
             "fable|ghost story|love poem|nursery rhyme] "
             "[|||about a dragon|about me|about a cat|for my kids|about love|about {word}|for bed]",
             "? [do you know|have you got|can you think of] [a|any|some] [good|nice|] "
             "[story|stories|poem|poems|fairy tale|fairy tales|rhymes]",
-            "<want> [to hear|] [a|another] [good|bedtime|short|nice|] [story|poem|fairy tale|tale]",
+            "[<want>|I want to hear|I'd like to hear] [a|another] [good|bedtime|short|nice|] "
+            "[story|poem|fairy tale|tale]",
             "[story|story time|a story please|a poem please|bedtime story|once upon a time|"
             "time for a story|poem please]",
             "<do> tell <us> [something interesting|a fun fact|an interesting fact|something new|"
@@ -571,16 +607,19 @@ TALK = {
             "? do you [always|secretly|] [record me|listen|spy on me|send my data|save my data|"
             "record my voice|record everything|share my data|keep what I say|store my data|"
             "listen to us|sell my data|send anything away|save what I say|track me|log this]",
-            "? [is|where is|where do you keep|who gets|what happens to|who sees|who owns|do you keep] "
-            "my [data|voice|information|private data|words|recordings|secrets] "
-            "[safe|stored|kept|private|saved|secure|]",
+            "? [where do you keep|who gets|what happens to|who sees|who owns|do you keep|do you "
+            "sell] "
+            "my [data|voice|information|private data|words|recordings|secrets]",
+            "? [is|where is] my [data|voice|information|chat] [safe|stored|kept|private|saved|"
+            "secure]",
             "? do you [need|use|have] [the internet|internet|a connection|wifi|the cloud|a network|"
             "internet access|the network]",
             "? are you [online|connected|connected to the internet|in the cloud|on the internet|"
             "offline|private|safe|secure|on the network|hooked up to the web]",
             "? [who|who else] [hears|can hear|listens to|reads|gets to hear|knows|can read] "
             "[what I say|us|me|this|this chat|my words|our conversation|what we say]",
-            "? [is|are] [this|it|you|this chat|our talk] [private|confidential|being recorded|secret]",
+            "? [is|are] [this|it|you|this chat|our talk] [private|confidential|being recorded|"
+            "secret]",
             "? can I trust you [with my data|with a secret|]",
             "? [can anyone|can somebody|does anyone|does somebody] [hear|read] [this|us|me]",
         ],
@@ -594,7 +633,8 @@ TALK = {
             "<do> [roll|throw|cast] [a die|a dice|the dice|two dice|some dice|one die] [for me|]",
             "<do> [pick|choose|give me|think of|tell me|say|generate|draw] "
             "[a random|any|a lucky|some random] [number|card|colour|letter|word|name|day]",
-            "<do> [pick|choose|decide] [something|one|for me|for us|a winner|between two things|at random]",
+            "<do> [pick|choose|decide] [something|one|for me|for us|a winner|between two things|"
+            "at random]",
             "let [a coin|the dice|chance|luck] decide",
             "? [yes or no|red or black|odd or even|left or right]",
             "<do> pick a number [between|from] [one|1] [and|to] [ten|10|hundred|100|six]",
@@ -620,7 +660,7 @@ MY_NAME = frames(
     [
         "[my name is|my name's|the name is|my first name is|I'm called|people call me|"
         "my friends call me|they call me|everybody calls me|I go by] {n}",
-        "[I'm|I am|I'm the one called|it's me,|this is] {n}",
+        "[I'm|I am|it's me,|this is] {n}",
         "[call me|you can call me|please call me|you may call me|just call me] {n}",
         "[hi|hello|hey|good morning|good evening], [I'm|I am|my name is|it's|this is] {n}",
         "{n} is my name",
@@ -642,12 +682,15 @@ ASK_NAME = frames(
     ]
 )
 SAY_AFTER = [
-    spell(t)
+    spell("<hey> " + t)
     for t in [
-        "[say|say|repeat|now say|just say|please say|say out loud|say loudly] {w}",
-        "[repeat|repeat after me|say after me|say this|repeat this|please repeat][:|,] {w}",
-        "[say|repeat|speak] the [words|word|sentence|phrase] {w}",
-        "<do> [say|repeat] {w} [for me|out loud|once|]",
+        "[||can you|could you|please|now|just|will you|would you|I want you to|go ahead and|"
+        "let me hear you|I'd like you to] [say|repeat|speak] {w} "
+        "[|||for me|out loud|once|after me|loudly|clearly|, please|again|twice|to me]",
+        "<do> [repeat after me|say after me|say this|repeat this|repeat these words|"
+        "say it with me|say these words|copy me][:|,] {w}",
+        "<do> [say|repeat|speak|pronounce|read] the [words|word|sentence|phrase|line|text] {w} "
+        "[|||for me|out loud|once|again|after me|to me]",
     ]
 ]
 

@@ -1,77 +1,84 @@
-"""Weather, sums and the shopping list."""
+"""Weather and sums."""
 
 from grammar import capital, turn
-from slots import WEEKDAYS, item, nonce, number, typed
+from phrases import ASIDE, WELL, WONDER, after, more
+from slots import WEEKDAYS, number
 
-OKAY = "[Okay|Okay|Sure|All right], "
 SKIES = {
-    "sunny": "dry",
-    "clear": "dry",
-    "cloudy": "dry",
-    "partly cloudy": "dry",
-    "overcast": "dry",
-    "foggy": "dry",
-    "misty": "dry",
-    "windy": "dry",
-    "hot and sunny": "dry",
-    "cold and clear": "dry",
-    "dry": "dry",
-    "mild and dry": "dry",
-    "light rain": "wet",
-    "heavy rain": "wet",
-    "rain": "wet",
-    "showers": "wet",
-    "drizzle": "wet",
-    "thunderstorms": "wet",
-    "snow": "wet",
-    "light snow": "wet",
-    "sleet": "wet",
-    "hail": "wet",
-    "rainy": "wet",
-    "stormy with rain": "wet",
+    "dry": """sunny|clear|cloudy|partly cloudy|overcast|foggy|misty|windy|hot and sunny|cold and clear|dry|mild and dry|
+bright|mostly sunny|mostly cloudy|grey|hazy|warm and dry|cool and windy|sunny and warm|breezy|clear and cold""",
+    "wet": """light rain|heavy rain|rain|showers|drizzle|thunderstorms|snow|light snow|sleet|hail|rainy|stormy with rain|
+heavy snow|wet|snowy|rain and wind|scattered showers|rain showers|a thunderstorm|pouring rain""",
 }
-WEATHER_ASK = [
-    "[what's|what is|how's|how is] the weather [like|today|outside|right now|like today|like outside|]",
-    "weather [today|please|report|forecast|now|]",
-    "[tell me|give me] the [weather|forecast|weather forecast]",
-    "[what's|what is] it like [outside|out|out there]",
-    "[what's|what is] the forecast [for today|today|]",
-    "how does it look outside",
-    "[is it|is the weather] [nice|good|bad|fine] [outside|out|today]",
-    "do you know [the weather|what the weather is like]",
-    "what kind of weather do we have",
-]
-WEATHER_HELD = [
-    "what's going on with the weather",
-    "how is the sky looking",
-    "any news on the weather",
+SKIES = {kind: names.replace("\n", "").split("|") for kind, names in SKIES.items()}
+NOW = "[|||today|outside|right now|now|at the moment|please|out there|here|this morning|today please|, please]"
+WEATHER_ASK = more(
+    2,
+    ASIDE + " [what's|what is|how's|how is] the weather [like|] " + NOW,
+) + [
+    "[weather|the weather|weather report|weather forecast|forecast] [today|please|now|for today|outside|, please|?]",
+    "[tell me|give me|read me|say|show me] [the|today's] [weather|forecast|weather forecast|weather report] " + NOW,
+    ASIDE + " [what's|what is] it like [outside|out|out there|outdoors] [today|now|right now|please|]",
+    ASIDE + " [what's|what is] the [forecast|weather forecast|weather report|weather situation] [for today|today|now|please|]",
+    ASIDE + " how does [it|the sky|the weather|the day] look " + NOW,
+    ASIDE + " [is it|is the weather|is it still|is the sky] [nice|good|bad|fine|sunny|clear|cloudy|grey|foggy|windy|lovely|beautiful|pleasant] "
+    "[outside|out|today|out there|at the moment|]",
+    WONDER + " [the weather|what the weather is like|how the weather is|what it's like outside|how it looks outside] " + NOW,
+    ASIDE + " what [kind|sort] of [weather|day] [do we have|is it|are we having|have we got|is it going to be] [today|outside|]",
+    ASIDE + " [any news on|what's going on with|what's up with|what about|how about|what can you say about|"
+    "what do you know about] the weather " + NOW,
+    ASIDE + " [how is the sky|what does the sky look like|how's the sky|what's the sky doing|what's happening outside|"
+    "what's the sky like] " + NOW,
+    "[I'm going out|I'm about to leave|we want to go for a walk|I'm going for a run|I want to hang the laundry out], "
+    "[how's the weather|what's the weather like|what is it like outside|tell me the weather]",
+    ASIDE + " [is it|is today] a [nice|good|fine|sunny|lovely] day [for a walk|outside|today|for a picnic|]",
 ]
 UMBRELLA_ASK = [
-    "[do I|will I|should I] [need|take|bring] an umbrella [today|]",
-    "[will|is] it [going to|gonna] rain [today|]",
-    "is it raining [outside|now|]",
-    "will it rain [today|later|]",
-    "should I take a raincoat",
-    "do I need [my raincoat|a raincoat]",
-    "[any|is there] rain [today|]",
+    ASIDE + " [do|will|should|would] I [need|take|bring|carry|want|pack] [an|my|the] umbrella "
+    "[today|now|outside|with me|for today|out there|]",
+    ASIDE + " [will|is] it [going to|gonna|likely to|about to] [rain|pour|snow] [today|outside|now|]",
+    ASIDE + " is it [raining|snowing|pouring|wet|drizzling] [outside|now|right now|today|out there|at the moment|]",
+    ASIDE + " will it [rain|pour|snow|get wet|be wet|be dry|stay dry] [today|outside|later today|now|]",
+    ASIDE + " [should|do|will] I [take|need|wear|bring] [a|my|the] [raincoat|rain jacket|rain boots|waterproof jacket] "
+    "[today|outside|now|]",
+    ASIDE + " [any|is there|is there any|do we have|are we getting|do you see] rain [today|outside|coming|now|]",
+    ASIDE + " [will|do|would] I get [wet|soaked] [outside|out there|today|if I go out|without an umbrella]",
+    ASIDE + " [umbrella|raincoat] [today|or not|today or not|needed|yes or no]",
+    WONDER + " [if|whether] [it's raining|it will rain|I need an umbrella|I should take an umbrella|it's going to rain|"
+    "it stays dry|I need a raincoat] [today|outside|now|]",
+    ASIDE + " [is it|does it stay|is it staying|will it stay] dry [outside|today|out there|]",
+    ASIDE + " can I [leave the umbrella at home|hang the washing outside|go out without an umbrella|go without a raincoat] [today|]",
+    "[I'm going out|I'm leaving|I'm about to go], [do I need an umbrella|will it rain|is it raining|should I take an umbrella]",
 ]
-UMBRELLA_HELD = ["will I get wet outside", "umbrella today or not"]
 TEMP_ASK = [
-    "how [warm|cold|hot] is it [outside|today|out there|out|now|]",
-    "[what's|what is] the temperature [outside|today|out there|outside today]",
-    "how many degrees [is it|are there] [outside|today|]",
-    "is it [cold|warm|hot] [outside|today|out]",
-    "do I need a [jacket|coat] [today|]",
+    ASIDE + " how [warm|cold|hot|chilly|cool] [is it|does it get|is it really|will it be|are we] "
+    "[outside|today|out there|out|now|right now|at the moment|outdoors|]",
+    ASIDE + " [what's|what is] the [temperature|outside temperature|outdoor temperature|temperature outside|"
+    "temperature today|current temperature] [now|right now|please|today|]",
+    ASIDE + " how many degrees [is it|are there|do we have|are we at|have we got] [outside|today|now|out there|]",
+    ASIDE + " is it [cold|warm|hot|chilly|freezing|mild] [outside|today|out|out there|right now]",
+    ASIDE + " [do|will|should] I [need|wear|take|want] [a|my] [jacket|coat|scarf|warm jacket|sweater|warm coat|hat] "
+    "[today|outside|now|out there|]",
+    ASIDE + " what does the [thermometer|outside thermometer] [say|show|read] [now|today|outside|]",
+    WONDER + " [the temperature|how warm it is|how cold it is|how hot it is|how many degrees it is|what the temperature is] "
+    "[outside|today|outside now|out there|]",
+    "[tell me|give me|say|read me] the [temperature|outside temperature|temperature outside|degrees outside] [now|please|today|]",
+    "[temperature|temperature outside|outside temperature|degrees outside] [please|now|today|, please|?]",
 ]
-TEMP_HELD = ["what does the thermometer outside say", "how warm does it get out there"]
+LATER = (
+    "[tomorrow|on {d}|this weekend|next week|next {d}|tomorrow morning|at the weekend|the day after tomorrow|"
+    "next month|in the next days|this week|later this week|tomorrow night]"
+)
 AWAY_ASK = [
-    "[what's|what is|how's|how is] the weather [going to be|] [tomorrow|on {d}|this weekend|next week]",
-    "will it [rain|snow|be sunny] [tomorrow|on {d}|this weekend|next week]",
-    "weather [tomorrow|for tomorrow|on {d}|next week]",
-]
-BLIND = [
-    "I can't see outside, and I have no live weather data.",
-    "I can't see outside and have no weather data, sorry.",
+    ASIDE + " [what's|what is|how's|how is] the weather [going to be|going to be like|looking|] " + LATER,
+    ASIDE + " [what|how] will the weather be [like|] " + LATER,
+    ASIDE + " [will it|is it going to] [rain|snow|be sunny|be warm|be cold|be nice|be dry|be windy|get hot] " + LATER,
+    "[weather|the weather|forecast|weather forecast|the forecast] [for|] " + LATER + " [please|]",
+    WONDER + " [what the weather will be like|if it will rain|how the weather will be|whether it will snow] " + LATER,
+    ASIDE + " [and|what about|how about|and how about] the weather " + LATER,
+    ASIDE + " [do|will] I need [an umbrella|a coat|a jacket] " + LATER,
+    ASIDE + " how [warm|cold|hot] will it [be|get] " + LATER,
+    "[tell me|give me|read me] the [weather|forecast|weather forecast] for " + LATER,
 ]
 
 
@@ -80,274 +87,110 @@ def weather(gen, ctx):
     kind = gen.pick(["sky", "sky", "umbrella", "temp", "away"])
     if kind == "away":
         said = gen.pick(WEEKDAYS)
-        user = gen.user(
-            AWAY_ASK,
-            ["and how about the weather on {d}"],
-            d=said if gen.chance(0.6) else said.lower(),
-        )
-        bot = gen.answer(["I have no forecast, so I can't tell what the weather will be."])
+        user = gen.user(AWAY_ASK, d=said if gen.chance(0.6) else said.lower())
+        bot = "I have no forecast, so I can't tell what the weather will be."
         return [turn("weather", user, bot, ["no forecast"])]
-    asks, held = {
-        "sky": (WEATHER_ASK, WEATHER_HELD),
-        "umbrella": (UMBRELLA_ASK, UMBRELLA_HELD),
-        "temp": (TEMP_ASK, TEMP_HELD),
-    }[kind]
-    user = gen.user(asks, held)
+    user = gen.user({"sky": WEATHER_ASK, "umbrella": UMBRELLA_ASK, "temp": TEMP_ASK}[kind])
     if not ctx.weather:
-        return [turn("weather", user, gen.answer(BLIND), ["can't see outside"])]
+        bot = "I can't see outside, and I have no live weather data."
+        return [turn("weather", user, bot, ["can't see outside"])]
     sky, degrees = ctx.weather
-    warm = number(degrees) + " degrees"
     if kind == "sky":
-        bot, need = gen.answer(
-            ["The weather today is {s}, with {w}.", "Today it's {s}, with {w}."], s=sky, w=warm
-        ), [sky, warm]
-        bot = bot.replace("it's " + sky, "there's " + sky) if sky.split()[-1] in NOUN_SKIES else bot
+        bot = gen.answer(["The weather today is {s}, with {w} degrees."], s=sky, w=degrees)
+        need = [sky, degrees + " degrees"]
     elif kind == "temp":
-        bot, need = gen.answer(["It's {w} outside."], w=warm), [warm]
-    elif SKIES[sky] == "wet":
-        bot, need = gen.answer(["Yes, the weather today is {s}, so take an umbrella."], s=sky), [
-            "yes",
-            sky,
-            "umbrella",
-        ]
+        bot, need = gen.answer(["It's {w} degrees outside."], w=degrees), [degrees + " degrees"]
+    elif sky in SKIES["wet"]:
+        bot = gen.answer(["Yes, the weather today is {s}, so take an umbrella."], s=sky)
+        need = ["yes", sky, "umbrella"]
     else:
-        bot, need = gen.answer(["No, it looks dry today. The weather is {s}."], s=sky), [
-            "no",
-            "dry",
-            sky,
-        ]
+        bot = gen.answer(["No, it looks dry today. The weather is {s}."], s=sky)
+        need = ["no", "dry", sky]
     return [turn("weather", user, bot, need)]
 
 
-NOUN_SKIES = ("rain", "showers", "drizzle", "thunderstorms", "snow", "sleet", "hail")
 SIGNS = {
     "plus": ["plus", "+", "and", "added to"],
     "minus": ["minus", "-", "take away", "less"],
     "times": ["times", "x", "*", "multiplied by"],
-    "divided by": ["divided by", "/", "over"],
+    "divided by": ["divided by", "/", "over", "shared by"],
 }
-SUM_ASK = [
-    "[what's|what is] {s}",
-    "how much is {s}",
-    "{s}",
-    "[calculate|work out|compute|solve] {s}",
-    "[can you|please] [work out|calculate] {s}",
-    "[tell me|do you know] [what|how much] {s} is",
-    "{s} is [what|how much]",
-    "what does {s} make",
-    "{s} equals",
-    "what do you get for {s}",
+SUM_ASK = more(2, ASIDE + " [what's|what is] {s} [please|, please|again|]", "{s} [please|, please||?]") + [
+    ASIDE + " [how much|how many] [is|makes] {s} [please|, please|again|]",
+    "[calculate|work out|compute|solve|do|figure out|add up|tell me|give me] {s} [please|for me|, please|quickly|]",
+    "[can you|could you|would you|please|will you] [work out|calculate|solve|compute|figure out|tell me|do] {s} [for me|please|]",
+    WONDER + " [what|how much] {s} [is|makes|comes to|gives|equals|adds up to]",
+    ASIDE + " {s} [is|is what|is how much|makes what|equals|equals what|gives what|makes|comes to what|gives|=]",
+    ASIDE + " what [does|would|will] {s} [make|give|come to|equal|add up to|yield]",
+    ASIDE + " what do [you|we|I] get [for|from|if you do|when you do|with|out of] {s}",
+    "[what's|what is|tell me|give me|find|say] the [result|answer|value|solution|outcome] [of|to|for] {s} [please|]",
+    "[quick sum|a sum|sum|maths question|math question|calculation|small sum|homework|easy one|next sum|maths]: {s}",
+    "[help me|I need help|give me a hand|I'm stuck] with {s} [please|]",
+    "[I need|I want|I'd like] [the answer to|the result of|to work out|to calculate|to know what] {s} [is|please|]",
+    "[how about|what about|and|now|next|then|try] {s}",
 ]
-SUM_HELD = ["I'd like to know what {s} comes to", "quick sum: {s}", "help me with {s}"]
+NEXT_SUM = [
+    "[and|okay, and|now|then|and then|so|good, and|right, and|fine, and|] [that|it|the result|] {m} {c} [please|]",
+    "[now|and now|then|next|okay, now|and then] [do|take|make it|calculate|work out|] [that|it|the result|this] {m} {c}",
+    "[what's|what is|how much is|tell me|and what's|and what is|and how much is] [that|it|the result|this] {m} {c} [?|please|]",
+    "[what if|how about|what about] [you take|we take|I take|] [that|it|the result] {m} {c}",
+]
 
 
-def sum_parts(rng):
+def small_sum(rng):
     """Two small numbers, an operation and the result."""
-    op = rng.choice(["plus", "plus", "plus", "minus", "minus", "times", "times", "divided by"])
+    op = rng.choice(["plus", "plus", "plus", "minus", "minus", "minus", "times", "times", "divided by"])
     if op == "plus":
         a, b = rng.randint(0, 20), rng.randint(0, 20)
-        if rng.random() < 0.1:
-            a, b = 10 * rng.randint(1, 9), 10 * rng.randint(1, 9)
         return a, op, b, a + b
     if op == "minus":
         a, b = rng.randint(0, 20), rng.randint(0, 20)
-        if rng.random() < 0.1:
-            a, b = 10 * rng.randint(1, 9), 10 * rng.randint(1, 9)
+        if a < b and rng.random() < 0.6:
+            a, b = b, a
         return a, op, b, a - b
-    a, b = rng.randint(0, 12), rng.randint(1, 12)
+    a, b = rng.randint(0, 10), rng.randint(0, 10)
     if op == "times":
         return a, op, b, a * b
+    b = max(b, 1)
     return a * b, op, b, a
 
 
+def large_sum(rng):
+    """A sum beyond the small ones, as typed."""
+    op = rng.choice(list(SIGNS))
+    low = 110 if op == "divided by" else 30
+    big = rng.choice([rng.randint(low, 300), rng.randint(low, 9999), rng.randint(low, 999)])
+    other = rng.choice([rng.randint(2, 99), rng.randint(2, 999)])
+    a, b = (other, big) if op in ("plus", "times") and rng.random() < 0.5 else (big, other)
+    form = str if rng.random() < 0.85 or max(a, b) > 999 else number
+    return f"{form(a)} {rng.choice(SIGNS[op])} {form(b)}"
+
+
 def sums(gen, ctx):
-    """Small sums; large ones are declined."""
+    """Small sums, at times several; large ones are declined."""
     rng = gen.rng
-    if gen.chance(0.12):
-        op = gen.pick(list(SIGNS))
-        low = 150 if op == "divided by" else 21
-        big, other = gen.fresh(
-            lambda: (
-                10 * rng.choice([rng.randint(low // 10, 30), rng.randint(low // 10, 999)])
-                + rng.randint(1, 9),
-                rng.choice([rng.randint(2, 99), rng.randint(2, 999)]),
-            )
-        )
-        a, b = (other, big) if op in ("plus", "times") and gen.chance(0.5) else (big, other)
-        text = f"{a} {rng.choice(SIGNS[op])} {b}"
-        user = gen.user(SUM_ASK, SUM_HELD, s=text)
-        return [
-            turn(
-                "sums: too large",
-                user,
-                gen.answer(["That's too large for me. I only do small sums."]),
-                ["too large"],
-            )
-        ]
-    a, op, b, result = gen.fresh(lambda: sum_parts(rng))
-    sign = rng.choice([SIGNS[op][0], SIGNS[op][0], SIGNS[op][1], rng.choice(SIGNS[op])])
-    digits = rng.random() < 0.6
-    form = str if digits else number
-    if digits and sign in "+-*/x" and rng.random() < 0.4:
-        text = f"{a}{sign}{b}"
-    else:
+    turns = []
+    for _ in range(rng.choice([1, 2, 3, 4])):
+        if gen.chance(0.1):
+            user = gen.user(SUM_ASK, s=large_sum(rng))
+            bot = "That's too large for me. I only do small sums."
+            turns.append(turn("sums: too large", user, bot, ["too large"]))
+            continue
+        a, op, b, result = small_sum(rng)
+        sign = rng.choice([SIGNS[op][0], SIGNS[op][0], SIGNS[op][1], rng.choice(SIGNS[op])])
+        digits = rng.random() < 0.6 or sign in "+-*/x"
+        form = str if digits else number
         text = f"{form(a)} {sign} {form(b)}"
-    user = gen.user(SUM_ASK, SUM_HELD, s=text)
-    bot = capital(f"{number(a)} {op} {number(b)} is {number(result)}.")
-    turns = [turn("sums", user, bot, [f"is {number(result)}."])]
-    if 0 <= result <= 20 and gen.chance(0.3):
-        c = rng.randint(0, 20)
-        more = rng.choice(["plus", "minus"])
-        total = result + c if more == "plus" else result - c
-        user = gen.user(
-            ["[and|] {m} {c}", "and [that|then] {m} {c}", "now {m} {c}"],
-            ["okay, {m} {c}"],
-            m=more,
-            c=typed(rng, c),
-        )
-        bot = capital(f"{number(result)} {more} {number(c)} is {number(total)}.")
+        if sign in "+-*/x" and rng.random() < 0.4:
+            text = text.replace(" ", "")
+        user = gen.user(SUM_ASK, s=text)
+        bot = capital(f"{number(a)} {op} {number(b)} is {number(result)}.")
+        turns.append(turn("sums", user, bot, [f"is {number(result)}."]))
+    if turns[-1]["intent"] == "sums" and 0 <= result <= 20 and gen.chance(0.3):
+        sign, c = rng.choice(["plus", "minus"]), rng.randint(0, 20)
+        total = result + c if sign == "plus" else result - c
+        typed_c = str(c) if gen.chance(0.6) else number(c)
+        user = gen.user(after(WELL, NEXT_SUM), m=sign, c=typed_c)
+        bot = capital(f"{number(result)} {sign} {number(c)} is {number(total)}.")
         turns.append(turn("follow-up: sum", user, bot, [f"is {number(total)}."]))
     return turns
-
-
-def spoken_list(items):
-    """a, b and c."""
-    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
-
-
-ADD = [
-    "[add|put] {i} [to|on] [the|my|our] [shopping list|list|shopping list|grocery list]",
-    "add {i}",
-    "[add|put] {i} on it",
-    "we [need|are out of|have no more] {i}",
-    "[buy|get] {i} [next time|]",
-    "I [need|need to buy|have to buy|want] {i} [on the list|from the shop]",
-    "{i} [on|to|for] the [list|shopping list]",
-    "write [down|] {i} on the list",
-    "shopping list: {i}",
-    "[note|write] {i} [down|] [on|for] the shopping list",
-    "we need to [buy|get] {i}",
-]
-ADD_HELD = [
-    "jot down {i} for the shop",
-    "don't let me leave the shop without {i}, list it",
-    "the list is missing {i}",
-]
-READ = [
-    "[what's|what is] on [my|the|our] [list|shopping list]",
-    "[read|tell] me [my|the] [list|shopping list]",
-    "[show|read out|read] [my|the] [list|shopping list]",
-    "what do [I|we] [need to buy|have to buy|need]",
-    "[what|which things] [did I|have I] [put|got] on the list",
-    "the list please",
-    "shopping list please",
-    "what's on it",
-    "and what's on the list now",
-    "what do I have on my list",
-]
-READ_HELD = ["go through the list with me", "so what is on there so far"]
-
-
-def shopping(gen, ctx):
-    """Add, remove, read and clear the list of this conversation."""
-    turns = []
-    for _ in range(gen.pick([1, 1, 2, 2, 3])):
-        kind = gen.rng.random()
-        if kind < 0.14 and ctx.items:
-            turns.append(remove_turn(gen, ctx))
-        elif kind < 0.3 and not ctx.items or (kind < 0.4 and len(turns) > 0):
-            turns.append(read_turn(gen, ctx))
-        elif kind < 0.44:
-            user = gen.user(
-                [
-                    "[clear|empty|delete|erase|wipe|reset] [my|the] [list|shopping list]",
-                    "remove everything from [the|my] [list|shopping list]",
-                    "[start|make] a new [list|shopping list]",
-                    "delete everything on [the|my] list",
-                ],
-                ["throw my whole list away"],
-                command=True,
-            )
-            ctx.items = []
-            turns.append(
-                turn(
-                    "shopping",
-                    user,
-                    gen.answer([OKAY + "your shopping list is empty now."]),
-                    ["list is empty now"],
-                )
-            )
-        else:
-            turns.append(add_turn(gen, ctx, len(turns) > 0))
-    return turns
-
-
-def add_turn(gen, ctx, following):
-    """Put one to three things on the list."""
-    count = gen.pick([1, 1, 1, 2, 2, 3])
-    new = gen.fresh(lambda: tuple(dict.fromkeys(item(gen.rng) for _ in range(count))))
-    new = [i for i in new if i not in ctx.items] or [nonce(gen.rng)]
-    said = " and ".join(new) if len(new) < 3 or gen.chance(0.3) else spoken_list(new)
-    if following and ctx.items and gen.chance(0.6):
-        user = gen.user(
-            [
-                "and {i} [too|as well|]",
-                "also {i}",
-                "[oh|oh,] and {i}",
-                "{i} [too|as well]",
-                "[and|also] add {i} [too|as well|]",
-                "add {i} [too|as well]",
-            ],
-            ["plus {i} while we're at it"],
-            i=said,
-        )
-        intent = "follow-up: more items"
-    else:
-        user = gen.user(ADD, ADD_HELD, command=gen.chance(0.5), i=said)
-        intent = "shopping"
-    ctx.items += new
-    bot = gen.answer(
-        [
-            OKAY + "I've added {i} to your shopping list.",
-            OKAY + "I've put {i} on your shopping list.",
-        ],
-        i=spoken_list(new),
-    )
-    return turn(intent, user, bot, [["added", "put"], "shopping list"] + new)
-
-
-def remove_turn(gen, ctx):
-    """Take one thing off the list."""
-    gone = gen.pick(ctx.items)
-    user = gen.user(
-        [
-            "[remove|delete|take|cross] {i} [off|from] [the|my] [list|shopping list]",
-            "[remove|delete] {i} [again|]",
-            "no {i} [after all|any more]",
-            "take {i} off [again|]",
-            "I [don't need|already have|have] {i} [now|any more|already]",
-            "we don't need {i} [any more|]",
-        ],
-        ["scratch {i}", "forget {i}"],
-        command=gen.chance(0.4),
-        i=gone,
-    )
-    ctx.items = [i for i in ctx.items if i != gone]
-    bot = gen.answer([OKAY + "I've taken {i} off your shopping list."], i=gone)
-    return turn("follow-up: remove item", user, bot, ["taken " + gone + " off"])
-
-
-def read_turn(gen, ctx):
-    """Read the list out."""
-    user = gen.user(READ, READ_HELD, command=False)
-    if not ctx.items:
-        return turn(
-            "shopping", user, gen.answer(["Your shopping list is empty so far."]), ["list is empty"]
-        )
-    text = spoken_list(ctx.items)
-    return turn(
-        "follow-up: read list",
-        user,
-        gen.answer(["On your shopping list you have {i}."], i=text),
-        [text],
-    )

@@ -1,9 +1,9 @@
-"""Timers, alarms, reminders, the clock and the calendar."""
+"""Timers, alarms and reminders."""
 
 from grammar import turn
-from slots import MONTHS, WEEKDAYS, clock, day, duration, nonce, task, your
+from phrases import ASIDE, ASK, ASK_YOU, CHANGE, REASON, TAIL, WANT, WELL, WONDER, after, more
+from slots import clock, day, duration, nonce, task, your
 
-OKAY = "[Okay|Okay|Sure|All right], "
 TIMER_NAMES = """pasta|egg|eggs|rice|pizza|cake|tea|laundry|bread|oven|nap|workout|chicken|potato|
 cookie|cookies|homework|break|coffee|soup|roast|lasagne|yoga|reading|meditation|shower|plank|steak|
 toast|muffin|pie|dough|study|game|parking|garden|dishwasher|washing|noodle|porridge|curry""".replace(
@@ -12,38 +12,63 @@ toast|muffin|pie|dough|study|game|parking|garden|dishwasher|washing|noodle|porri
     "|"
 )
 
-TIMER = [
-    "[set|start|make|create|put on|begin] a timer for {d}",
-    "[set|start|make] a {d} timer",
-    "timer for {d}",
-    "[set|start] [the|my|] timer [for|to] {d}",
-    "[time|count down] {d}",
-    "{d} timer",
-    "[give me|I need|I want|I'd like] a timer for {d}",
-    "[tell me|let me know|beep|ring] [when {d} are up|in {d}|after {d}]",
-    "[set|start] a countdown [of|for] {d}",
-    "timer {d}",
-    "a timer [of|for] {d}",
-    "[start|begin] timing {d}",
-    "[warn|alert|ping] me [in|after] {d}",
-]
-TIMER_HELD = [
-    "run a timer, {d} should do",
-    "I'm boiling something, time it for {d}",
-    "would you time {d} on the clock",
-    "new timer with {d}",
+TIMER = more(
+    2,
+    "[set|start|make|create|put on|begin|run|set up|launch] [a|the|a new|my|another] timer [for|for|to|of] {d} " + TAIL,
+    "[set|start|make|create|run|begin] a {d} timer " + TAIL,
+    "[timer|a timer|one timer|new timer|a new timer|kitchen timer] [for|of|at|with|to|,|] {d} " + TAIL,
+) + [
+    "{d} timer " + TAIL,
+    "{d} on the [timer|clock|kitchen timer|stopwatch] " + TAIL,
+    WANT + " a timer [for|of|to run for|that runs] {d} " + TAIL,
+    WANT + " a {d} timer",
+    "[time|count down|count off|track|measure] {d} [for me|for us|please|on the clock|] " + TAIL,
+    "[tell me|let me know|beep|ring|alert me|buzz|call me|shout|give me a signal|notify me|ping me|warn me] "
+    "[when {d} are up|in {d}|after {d}|when {d} have passed|once {d} are over|when {d} are over|{d} from now] " + TAIL,
+    "[set|start|begin|run|make] a countdown [of|for|from] {d} " + TAIL,
+    "[countdown|count down] [of|for|from|] {d} " + TAIL,
+    "[start|begin|keep] [timing|counting down|counting] {d} " + TAIL,
+    ASK + " [set|start|make|run] a timer [for|of] {d}",
+    ASK + " [time|count down] {d}",
+    REASON + ", [set|start] a timer for {d}",
+    "[I'm boiling something|I'm baking|I'm cooking eggs|there's something in the oven|the pasta is in|"
+    "I'm steeping tea|I'm doing a plank|the kids may play|I want to rest|I'm taking a break|I'm going to nap|"
+    "the rice is on|I have a pot on the stove|the cake is in the oven], "
+    "[time it for {d}|set a timer for {d}|time {d}|{d} please|start {d}|give me {d}|set {d}|"
+    "a timer for {d}|let me know in {d}|count {d}]",
+    "[set|start|run] a timer[, {d}| and make it {d}|, {d} should do|, say {d}|, about {d}|, {d} please|, it should run {d}]",
+    "[set|put|turn|start] [the|my] [timer|kitchen timer|countdown] [on|to|at|for] {d} " + TAIL,
+    "[let|have] [a|the] timer [run for|run|go off in|ring in|beep in|count] {d} " + TAIL,
+    "[remind me|tell me that time's up] in {d} " + "[|, it's for the oven|, that's all|please]",
 ]
 NAMED = [
-    "[set|start|make|create] a {k} timer for {d}",
-    "{k} timer for {d}",
-    "{k} timer, {d}",
-    "[set|start] a timer for [the|my|] {k} for {d}",
-    "[set|start] a {d} timer for the {k}",
-    "[set|start] a {d} {k} timer",
-    "I need a {k} timer of {d}",
-    "[set|start] a timer called {k} for {d}",
+    "[set|start|make|create|run|set up] [a|the|my|a new] {k} timer [for|of|to] {d} " + TAIL,
+    "{k} timer [for|of|,|at|] {d} " + TAIL,
+    "[set|start|run|create] a timer for [the|my|] {k} [for|of|,] {d} " + TAIL,
+    "[set|start|run|create] a {d} timer for [the|my|] {k} " + TAIL,
+    "[set|start|run] a {d} {k} timer " + TAIL,
+    WANT + " a {k} timer [of|for] {d} " + TAIL,
+    "[set|start|create] a timer [called|named|labelled] {k} [for|of|with] {d} " + TAIL,
+    ASK + " [set|start|make] a {k} timer for {d}",
+    REASON + ", [set|start] a {k} timer for {d}",
+    "{d} [for the {k}|{k} timer|on the {k} timer] " + TAIL,
+    "[let|have] the {k} timer run [for|] {d} " + TAIL,
+    "[time|watch] the {k} for {d} " + TAIL,
 ]
-NAMED_HELD = ["let the {k} timer run for {d}", "one {k} timer with {d} on it"]
+BARE = [
+    "[set|start|make|create|run|begin|set up] [a|the|a new|my] timer " + TAIL,
+    "[timer|a timer|new timer|set timer|start timer|another timer] " + TAIL,
+    WANT + " a timer " + TAIL,
+    ASK + " [set|start|run] a timer",
+    REASON + ", [set|start] a timer",
+]
+LENGTH = [
+    "[for|make it|let's say|say|about|it's|I need|I want|set it to|I think|let's do|do|give it|"
+    "give me|make that|just|only|well,|hmm,|oh,|um,|let me think,|maybe|probably|for about|well, for] {d} [please|, please|thanks|]",
+    "{d} [please|, please|should be enough|should do|will do|is fine|is good|I think|would be good|thanks|"
+    "is enough|sounds good|sounds right|, thank you|would be fine|ought to do]",
+    "{d}",
+]
 
 
 def timer(gen, ctx):
@@ -53,48 +78,19 @@ def timer(gen, ctx):
     kind = gen.rng.random()
     name = ""
     if kind < 0.2:
-        name = gen.pick(TIMER_NAMES) if gen.chance(0.85) else nonce(gen.rng)
-        user = gen.user(NAMED, NAMED_HELD, command=True, d=typed_d, k=name)
-        bot = gen.answer(
-            [OKAY + "I've set a {k} timer for {d}.", OKAY + "your {k} timer is set for {d}."],
-            k=name,
-            d=spoken,
-        )
+        name = gen.pick(TIMER_NAMES) if gen.chance(0.93) else nonce(gen.rng)
+        user = gen.user(NAMED, command=True, d=typed_d, k=name)
+        bot = gen.answer(["Okay, I've set a {k} timer for {d}."], k=name, d=spoken)
         turns.append(turn("timer", user, bot, [name, "timer", "for " + spoken]))
     elif kind < 0.33:
-        user = gen.user(
-            [
-                "[set|start|make|create|I need|I want] a timer",
-                "timer [please|]",
-                "start the timer",
-                "a timer please",
-                "set timer",
-                "new timer",
-                "I'd like a timer",
-            ],
-            ["could I have a timer"],
-            command=gen.chance(0.5),
-        )
-        turns.append(
-            turn("timer", user, gen.answer(["For how long?", "Sure, for how long?"]), ["how long"])
-        )
-        user = gen.user(
-            ["[for|] {d}", "{d} please", "let's say {d}", "make it {d}", "[hmm|oh], {d}"],
-            ["{d} should be enough"],
-            d=typed_d,
-        )
-        bot = gen.answer([OKAY + "I've set a timer for {d}."], d=spoken)
+        user = gen.user(BARE, command=gen.chance(0.5))
+        turns.append(turn("timer", user, gen.answer(["For how long?"]), ["how long"]))
+        user = gen.user(after(WELL, LENGTH), d=typed_d)
+        bot = gen.answer(["Okay, I've set a timer for {d}."], d=spoken)
         turns.append(turn("follow-up: missing length", user, bot, ["timer for " + spoken]))
     else:
-        user = gen.user(TIMER, TIMER_HELD, command=True, d=typed_d)
-        bot = gen.answer(
-            [
-                OKAY + "I've set a timer for {d}.",
-                OKAY + "I've set a timer for {d}.",
-                OKAY + "your timer is set for {d}.",
-            ],
-            d=spoken,
-        )
+        user = gen.user(TIMER, command=gen.chance(0.7), d=typed_d)
+        bot = gen.answer(["Okay, I've set a timer for {d}."], d=spoken)
         turns.append(turn("timer", user, bot, ["timer", "for " + spoken]))
     ctx.timer = (name + " timer").strip(), spoken
     while gen.chance(0.4) and ctx.timer:
@@ -102,113 +98,141 @@ def timer(gen, ctx):
     return turns
 
 
+NEW_LENGTH = [
+    "[make it|make that|change it to|change that to|set it to|set it for|let it run|give it|put it to|"
+    "let's make it|let's say|go for|better|rather|I meant|I'd rather have|I mean] {d} "
+    "[instead|please|after all|instead please|, please|]",
+    CHANGE + ", [make it|make that|set it to|change it to|I need|I meant|it's|] {d} [instead|please|after all|]",
+    "{d} [instead|is better|would be better|after all|instead please|rather|, I meant|, not that]",
+    "[change|set|switch|move|adjust|reset|extend|shorten] the timer to {d} [instead|please|]",
+    "[can you|could you|please|would you|I'd like you to] [make it|make that|change it to|set it to] {d} [instead|please|]",
+    "[I need|it needs|I want|it takes|I think I need|it should be|it should run] {d} [instead|rather|after all|actually]",
+    "[that's too short|that's too long|that's not enough|not long enough|too long|too short|that's wrong], "
+    "[make it|make that|set it to|I need|] {d} [please|]",
+]
+LEFT = [
+    ASIDE + " how [long|much time|much|many minutes] [is|are] left [on the timer|on it|now|]",
+    ASIDE + " how [much longer|long still|much more time|long to go] [on the timer|now|until it rings|do I have|]",
+    ASIDE + " [what's|what is] left [on the timer|on it|now]",
+    ASIDE + " [how long|how much time|how many minutes] do [I|we] [still have|have left]",
+    ASIDE + " [is|isn't] [the|my] timer [done|finished|over|up|still running|about to ring] [yet|soon|now|]",
+    ASIDE + " [how is|how's|what about|where is] [the|my] timer [doing|getting on|at|going|now]",
+    "[check|look at] [the|my] timer " + TAIL,
+    ASIDE + " when [will|does] [the|my] timer [ring|go off|end|finish|beep|stop]",
+    WONDER + " how [much time|long|many minutes] [is left|I still have|the timer still has]",
+    ASIDE + " [is|are] [there much time|the minutes|my time] [left|over|up] [yet|now|]",
+]
+WHICH_TIMER = [
+    ASIDE + " [how long|what|for how long] [is|was] [the|my] timer [set for|set to|for] [again|now|]",
+    ASIDE + " what did I set [the|my] timer [to|for] [again|]",
+    ASIDE + " [which|what] timers [do I have|are running|are set|have I set|did I set|are there|are on]",
+    ASIDE + " [how long|what length] did I [set|choose|pick|say|want] [for the timer|it for]",
+    WONDER + " how long [the|my] timer [was|is|is set for|runs]",
+    ASIDE + " [do I have|have I got|is there] [a timer|any timers|any timer] [set|running|on] [now|]",
+    "[list|show me|tell me|read me|name|show] [my|the|all|all my] timers " + TAIL,
+]
+
+
 def timer_follow(gen, ctx):
     """Change, ask about or cancel the timer that runs."""
     label, length = ctx.timer
     kind = gen.rng.random()
-    if kind < 0.55:
+    if kind < 0.5:
         typed_d, spoken = gen.fresh(lambda: duration(gen.rng))
-        user = gen.user(
-            [
-                "[make it|make that|change it to|change that to|set it to] {d} [instead|]",
-                "[actually|no|sorry|wait], {d}",
-                "[actually|no|sorry|oh], make it {d} [instead|please|]",
-                "{d} instead",
-                "change the timer to {d}",
-                "[I meant|better|rather] {d}",
-                "[can you|could you] make it {d}",
-            ],
-            ["hold on, I need {d}", "let's go with {d} after all"],
-            d=typed_d,
-        )
+        user = gen.user(after(WELL, NEW_LENGTH), d=typed_d)
         bot = gen.answer(["Okay, I've changed the {k} to {d}."], k=label, d=spoken)
         ctx.timer = label, spoken
         return [turn("follow-up: new length", user, bot, [label, spoken])]
-    if kind < 0.75:
-        user = gen.user(
-            [
-                "how [long|much time|much] is left [on the timer|]",
-                "how much longer",
-                "[what's|what is] left on the timer",
-                "how many minutes are left",
-                "is the timer [done|finished]",
-                "how is the timer doing",
-                "check the timer",
-            ],
-            ["where is my timer at"],
-        )
+    if kind < 0.67:
         bot = gen.answer(
             ["I can't see the countdown from here, but I set the {k} for {d}."], k=label, d=length
         )
-        return [turn("follow-up: time left", user, bot, [label, length, "can't"])]
-    if kind < 0.85:
-        user = gen.user(
-            [
-                "[how long|what] [is|was] [the|my] timer [set for|set to|for]",
-                "what did I set the timer [to|for]",
-                "[which|what] timers [do I have|are running|are set]",
-            ],
-            ["remind me how long the timer was"],
-        )
-        return [
-            turn(
-                "follow-up: which timer",
-                user,
-                gen.answer(["Your {k} is set for {d}."], k=label, d=length),
-                [label, length],
-            )
-        ]
+        need = [label, length, "can't"]
+        return [turn("follow-up: time left", gen.user(LEFT), bot, need)]
+    if kind < 0.8:
+        bot = gen.answer(["Your {k} is set for {d}."], k=label, d=length)
+        return [turn("follow-up: which timer", gen.user(WHICH_TIMER), bot, [label, length])]
     ctx.timer = None
-    return [cancel_turn(gen, "timer", "follow-up: cancel")]
+    return [cancel_turn(gen, "timer", "follow-up: cancel", label)]
 
 
 CANCEL = [
-    "[cancel|stop|delete|remove|end|turn off|switch off] [the|my|that|this] {k}",
-    "[no more|forget the|forget about the] {k}",
-    "{k} off",
-    "[cancel|stop|end] {k}",
-    "I don't need the {k} [any more|now]",
-    "turn the {k} off",
-    "[kill|drop] the {k}",
+    "[cancel|stop|delete|remove|end|turn off|switch off|kill|drop|scrap|erase|clear|abort|quit|undo|"
+    "get rid of|call off|throw away|skip] [the|my|that|this] {k} [again|] " + TAIL,
+    "[no more|forget the|forget about the|never mind the|forget my|away with the|no] {k} [please|, please|now|]",
+    "[the|my|that|this] {k} [can go|is not needed|isn't needed|is no longer needed|should stop|must go|can be cancelled|"
+    "can be deleted|is over|off] [now|please|any more|]",
+    "{k} [off|stop|away] [please|now|]",
+    "[cancel|stop|end|delete|remove] {k} " + TAIL,
+    "I [don't need|no longer need|don't want|won't need] [the|my|that|a] {k} [any more|now|after all|]",
+    "[turn|switch] [the|my|that|this] {k} off " + TAIL,
+    ASK + " [cancel|stop|delete|turn off] [the|my|that] {k}",
+    REASON + ", [cancel|stop|delete|turn off] [the|my|that] {k}",
 ]
-CANCEL_HELD = ["the {k} can go", "get rid of my {k}"]
+CANCEL_IT = [
+    "[cancel|stop|delete|remove|drop|end|scrap|turn off|switch off|undo|abort] [it|that|this] [again|] " + TAIL,
+    CHANGE + ", [cancel|stop|delete|drop|end|scrap] [it|that] [please|again|]",
+    "I [don't need|no longer need|don't want|won't need] it [any more|now|after all]",
+    "[can you|could you|please|would you] [cancel|stop|delete|remove] [it|that] [again|please|now|]",
+    "turn [it|that] off " + TAIL,
+]
 
 
-def cancel_turn(gen, word, intent):
-    """Cancel a timer or an alarm."""
-    user = gen.user(CANCEL, CANCEL_HELD, command=True, k=word)
-    bot = gen.answer([OKAY + "I've cancelled the {k}."], k=word)
-    return turn(intent, user, bot, ["cancelled the " + word])
+def cancel_turn(gen, word, intent, label=None):
+    """Cancel a timer or an alarm; label is the name it has in this talk."""
+    ways = CANCEL + (after(WELL, CANCEL_IT) if label else [])
+    user = gen.user(ways, command=gen.chance(0.4), k=word)
+    bot = gen.answer(["Okay, I've cancelled the {k}."], k=label or word)
+    return turn(intent, user, bot, ["cancelled the " + (label or word)])
 
 
 def cancel(gen, ctx):
     """Cancel without a timer or alarm before it in the talk."""
     word = gen.pick(["timer", "alarm", "reminder"])
-    return [
-        cancel_turn(
-            gen, word, "timer" if word == "timer" else "alarm" if word == "alarm" else "reminder"
-        )
-    ]
+    ctx.timer = None if word == "timer" else ctx.timer
+    ctx.alarm = None if word == "alarm" else ctx.alarm
+    return [cancel_turn(gen, word, word)]
 
 
-ALARM = [
-    "[set|make|create|put|add] an alarm for {t}{d}",
-    "[set|put] [an|the|my] alarm [for|to] {t}{d}",
-    "wake me [up|] at {t}{d}",
-    "alarm [for|at] {t}{d}",
-    "alarm {t}{d}",
-    "[I need|I want|I'd like] an alarm [at|for] {t}{d}",
-    "I [need|have|want] to [get up|wake up|be up] at {t}{d}",
-    "[set|make] an alarm at {t}{d}",
-    "get me up at {t}{d}",
-    "[ring|beep] at {t}{d}",
-    "[let me sleep|I want to sleep] until {t}{d}",
-    "set the alarm clock [for|to] {t}{d}",
+ALARM = more(
+    2,
+    "[set|make|create|put|add|set up|schedule] [an|the|my|a new|another] alarm [for|at|to] {t}{d} " + TAIL,
+    "wake [me|us|me up|us up] at {t}{d} " + TAIL,
+) + [
+    "[alarm|an alarm|new alarm|set alarm|wake-up alarm|morning alarm] [for|at|to|,|] {t}{d} " + TAIL,
+    WANT + " an alarm [at|for] {t}{d} " + TAIL,
+    "I [need|have|want|must|would like|ought|want] to [get up|wake up|be up|be awake|rise|get out of bed|"
+    "be out of bed] [at|by] {t}{d} " + TAIL,
+    "[get|have] me [up|out of bed] at {t}{d} " + TAIL,
+    "[ring|beep|buzz|sound the alarm|go off|make some noise] at {t}{d} " + TAIL,
+    "[let me sleep|I want to sleep|I'd like to sleep|let us sleep] until {t}{d} " + TAIL,
+    "[set|turn|put] [the|my] alarm [clock|] [for|to|on|at] {t}{d} " + TAIL,
+    ASK + " set an alarm for {t}{d}",
+    ASK_YOU + " [wake me up at|wake me at|get me up at] {t}{d}",
+    REASON + ", [wake me up at|wake me at|set an alarm for|set the alarm for] {t}{d}",
+    "[make sure|see to it|take care] [that|] I'm [up|awake|out of bed] [at|by] {t}{d} " + TAIL,
+    "[my flight leaves early|I have an early meeting|school starts early|the train goes early|"
+    "I mustn't oversleep|I can't be late|big day ahead|I'm going to bed now|early start|"
+    "I have work in the morning], [wake me up at|wake me at|set an alarm for|alarm for|set my alarm to] {t}{d}",
+    "[don't|do not] let me sleep [past|later than|longer than|after] {t}{d} " + TAIL,
+    "[I should|I'd better|we must|we have to|we need to] [get up|be up|be awake|wake up] [at|by] {t}{d}"
+    "[, set an alarm|, wake me|, please wake me|]",
 ]
-ALARM_HELD = [
-    "make sure I'm awake at {t}{d}",
-    "new alarm, {t}{d}",
-    "I have to be out of bed by {t}{d}",
+BARE_ALARM = [
+    "[set|make|create|add|set up|put on] [an|the|my|a new] alarm " + TAIL,
+    "[alarm|an alarm|set alarm|new alarm|another alarm] " + TAIL,
+    "wake me [up|] [please|]",
+    WANT + " an alarm " + TAIL,
+    ASK + " set an alarm",
+    ASK_YOU + " [wake me up|wake me]",
+    REASON + ", [set an alarm|wake me up]",
+]
+TIME_OF = [
+    "[for|at|make it|let's say|say|about|it's|set it for|set it to|I think|well,|hmm,|oh,|um,|maybe|"
+    "probably|let me think,|let's do|I'd say|for about|how about|best at] {t}{d} [please|, please|thanks|]",
+    "{t}{d} [please|, please|should do|will do|is fine|is good|I think|would be good|thanks|sounds good|"
+    "is early enough|, thank you|would be fine|is best|is perfect]",
+    "{t}{d}",
 ]
 
 
@@ -217,39 +241,14 @@ def alarm(gen, ctx):
     when, (said, heard) = gen.fresh(lambda: (clock(gen.rng), day(gen.rng)))
     turns = []
     if gen.chance(0.12):
-        user = gen.user(
-            [
-                "[set|make|create|I need|I want] an alarm",
-                "alarm [please|]",
-                "set alarm",
-                "new alarm",
-                "wake me up",
-                "set an alarm{d}",
-            ],
-            ["could I have an alarm"],
-            command=gen.chance(0.5),
-            d="",
-        )
-        turns.append(
-            turn(
-                "alarm", user, gen.answer(["For what time?", "Sure, for what time?"]), ["what time"]
-            )
-        )
-        user = gen.user(
-            ["[for|at|] {t}{d}", "{t}{d} please", "let's say {t}{d}", "make it {t}{d}"],
-            ["{t}{d} should do"],
-            t=when,
-            d=said,
-        )
+        user = gen.user(BARE_ALARM, command=gen.chance(0.5))
+        turns.append(turn("alarm", user, gen.answer(["For what time?"]), ["what time"]))
+        user = gen.user(after(WELL, TIME_OF), t=when, d=said)
         intent = "follow-up: missing time"
     else:
-        user = gen.user(ALARM, ALARM_HELD, command=True, t=when, d=said)
+        user = gen.user(ALARM, command=gen.chance(0.7), t=when, d=said)
         intent = "alarm"
-    bot = gen.answer(
-        [OKAY + "I've set an alarm for {t}{d}.", OKAY + "your alarm is set for {t}{d}."],
-        t=when,
-        d=heard,
-    )
+    bot = gen.answer(["Okay, I've set an alarm for {t}{d}."], t=when, d=heard)
     turns.append(turn(intent, user, bot, ["alarm", "for " + when + heard]))
     ctx.alarm = when + heard
     while gen.chance(0.35) and ctx.alarm:
@@ -257,52 +256,78 @@ def alarm(gen, ctx):
     return turns
 
 
+NEW_TIME = [
+    "[make it|make that|change it to|change that to|move it to|set it to|set it for|put it to|let's make it|"
+    "let's say|better|rather|I meant|I mean|I'd rather have|go for] {t} [instead|please|after all|instead please|]",
+    CHANGE + ", [make it|make that|set it to|change it to|move it to|I meant|it's|] {t} [instead|please|after all|]",
+    "{t} [instead|is better|would be better|after all|instead please|rather|, I meant|suits me better]",
+    "[change|set|switch|move|adjust|reset|shift|push] the alarm to {t} [instead|please|]",
+    "[can you|could you|please|would you|I'd like you to] [make it|make that|change it to|move it to] {t} [instead|please|]",
+    "[I need to get up|wake me|wake me up|I want to get up|I have to be up] at {t} [instead|rather|after all]",
+    "[that's too early|that's too late|too early|too late|that's wrong], "
+    "[make it|make that|set it to|] {t} [please|]",
+]
+WHICH_ALARM = [
+    ASIDE + " [when|what time|for when|for what time] is [my|the] alarm [set for|set|] [again|now|]",
+    ASIDE + " [when|what time|at what time] [will you wake me|do I get up|do I have to get up|will I wake up|"
+    "does the alarm ring|does my alarm go off|will the alarm ring] [again|]",
+    ASIDE + " [which|what] alarms [do I have|are set|have I set|did I set|are there|are on]",
+    ASIDE + " [is my alarm set|did you set the alarm|is the alarm on|do I have an alarm|is there an alarm set] [now|]",
+    ASIDE + " [what did I|what time did I|which time did I] [set|choose|pick|say] for the alarm [again|]",
+    WONDER + " [when|what time] [the|my] alarm [is|is set for|rings|will ring|goes off]",
+    "[list|show me|tell me|read me|show] [my|the|all|all my] alarms " + TAIL,
+]
+
+
 def alarm_follow(gen, ctx):
     """Change, ask about or cancel the alarm."""
     kind = gen.rng.random()
-    if kind < 0.6:
-        when = gen.fresh(lambda: clock(gen.rng))
-        user = gen.user(
-            [
-                "[make it|make that|change it to|change that to|move it to|set it to] {t} [instead|]",
-                "[actually|no|sorry|wait], {t}",
-                "[actually|no|sorry], make it {t} [instead|please|]",
-                "{t} instead",
-                "change the alarm to {t}",
-                "[I meant|better|rather] {t}",
-            ],
-            ["on second thought, {t}", "let's go with {t} after all"],
-            t=when,
-        )
+    if kind < 0.55:
+        when = gen.fresh(lambda: (clock(gen.rng), "new"))[0]
+        user = gen.user(after(WELL, NEW_TIME), t=when)
         ctx.alarm = when
-        return [
-            turn(
-                "follow-up: new time",
-                user,
-                gen.answer(["Okay, I've changed the alarm to {t}."], t=when),
-                ["alarm to " + when],
-            )
-        ]
-    if kind < 0.8:
-        user = gen.user(
-            [
-                "[when|what time] is [my|the] alarm [set for|set|]",
-                "when [will you wake me|do I get up]",
-                "[which|what] alarms [do I have|are set]",
-                "is my alarm set",
-            ],
-            ["what did I pick for the alarm"],
-        )
-        return [
-            turn(
-                "follow-up: which alarm",
-                user,
-                gen.answer(["Your alarm is set for {t}."], t=ctx.alarm),
-                [ctx.alarm],
-            )
-        ]
+        bot = gen.answer(["Okay, I've changed the alarm to {t}."], t=when)
+        return [turn("follow-up: new time", user, bot, ["alarm to " + when])]
+    if kind < 0.78:
+        bot = gen.answer(["Your alarm is set for {t}."], t=ctx.alarm)
+        return [turn("follow-up: which alarm", gen.user(WHICH_ALARM), bot, [ctx.alarm])]
     ctx.alarm = None
-    return [cancel_turn(gen, "alarm", "follow-up: cancel")]
+    return [cancel_turn(gen, "alarm", "follow-up: cancel", "alarm")]
+
+
+REMIND = more(
+    2,
+    "remind [me|us|me please] to {j}{w} " + "[||please|, please|thanks|, thank you]",
+    "remind [me|us]{w} to {j} " + "[||please|, please|thanks|, thank you]",
+) + [
+    "[set|make|add|create|put|schedule|set up] [a|me a|another|a new] reminder to {j}{w} " + TAIL,
+    "[set|make|add|create|set up] a reminder{w} to {j} " + TAIL,
+    "[don't|do not|never] let [me|us] forget to {j}{w} [please|]",
+    "I [need|have|must remember|want to remember|should remember|ought|mustn't forget|would like] to {j}{w}, "
+    "[remind me|please remind me|can you remind me|set a reminder|make a note|don't let me forget|"
+    "could you remind me|will you remind me|keep me on track]",
+    "[reminder|new reminder|a reminder|note to self|note]: {j}{w}",
+    "[reminder|a reminder|one reminder] to {j}{w} " + TAIL,
+    "I [must not|mustn't|shouldn't|can't|don't want to|may not|better not|tend to|always] forget to {j}{w} "
+    "[|, remind me|, please remind me]",
+    "[help me remember|help me not to forget|make sure I remember|see to it that I remember|make sure I don't forget|"
+    "keep in mind that I have|be sure to tell me|tell me|nudge me|prompt me|poke me|alert me|notify me|ping me|"
+    "give me a nudge|give me a reminder|send me a reminder|jog my memory] to {j}{w} [please|]",
+    WANT + " a reminder to {j}{w}",
+    ASK_YOU + " remind me to {j}{w}",
+    ASK_YOU + " remind me{w} to {j}",
+    REASON + ", remind me to {j}{w}",
+    "[I'm so forgetful|my memory is bad|I have so much to do|I keep forgetting], remind me to {j}{w}",
+]
+NEW_WHEN = [
+    "[make it|make that|change it to|move it to|better|rather|I meant|let's say|set it for|put it|"
+    "let's make it|I mean|do it] [at|] {t} [instead|please|after all|]",
+    CHANGE + ", [make it|remind me|] at {t} [instead|please|]",
+    CHANGE + ", make it {t} [instead|please|]",
+    "[at|] {t} [instead|is better|would be better|instead please|after all]",
+    "[can you|could you|please|would you] [make it|make that|change it to|move it to|remind me at] {t} [instead|please|]",
+    "[change|move|set|shift] the reminder to {t} [instead|please|]",
+]
 
 
 def reminder(gen, ctx):
@@ -323,168 +348,14 @@ def reminder(gen, ctx):
         return (said, heard) if said else (" tomorrow", " tomorrow")
 
     job, (said, heard) = gen.fresh(lambda: (task(gen.rng), when()))
-    user = gen.user(
-        [
-            "remind me to {j}{w}",
-            "remind me{w} to {j}",
-            "[set|make|add|create] a reminder to {j}{w}",
-            "[don't|do not] let me forget to {j}{w}",
-            "I [need|have|must remember] to {j}{w}, remind me",
-            "reminder to {j}{w}",
-            "I [must not|mustn't|shouldn't] forget to {j}{w}",
-            "help me remember to {j}{w}",
-        ],
-        ["nudge me to {j}{w}", "make sure I remember to {j}{w}"],
-        command=True,
-        j=job,
-        w=said,
-    )
-    bot = gen.answer(["[Okay|Okay|Sure], I'll remind you to {j}{w}."], j=your(job), w=heard)
+    user = gen.user(after(WELL, REMIND), j=job, w=said)
+    bot = gen.answer(["Okay, I'll remind you to {j}{w}."], j=your(job), w=heard)
     turns = [turn("reminder", user, bot, ["remind you to " + your(job) + heard])]
-    if gen.chance(0.25):
-        new = gen.fresh(lambda: clock(gen.rng))
-        user = gen.user(
-            [
-                "[make it|make that|change it to|move it to|better] [at|] {t} [instead|]",
-                "[actually|no|sorry], at {t}",
-                "[at|] {t} instead",
-            ],
-            ["on second thought, at {t}"],
-            t=new,
-        )
+    if gen.chance(0.3):
+        new = gen.fresh(lambda: (clock(gen.rng), "reminder"))[0]
+        user = gen.user(after(WELL, NEW_WHEN), t=new)
         bot = gen.answer(["Okay, I'll remind you to {j} at {t}."], j=your(job), t=new)
         turns.append(turn("follow-up: new time", user, bot, [your(job) + " at " + new]))
+    elif gen.chance(0.1):
+        turns.append(cancel_turn(gen, "reminder", "follow-up: cancel", "reminder"))
     return turns
-
-
-TIME_ASK = [
-    "[what's|what is] the time [now|right now|please|]",
-    "what time is it [now|right now|please|]",
-    "[tell me|give me|say] the time",
-    "[do you know|can you tell me|could you tell me] [the time|what time it is]",
-    "[have you got|do you have|got] the time",
-    "the time please",
-    "time please",
-    "how late is it",
-    "what's the current time",
-]
-DATE_ASK = [
-    "[what's|what is] [the date|today's date|the date today]",
-    "what date is it [today|]",
-    "[tell me|give me] [the date|today's date]",
-    "[do you know|can you tell me] [the date|today's date|what date it is]",
-    "which date is it [today|]",
-    "date please",
-]
-DAY_ASK = [
-    "[what|which] day is it [today|now|]",
-    "[what|which] day of the week is it [today|]",
-    "[what|which] weekday is it [today|]",
-    "[what's|what is] today",
-    "[tell me|do you know] [what|which] day it is",
-]
-MONTH_ASK = ["[what|which] month is it [now|]", "[what|which] month are we in", "tell me the month"]
-NEXT_ASK = [
-    "[what|which] day is [it tomorrow|tomorrow]",
-    "[what|which] day of the week is tomorrow",
-    "what's tomorrow",
-    "what is tomorrow",
-]
-PAST_ASK = [
-    "[what|which] day was [it yesterday|yesterday]",
-    "[what|which] day of the week was yesterday",
-    "what was yesterday",
-]
-YEAR_ASK = ["[what|which] year is it [now|]", "[what|which] year are we in", "tell me the year"]
-TIME_HELD = ["any idea how late it is", "could I have the time"]
-DATE_HELD = ["what's on the calendar for today's date", "the date today please"]
-
-
-def clock_ask(gen, ctx):
-    """The time, date, day, month, year from the system message, or honestly not."""
-    kind = gen.pick(
-        ["time", "time", "time", "date", "date", "day", "day", "next", "past", "month", "year"]
-    )
-    asks = {
-        "time": TIME_ASK,
-        "date": DATE_ASK,
-        "day": DAY_ASK,
-        "next": NEXT_ASK,
-        "past": PAST_ASK,
-        "month": MONTH_ASK,
-        "year": YEAR_ASK,
-    }[kind]
-    held = {"time": TIME_HELD, "date": DATE_HELD}.get(kind, ())
-    user = gen.user(asks, held)
-    intent = "clock" if kind == "time" else "calendar"
-    if kind == "time":
-        if ctx.time:
-            return [
-                turn(intent, user, gen.answer(["It's {t}.", "It is {t}."], t=ctx.time), [ctx.time])
-            ]
-        return [
-            turn(
-                intent,
-                user,
-                gen.answer(["I don't have a clock here, so I can't tell the time."]),
-                ["don't have a clock"],
-            )
-        ]
-    if kind == "year":
-        return [
-            turn(
-                intent,
-                user,
-                gen.answer(["I don't know the year, sorry. Nobody has told me."]),
-                ["don't know the year"],
-            )
-        ]
-    if not ctx.date:
-        return [
-            turn(
-                intent,
-                user,
-                gen.answer(["I don't have a calendar here, so I can't tell the date."]),
-                ["don't have a calendar"],
-            )
-        ]
-    weekday, number_, month = ctx.date
-    i = WEEKDAYS.index(weekday)
-    full = f"{weekday}, {number_} {month}"
-    text, need = {
-        "date": ("[It's|Today is] " + full + ".", full),
-        "day": ("[It's|Today is] " + weekday + ".", weekday),
-        "month": ("It's " + month + ".", month),
-        "next": ("Tomorrow is " + WEEKDAYS[(i + 1) % 7] + ".", WEEKDAYS[(i + 1) % 7]),
-        "past": ("Yesterday was " + WEEKDAYS[(i - 1) % 7] + ".", WEEKDAYS[(i - 1) % 7]),
-    }[kind]
-    return [
-        turn(
-            intent,
-            user,
-            gen.answer([text.replace("[It's|Today is]", gen.pick(["It's", "Today is"]))]),
-            [need],
-        )
-    ]
-
-
-DAY_AFTER = [
-    "[what|which] day [comes|is] [after|next after] {d}",
-    "[what|which] day follows {d}",
-    "after {d} [comes|is] which day",
-]
-DAY_BEFORE = ["[what|which] day [comes|is] before {d}", "before {d} [comes|is] which day"]
-
-
-def order_ask(gen, ctx):
-    """Which day or month comes after or before another."""
-    after = gen.chance(0.5)
-    names = gen.pick([WEEKDAYS, MONTHS])
-    i = gen.rng.randrange(len(names))
-    said = names[i] if gen.chance(0.6) else names[i].lower()
-    word = "day" if names is WEEKDAYS else "month"
-    asks = [a.replace("day", word) for a in (DAY_AFTER if after else DAY_BEFORE)]
-    held = ["name the " + word + (" after" if after else " before") + " {d}"]
-    reply = names[(i + (1 if after else -1)) % len(names)]
-    bot = gen.answer(["{r} comes {w} {d}."], r=reply, w="after" if after else "before", d=names[i])
-    return [turn("calendar", gen.user(asks, held, d=said), bot, [reply + " comes"])]

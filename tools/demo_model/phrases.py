@@ -1,14 +1,17 @@
 """Fragments that many templates share: ways to ask, reasons to give, small words around a request."""
 
 # Before a verb: "do you think you could [turn on the lamp]".
-ASK = (
+ASK_YOU = (
     "[why don't you|do you think you could|any chance you could|would you be able to|you could|"
-    "maybe you could|perhaps you can|let's|I'd be glad if you could|be a dear and|is it possible to|"
-    "I'd like to|I want to|I need to|we need to|we should|help me|it's time to|time to|"
-    "don't forget to|remember to|I was hoping you could|can I ask you to|I'd appreciate it if you could|"
-    "can we|could we|can I|could I|may I ask you to|how about you|would it be possible to|"
-    "I'd love it if you could|if you could|it would be great if you could|mind if I ask you to|"
-    "I think you should|you should|you may|are you able to|could you maybe|can you quickly]"
+    "maybe you could|perhaps you can|I'd be glad if you could|be a dear and|is it possible for you to|"
+    "I'd like you to|I want you to|I need you to|I was hoping you could|can I ask you to|could I ask you to|"
+    "I'd appreciate it if you could|may I ask you to|how about you|would it be possible for you to|"
+    "I'd love it if you could|it would be great if you could|would it be okay to ask you to|"
+    "I think you should|you should|you may|are you able to|could you maybe|can you quickly|you can]"
+)
+ASK = ASK_YOU[:-1] + (
+    "|let's|is it possible to|I'd like to|I want to|I need to|we need to|we should|help me|it's time to|"
+    "time to|can we|could we|can I|could I|would it be possible to|we want to|I have to|we'd like to]"
 )
 # Before a thing: "I would like [the lamp on]".
 WANT = (
@@ -50,6 +53,18 @@ CHANGE = (
     "wait a moment|I changed my mind|changed my mind|my mistake|oops|rather|okay|well|come to think of it|"
     "I was wrong|hang on|scratch that|correction|I misspoke|oh wait|let me think]"
 )
+
+
+# In front of a short reply or a follow-up; brings its comma along.
+WELL = (
+    "[|||||oh,|okay,|well,|um,|hm,|right,|yes,|please,|sorry,|let me see,|let me think,|hey,|uh,|"
+    "you know what,|good,|great,|thanks,|ah,]"
+)
+
+
+def after(opening, templates):
+    """The templates with an opening in front of each."""
+    return [opening + " " + template for template in templates]
 
 
 def more(count, *templates):

@@ -7,17 +7,31 @@ conservatory|shed|driveway|front room|back room|upstairs bathroom|downstairs bat
 spare room|spare bedroom|sunroom|gym|closet|entrance|front door|back door|back garden|front garden|
 music room|sewing room|storage room|boiler room|greenhouse|master bedroom|toilet|ensuite|loft|
 games room|reading corner|wardrobe|mudroom|sitting room|family room|yard|backyard|lobby|
-breakfast room|carport|deck|upstairs hall|downstairs hall""".replace("\n", "").split("|")
+breakfast room|carport|deck|upstairs hall|downstairs hall|
+hallway upstairs|bathroom upstairs|guest bathroom|guest bedroom|girls' room|boys' room|
+baby's room|study room|reading room|TV room|dressing room|drawing room|kitchenette|cloakroom|
+wine cellar|summer house|tool shed|wash room|winter garden|roof terrace|front hall|entryway|
+foyer|stairwell|hobby room|craft room|home office|cinema room|snug|crawl space|bar|pool area|
+barn|stable|workroom|school room|doorway|garden shed|pool house|children's room""".replace("\n", "").split("|")
 
 FIXTURES = """light|light|light|lights|lights|lights|lamp|lamp|lamps|ceiling light|floor lamp|
 desk lamp|table lamp|reading lamp|bedside lamp|wall light|wall lights|spotlights|night light|
-fairy lights|LED strip|chandelier|bulb""".replace("\n", "").split("|")
+fairy lights|LED strip|chandelier|bulb|standing lamp|pendant light|sconce|lantern|lanterns|light strip|string lights|LEDs|downlights|ceiling lamp|overhead light|
+standing lamp|spotlight|main light|main lights|corner lamp|big light|small lamp|lights|light|light|lights|lamp""".replace("\n", "").split("|")
 
 DEVICES = """fan|TV|television|kettle|coffee machine|heater|radio|dishwasher|washing machine|dryer|
 oven|toaster|air conditioning|humidifier|dehumidifier|air purifier|stereo|speaker|printer|computer|
 electric blanket|Christmas tree|sprinkler|sprinklers|pump|fountain|extractor fan|ceiling fan|
 robot vacuum|vacuum|projector|game console|microwave|fireplace|towel rail|heating|boiler|
-rice cooker|slow cooker|aquarium light|pond pump|charger|router|plug|socket|iron""".replace(
+rice cooker|slow cooker|aquarium light|pond pump|charger|router|plug|socket|iron|
+electric kettle|coffee maker|espresso machine|blender|mixer|food processor|juicer|waffle iron|
+air fryer|grill|electric grill|hot plate|freezer|fridge|water heater|space heater|patio heater|
+radiator|underfloor heating|hair dryer|sewing machine|laptop|monitor|scanner|soundbar|
+record player|amplifier|DVD player|games console|Xbox|PlayStation|smart plug|power strip|
+extension lead|lawn mower|pool pump|hot tub|jacuzzi|sauna|steamer|dish rack heater|bread maker|
+ice machine|popcorn machine|fan heater|window fan|desk fan|baby monitor|tumble dryer|
+clothes dryer|AC|air conditioner|aircon|telly|hi-fi|garden fountain|water pump|fog machine|
+disco ball|phone charger""".replace(
     "\n", ""
 ).split("|")
 
@@ -31,14 +45,31 @@ BLINDS = "blinds|curtains|shutters|blind|curtain|shades|awning|roller blinds".sp
 NAMES = """Anna|Ben|Clara|David|Emma|Felix|Grace|Henry|Ida|Jack|Kate|Leo|Mia|Noah|Olivia|Paul|
 Rosa|Sam|Tom|Uma|Vera|Will|Zoe|Alex|Bella|Carlos|Dina|Erik|Fatima|George|Hana|Ivan|Julia|Kenji|
 Lena|Marco|Nina|Omar|Petra|Ravi|Sofia|Tariq|Yusuf|Maya|Luca|Ella|Oscar|Lucy|Martin|Sarah|Peter|
-Laura|Simon|Eva|Max|Lily|Adam|Ruth|Jonas|Amira""".replace("\n", "").split("|")
+Laura|Simon|Eva|Max|Lily|Adam|Ruth|Jonas|Amira|
+Liam|Isabel|James|Mary|John|Linda|Robert|Susan|Michael|Karen|Daniel|Nancy|Chris|Helen|Andrew|
+Diana|Mark|Ruby|Steven|Alice|Kevin|Rachel|Brian|Chloe|Edward|Sophie|Ronald|Amy|Tim|Hannah|Jason|
+Megan|Frank|Joan|Gary|Judy|Eric|Rose|Jakob|Nora|Philip|Isla|Arthur|Freya|Theo|Alma|Hugo|Elsa|
+Otto|Greta|Viktor|Astrid|Pablo|Lucia|Diego|Carmen|Ahmed|Leila|Ali|Aisha|Yuki|Akira|Wei|Mei|
+Priya|Arjun|Kofi|Ama|Joe|Robin|Charlie|Jamie|Sandra|Patrick|Monica|Claire|Stella|Victor|Samuel|
+Thomas|Elena|Natalie|Vincent|Walter|Wendy|Yvonne|Gustav""".replace("\n", "").split("|")
 
 GENRES = """jazz|rock|pop|classical music|blues|country|folk|hip hop|reggae|techno|house|soul|funk|
 disco|metal|punk|opera|ambient music|piano music|guitar music|lo-fi|swing|salsa|bossa nova|gospel|
 indie|electronic music|dance music|Christmas songs|children's songs|lullabies|film music|
 relaxing music|party music|dinner music|workout music|sleep sounds|rain sounds|ocean sounds|
 whale songs|chill music|happy songs|sad songs|eighties music|nineties hits|oldies|baroque music|
-string quartets|sea shanties|flamenco|fado|tango|waltzes""".replace("\n", "").split("|")
+string quartets|sea shanties|flamenco|fado|tango|waltzes|
+rhythm and blues|bluegrass|grunge|trance|drum and bass|dubstep|trap|rap|old school rap|ska|
+rock and roll|soft rock|hard rock|heavy metal|synth pop|dream pop|country rock|smooth jazz|
+Latin jazz|big band music|choir music|organ music|violin concertos|symphonies|piano sonatas|
+harp music|meditation music|study music|focus music|background music|summer hits|love songs|
+slow songs|fast songs|road trip songs|running music|morning music|evening music|sunday music|
+birthday songs|halloween music|seventies rock|sixties hits|two thousands hits|the radio|
+the news theme|a podcast|an audiobook|forest sounds|bird song|white noise|fireplace sounds|
+thunder sounds|nature sounds|something calm|something upbeat|something cheerful|something new|
+something to dance to|something soft|some calm music|music|music for sleeping|music for cooking|
+afrobeat|samba|polka|celtic music|Irish folk|Spanish guitar|Indian music|African drums|K-pop|
+musicals|show tunes|jazz piano""".replace("\n", "").split("|")
 
 ARTIST_A = """The Silver|The Quiet|The Paper|The Northern|The Velvet|Golden|Blue|Electric|Midnight|
 The Little|The Broken|Seven|The Lost|Red|The Flying|Hollow|The Morning|Wild|The Sunday|Green|
@@ -50,7 +81,18 @@ Horizon|Bakers|Wolves|Mirrors|Pilots|Drums|Sparrows|Engines|Daisies|Strangers|Is
 Clocks|Cousins|Echo|Poets|Bees|Comets|Feathers""".replace("\n", "").split("|")
 ARTISTS = """Mozart|Bach|Beethoven|Vivaldi|Chopin|Handel|Debussy|Haydn|Schubert|Brahms|Verdi|Satie|
 the Beatles|Miles Davis|Nina Simone|Louis Armstrong|Ella Fitzgerald|Bob Marley|Elvis|Queen|
-David Bowie|Aretha Franklin|Johnny Cash|Billie Holiday|Duke Ellington|Abba|Madonna|Prince""".replace(
+David Bowie|Aretha Franklin|Johnny Cash|Billie Holiday|Duke Ellington|Abba|Madonna|Prince|
+Coldplay|Adele|Radiohead|the Rolling Stones|Pink Floyd|U2|Taylor Swift|Drake|Beyonce|Rihanna|
+Ed Sheeran|Bruno Mars|Lady Gaga|Michael Jackson|Stevie Wonder|Ray Charles|Frank Sinatra|
+Dolly Parton|Bob Dylan|Joni Mitchell|Leonard Cohen|Paul Simon|Simon and Garfunkel|Fleetwood Mac|
+the Beach Boys|the Doors|the Who|the Kinks|Led Zeppelin|Deep Purple|Black Sabbath|Metallica|
+Nirvana|Pearl Jam|Oasis|Blur|Pulp|the Smiths|the Cure|Depeche Mode|Kraftwerk|Daft Punk|
+Massive Attack|Portishead|Bjork|Kate Bush|Elton John|Tina Turner|Whitney Houston|George Michael|
+Amy Winehouse|Norah Jones|Diana Krall|John Coltrane|Charlie Parker|Chet Baker|Bill Evans|
+Herbie Hancock|Tchaikovsky|Dvorak|Grieg|Mahler|Wagner|Liszt|Ravel|Rossini|Puccini|Telemann|
+Purcell|Philip Glass|Hans Zimmer|John Williams|Enya|Sting|Phil Collins|Genesis|Toto|Journey|
+Kiss|Muse|Arcade Fire|the Killers|Green Day|Red Hot Chili Peppers|Gorillaz|Billie Eilish|
+Dua Lipa|Harry Styles|Shakira|Edith Piaf|Buena Vista Social Club""".replace(
     "\n", ""
 ).split(
     "|"
@@ -73,7 +115,28 @@ cinnamon|basil|parsley|thyme|oregano|curry powder|paprika|vanilla|yeast|baking p
 broccoli|cauliflower|cabbage|leeks|celery|pumpkin|aubergine|courgettes|radishes|beetroot|kale|
 rolls|bagels|tortillas|pizza|soup|stock cubes|frozen peas|peanut butter|maple syrup|cottage cheese|
 sour cream|cream cheese|mozzarella|parmesan|feta|halloumi|sparkling water|coconut milk|oat milk|
-soy milk|almond milk|green tea|cooking oil|foil|baking paper|cling film|napkins|paper towels""".replace(
+soy milk|almond milk|green tea|cooking oil|foil|baking paper|cling film|napkins|paper towels|
+hummus|quinoa|couscous|tea bags|coffee beans|ground coffee|instant coffee|decaf|herbal tea|
+black tea|hot chocolate|pancake mix|waffles|croissants|muffins|doughnuts|cookies|brownies|
+pretzels|popcorn|chips|tortilla chips|salsa|guacamole|sweet potatoes|spring onions|shallots|
+asparagus|green beans|fennel|artichokes|rocket|herbs|mint|dill|chives|coriander|rosemary|sage|
+bay leaves|nutmeg|cumin|turmeric|chilli|saffron|cloves|cherries|plums|apricots|pineapple|
+watermelon|kiwis|figs|dates|cranberries|coconut|pomegranates|nectarines|clementines|mandarins|
+turkey|duck|lamb|pork|mince|minced meat|steak|meatballs|salami|chorizo|prawns|shrimp|cod|trout|
+sardines|anchovies|mussels|eggplant|zucchini|yogurt|Greek yoghurt|whipped cream|margarine|
+goat cheese|cheddar|gouda|brie|ricotta|custard|pudding|jelly|syrup|icing sugar|brown sugar|
+cornflour|bread crumbs|sesame seeds|sunflower seeds|pumpkin seeds|cashews|peanuts|pistachios|
+hazelnuts|granola|porridge oats|spaghetti|macaroni|penne|lasagne sheets|ravioli|gnocchi|ramen|
+canned tomatoes|tomato sauce|pesto|tomato paste|baked beans|kidney beans|sauerkraut|pickles|
+gherkins|capers|horseradish|hot sauce|barbecue sauce|teriyaki sauce|fish sauce|lemon juice|
+cider|whisky|gin|tonic water|cola|ginger ale|iced tea|energy drinks|sports drinks|baby food|
+baby wipes|dog treats|cat litter|hay|fish food|washing-up liquid|detergent|fabric softener|
+bleach|window cleaner|hand soap|shower gel|conditioner|toothbrushes|floss|mouthwash|cotton buds|
+face cream|hand cream|lip balm|nail polish|hair spray|aspirin|vitamins|bandages|string|tape|
+glue|pens|pencils|notebooks|printer paper|wrapping paper|birthday cards|balloons|
+a birthday cake|flowers|a newspaper|magazines|charcoal|firewood|lighters|ice cubes|straws|
+paper plates|plastic cups|freezer bags|sandwich bags|aluminium foil|a broom|a mop|a bucket|
+gloves|socks|umbrellas|screws|nails|paint|brushes""".replace(
     "\n", ""
 ).split(
     "|"
@@ -140,6 +203,26 @@ TASK_VERBS = {
     "go": ["to bed", "to the gym", "to the post office", "for a run", "shopping", "to yoga"],
     "iron": ["my shirt", "the shirts"],
     "turn over": ["the roast", "the steak", "the mattress"],
+    "buy a present for": ["{name}", "mum", "my wife", "my husband", "the baby"],
+    "talk to": ["{name}", "my boss", "the neighbours", "the teacher", "the doctor"],
+    "ask": ["{name} about the party", "the landlord about the heating", "mum for the recipe"],
+    "put": ["the bins out", "the washing in the dryer", "the cake in the oven", "petrol in the car"],
+    "renew": ["my passport", "the insurance", "my library card", "the parking permit"],
+    "fix": ["the tap", "the bike", "the fence", "the door handle", "the lamp"],
+    "empty": ["the dishwasher", "the bins", "the washing machine", "the mailbox"],
+    "order": ["new tyres", "the cake", "more firewood", "my contact lenses"],
+    "lock": ["the back door", "the shed", "the car", "the bike"],
+    "text": ["{name}", "my sister", "the babysitter", "mum"],
+    "visit": ["{name}", "grandma", "my aunt", "the museum"],
+    "study": ["for the test", "Spanish", "for my exam", "chapter three"],
+    "pack": ["my suitcase", "lunch for {name}", "my gym bag", "the swimming things"],
+    "get": ["petrol", "some cash", "the car washed", "my hair cut", "a birthday card for {name}"],
+    "do": ["the laundry", "the dishes", "my homework", "my exercises", "the ironing"],
+    "make": ["dinner", "a dentist appointment", "the beds", "a list", "lunch"],
+    "bring": ["the umbrella", "my laptop", "the keys to {name}", "a cake to work"],
+    "cancel": ["my subscription", "the appointment", "the gym membership"],
+    "leave": ["for the airport", "for work", "for school", "the house"],
+    "watch": ["the match", "the news", "my show", "the documentary"],
     "defrost": ["the chicken", "the freezer", "the bread"],
     "wash": ["the car", "my hair", "the dishes", "my coat"],
     "change": ["the sheets", "the water filter", "the bulb"],
@@ -164,9 +247,10 @@ ONES = """zero one two three four five six seven eight nine ten eleven twelve th
 fifteen sixteen seventeen eighteen nineteen""".split()
 TENS = "x x twenty thirty forty fifty sixty seventy eighty ninety".split()
 
-ONSETS = "b c d f g h j k l m n p r s t v w z br cl dr fl gr pl st tr sh ch th".split()
-VOWELS = "a e i o u a e i o ai ee oo".split()
-CODAS = "|||n|r|l|s|t|m|k|nd|x|p|sh".split("|")
+ONSETS = "b d f g h j k l m n p r s t v w z".split()
+RARE_ONSETS = "br cl dr fl gr pl st tr sh ch th".split()
+VOWELS = "a e i o u".split()
+CODAS = "||||n|r|l|s".split("|")
 
 
 def number(n):
@@ -183,11 +267,11 @@ def number(n):
 
 def nonce(rng):
     """A made-up word, so that copying is learned and not a list."""
-    word = "".join(
-        rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS)
-        for _ in range(rng.choice([1, 2, 2, 2, 3]))
+    onsets = ONSETS if rng.random() < 0.75 else ONSETS + RARE_ONSETS
+    return "".join(
+        rng.choice(onsets) + rng.choice(VOWELS) + (rng.choice(CODAS) if last else "")
+        for last in rng.choice([(False, True), (False, True), (False, False, True), (True, True)])
     )
-    return word if len(word) > 2 else word + "na"
 
 
 def typed(rng, n):
@@ -212,13 +296,13 @@ def your(text):
 def item(rng):
     """A thing to buy."""
     kind = rng.random()
-    if kind < 0.45:
-        return rng.choice(ITEM_WORDS)
     if kind < 0.6:
+        return rng.choice(ITEM_WORDS)
+    if kind < 0.72:
         return rng.choice(ITEM_ADJ) + " " + rng.choice(ITEM_WORDS)
-    if kind < 0.78:
+    if kind < 0.9:
         return rng.choice(ITEM_UNIT) + " " + rng.choice(ITEM_WORDS)
-    if kind < 0.92:
+    if kind < 0.97:
         return nonce(rng)
     return nonce(rng) + " " + rng.choice(ITEM_WORDS)
 
@@ -240,13 +324,13 @@ def task(rng):
 
 def person(rng):
     """A first name, now and then a made-up one."""
-    return rng.choice(NAMES) if rng.random() < 0.8 else nonce(rng).capitalize()
+    return rng.choice(NAMES) if rng.random() < 0.9 else nonce(rng).capitalize()
 
 
 def place(rng):
     """A light: (as the user says it, as the assistant repeats it, the word for the lamp)."""
     fixture = rng.choice(FIXTURES)
-    room = rng.choice(ROOMS) if rng.random() < 0.93 else nonce(rng) + " room"
+    room = rng.choice(ROOMS) if rng.random() < 0.97 else nonce(rng) + " room"
     kind = rng.random()
     if kind < 0.55:
         text = "the " + room + " " + fixture
@@ -294,55 +378,36 @@ def device(rng):
     return text, your(text), name
 
 
+SPANS = """half an hour|an hour|a minute|an hour and a half|a quarter of an hour|one and a half hours|
+three quarters of an hour|half a minute|a couple of minutes|a few minutes|a day|two days|one week""".replace("\n", "").split("|")
+SHORT = {"minute": ["min", "mins", "min"], "second": ["sec", "secs", "sec"], "hour": ["hr", "hrs", "h"]}
+ROUND = [1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 10, 12, 15, 20, 25, 30, 40, 45, 50, 60, 90]
+
+
 def duration(rng):
-    """A length of time: (as typed, in words)."""
+    """A length of time: (as typed, as repeated with its units written out)."""
     kind = rng.random()
-    if kind < 0.07:
-        text = rng.choice(
-            [
-                "half an hour",
-                "an hour",
-                "a minute",
-                "an hour and a half",
-                "a quarter of an hour",
-                "three quarters of an hour",
-                "half a minute",
-            ]
-        )
+    if kind < 0.08:
+        text = rng.choice(SPANS[:8] if rng.random() < 0.8 else SPANS)
         return text, text
-    if kind < 0.15:
-        n = rng.choice([1, 2, 3, 4, 5, 6, 7, 8])
-        unit = rng.choice(["hours", "minutes"])
-        return typed(rng, n) + " and a half " + unit, number(n) + " and a half " + unit
-    if kind < 0.27:
-        big, small, top = rng.choice([("hour", "minutes", 59), ("minute", "seconds", 59)])
-        a, b = rng.randint(1, 12), rng.randint(2, top)
+    if kind < 0.13:
+        text = typed(rng, rng.randint(1, 8)) + " and a half " + rng.choice(["hours", "minutes"])
+        return text, text
+    if kind < 0.24:
+        big, small = rng.choice([("hour", "minutes"), ("minute", "seconds")])
+        a, b = rng.randint(1, 12), rng.randint(2, 59)
         big = big if a == 1 else big + "s"
-        joint = rng.choice([" and ", " and ", " "])
-        digits = rng.random() < 0.5
-        form = str if digits else number
-        return (
-            form(a) + " " + big + joint + form(b) + " " + small,
-            number(a) + " " + big + " and " + number(b) + " " + small,
-        )
+        form = str if rng.random() < 0.5 else number
+        parts = form(a) + " " + big, form(b) + " " + small
+        return rng.choice([" and ", " and ", " "]).join(parts), " and ".join(parts)
     unit = rng.choice(["minute", "minute", "minute", "second", "hour"])
     top = {"minute": 99, "second": 99, "hour": 24}[unit]
-    n = rng.choice(
-        [
-            rng.randint(1, top),
-            rng.randint(1, top),
-            min(
-                top,
-                rng.choice(
-                    [1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 10, 12, 15, 20, 25, 30, 40, 45, 50, 60, 90]
-                ),
-            ),
-        ]
-    )
-    spoken = number(n) + " " + unit + ("" if n == 1 else "s")
-    if unit == "minute" and rng.random() < 0.08:
-        return typed(rng, n) + " min", spoken
-    return typed(rng, n) + " " + unit + ("" if n == 1 else "s"), spoken
+    n = rng.randint(1, top) if rng.random() < 0.6 else min(top, rng.choice(ROUND))
+    amount, full = typed(rng, n), unit + ("" if n == 1 else "s")
+    if rng.random() < 0.06:
+        short = rng.choice(SHORT[unit])
+        return f"{n} {short}", f"{n} {full}"
+    return f"{amount} {full}", f"{amount} {full}"
 
 
 def clock(rng):
@@ -434,13 +499,15 @@ def day(rng):
 def listen(rng):
     """Something to play."""
     kind = rng.random()
-    if kind < 0.3:
-        return rng.choice(["", "some ", "some "]) + rng.choice(GENRES)
-    if kind < 0.45:
+    if kind < 0.4:
+        sound = rng.choice(GENRES)
+        plain = sound.startswith(("a ", "an ", "the ", "some", "music"))
+        return ("" if plain else rng.choice(["", "", "some "])) + sound
+    if kind < 0.6:
         text = rng.choice(ARTISTS)
-    elif kind < 0.65:
+    elif kind < 0.7:
         text = rng.choice(ARTIST_A) + " " + rng.choice(ARTIST_B)
-    elif kind < 0.75:
+    elif kind < 0.77:
         text = (
             rng.choice(SONG_A)
             + " "
@@ -450,10 +517,10 @@ def listen(rng):
         )
     elif kind < 0.83:
         text = rng.choice(SONG_A) + " " + rng.choice(SONG_B)
-    elif kind < 0.9:
+    elif kind < 0.95:
         return (
-            "my " + rng.choice(GENRES + [nonce(rng), "morning", "party", "cooking"]) + " playlist"
+            "my " + rng.choice(GENRES[:40] + [nonce(rng), "morning", "party", "cooking", "summer"]) + " playlist"
         )
     else:
-        text = nonce(rng).capitalize() + rng.choice(["", " " + nonce(rng).capitalize()])
+        text = nonce(rng).capitalize()
     return text.lower() if rng.random() < 0.4 else text

@@ -21,6 +21,7 @@ from tokenizers import Tokenizer
 
 from chatml import pieces
 from model import Config, Llama
+from muon import Muon
 
 
 def encode(path, tokenizer, context):
@@ -74,12 +75,26 @@ def collate(group):
     return tokens[:, :-1], tokens[:, 1:], learned[:, 1:]
 
 
-def rate(done, peak, warm=0.03, floor=0.03):
-    """Learning rate at this share of the training: warm-up, then cosine."""
+def rate(done, warm=0.02, floor=0.02):
+    """Share of the peak learning rate at this share of the training: warm-up, then cosine."""
     if done < warm:
-        return peak * done / warm
+        return max(done, 0.0005) / warm
     progress = min(1.0, (done - warm) / (1 - warm))
-    return peak * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress)))
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def optimisers_for(model, peak):
+    """Muon for the matrices of the layers, AdamW for the embeddings and the norms."""
+    muon = Muon([p for p in model.blk.parameters() if p.dim() == 2], peak)
+    norms = [p for p in model.parameters() if p.dim() == 1]
+    groups = [
+        {"params": [model.token_embd.weight], "weight_decay": 0.02},
+        {"params": norms, "weight_decay": 0.0},
+    ]
+    adam = torch.optim.AdamW(groups, lr=peak / 8, betas=(0.9, 0.95), fused=True)
+    for group in muon.param_groups + adam.param_groups:
+        group["peak"] = group["lr"]
+    return muon, adam
 
 
 def save(model, path):
@@ -102,17 +117,14 @@ def train(args):
     torch.set_num_threads(args.threads)
     tokenizer = Tokenizer.from_file(args.tokenizer)
     model = Llama(Config(vocab=tokenizer.get_vocab_size()))
-    if args.start:
-        saved = torch.load(args.start, map_location="cpu", weights_only=True)
-        model.load_state_dict(saved["weights"])
     print(f"{sum(p.numel() for p in model.parameters())} weights", flush=True)
     samples = encode(args.corpus, tokenizer, model.config.context)
     print(f"{len(samples)} samples, {sum(len(t) for t, _ in samples)} tokens", flush=True)
-    matrices = [p for p in model.parameters() if p.dim() == 2]
-    vectors = [p for p in model.parameters() if p.dim() == 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0.0}],
-        lr=args.rate, betas=(0.9, 0.95), fused=True)
+    optimisers = optimisers_for(model, args.rate)
+    if args.compile:
+        model.hidden = torch.compile(model.hidden, dynamic=True)
+        loss_of(model, next(batches(samples, args.batch, random.Random(0))), args.half).backward()
+        model.zero_grad(set_to_none=True)
     stream = batches(samples, args.batch, random.Random(args.seed))
     begun = kept = time.time()
     seen, step, mean = 0, 0, None
@@ -121,14 +133,15 @@ def train(args):
         done = max(seen / args.tokens, spent / (60 * args.minutes))
         if done >= 1:
             break
-        for group in optimiser.param_groups:
-            group["lr"] = rate(done, args.rate)
+        for group in (g for o in optimisers for g in o.param_groups):
+            group["lr"] = group["peak"] * rate(done)
         batch = next(stream)
         loss = loss_of(model, batch, args.half)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        for optimiser in optimisers:
+            optimiser.step()
+        model.zero_grad(set_to_none=True)
         seen += batch[0].numel()
         step += 1
         mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
@@ -148,13 +161,14 @@ def main():
     parser.add_argument("--corpus", required=True)
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--start", help="weights of an earlier run to go on from")
     parser.add_argument("--tokens", type=int, default=30_000_000, help="length of the training")
     parser.add_argument("--minutes", type=float, default=55, help="most time it may take")
     parser.add_argument("--batch", type=int, default=4096, help="tokens in a batch")
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--rate", type=float, default=0.02)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True,
+                        help="compiled layers (wants a C++ compiler)")
     parser.add_argument("--half", action=argparse.BooleanOptionalAction, default=True,
                         help="bfloat16 products")
     train(parser.parse_args())
