@@ -2,8 +2,9 @@
  * slm.h - the whole public interface of libslm, written as its manual.
  *
  * libslm runs small language models from GGUF files inside your own process. It reads a file,
- * turns text into tokens, evaluates them on the CPU, samples, and hands text back. It opens no socket, prints nothing, installs no signal handler, reads no environment
- * variable, and never aborts or exits: every failure comes back as a status.
+ * turns text into tokens, evaluates them on the CPU, samples, and hands text back. It opens no
+ * socket, prints nothing, installs no signal handler, reads no environment variable, and never
+ * aborts or exits: every failure comes back as a status.
  *
  * THE FIVE OBJECTS
  *
@@ -178,7 +179,8 @@ enum {
 typedef struct slm_model_options {
     uint32_t struct_size;
     uint32_t flags;              /* SLM_MODEL_...                                                   */
-    slm_device device;           /* default AUTO: CUDA where built in and usable, else CPU          */
+    slm_device device;           /* default AUTO: CUDA where built in and usable, else CPU. A build
+                                    without CUDA refuses it (SLM_ERR_UNSUP)                        */
     slm_load load;               /* default AUTO                                                    */
     uint64_t memory_limit;       /* bytes that the model and everything opened on it may hold,
                                     mapped weights included; 0: no limit                           */

@@ -103,6 +103,13 @@ if(BUILD_TESTING)
         endforeach()
     endforeach()
 
+    # A processor without AVX: whatever it does not have must not be used.
+    find_program(SLM_QEMU_X86_64 qemu-x86_64)
+    if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64" AND SLM_QEMU_X86_64 AND NOT SLM_SANITIZE)
+        slm_add_test(model/old_processor model "${SLM_QEMU_X86_64}" -cpu Westmere
+            $<TARGET_FILE:test_model_stories>)
+    endif()
+
     # The bindings load the shared library into an interpreter, which has no sanitizer.
     if(NOT CMAKE_CROSSCOMPILING AND NOT SLM_SANITIZE)
         list(APPEND SLM_TEST_ENV "SLM_LIBRARY=$<TARGET_FILE:slm_shared>")

@@ -59,9 +59,9 @@ skip() {
 
 packages() {
     need gcc g++ libc6-dev binutils cmake ninja-build pkg-config python3 libutf8proc-dev libedit-dev \
-        libcmocka-dev libjansson-dev luajit || return 1
+        libcmocka-dev libjansson-dev luajit qemu-user || return 1
     [ "$mode" = quick ] && return 0
-    need clang libomp-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user \
+    need clang libomp-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
         libgomp1:arm64 libutf8proc-dev:arm64 libcmocka-dev:arm64 libjansson-dev:arm64 || return 1
     # The sanitizers' run time is a package of its own in newer releases.
     runtime=libclang-rt-$(clang -dumpversion | cut -d . -f 1)-dev

@@ -256,6 +256,7 @@ slm_status slm_cache_create(slm_model *m, const slm_cache_options *options, slm_
     c->options = filled;
     c->plan = plan;
     slm_model_retain(m);
+    c->thread = slm_thread_number();
     c->options.n_threads = slm_threads_probe(filled.n_threads);
     c->plan.n_threads = c->options.n_threads;
     if (c->options.n_threads < filled.n_threads)

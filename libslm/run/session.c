@@ -1,5 +1,7 @@
 #include "run/session.h"
 
+#include "base/threads.h"
+
 #include <string.h>
 
 static slm_seq *seq_of(const slm_session *s) { return &s->cache->seqs[s->slot]; }
@@ -222,9 +224,20 @@ static slm_status run_steps(slm_cache *c, const slm_eval_item *items, size_t n_i
     return SLM_OK;
 }
 
+/* OpenMP starts other threads for each thread that calls it, and ends the program when it is refused
+ * them: a new caller means asking again. */
+static void meet_caller(slm_cache *c) {
+    uint64_t caller = slm_thread_number();
+    if (caller == c->thread)
+        return;
+    c->thread = caller;
+    c->cpu.shape.n_threads = slm_threads_probe(c->options.n_threads);
+}
+
 slm_status slm_session_run(slm_cache *c, const slm_eval_item *items, size_t n_items,
                            slm_error *error) {
     SLM_TRY(check_items(c, items, n_items, error));
+    meet_caller(c);
     for (size_t i = 0; i < n_items; i++) {
         slm_session *s = items[i].session;
         c->n_before[s->slot] = s->n_tokens;

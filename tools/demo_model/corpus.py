@@ -84,7 +84,9 @@ class Context:
         """The text of the system message."""
         facts = []
         if self.time:
-            way = gen.pick(["Time: {}.", "The time is {}.", "It is {}.", "Current time: {}.", "Now: {}."])
+            way = gen.pick(
+                ["Time: {}.", "The time is {}.", "It is {}.", "Current time: {}.", "Now: {}."]
+            )
             facts.append(way.format(self.time))
         if self.date:
             day, n, month, year = self.date
@@ -93,7 +95,12 @@ class Context:
         if self.weather:
             sky, degrees = self.weather
             way = gen.pick(
-                ["Weather: {}, {}.", "The weather is {}, {}.", "Weather today: {}, {}.", "Outside: {}, {}."]
+                [
+                    "Weather: {}, {}.",
+                    "The weather is {}, {}.",
+                    "Weather today: {}, {}.",
+                    "Outside: {}, {}.",
+                ]
             )
             unit = gen.pick([" degrees", " degrees", " degrees", "°C", " C"])
             warm = degrees + (unit if degrees[-1].isdigit() else " degrees")
@@ -104,7 +111,7 @@ class Context:
 
 
 def dialogue(gen):
-    """One conversation, mostly of one to four subjects, or None where a phrasing was of the wrong split."""
+    """One conversation, or None where a phrasing was of the wrong split."""
     told = gen.chance(0.4)
     ctx = Context(gen, told)
     system = ctx.system(gen) if told else gen.pick(PERSONAS) if gen.chance(0.2) else ""

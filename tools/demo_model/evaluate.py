@@ -3,9 +3,9 @@
     python evaluate.py --gguf hearth.gguf --corpus WORK/test.jsonl --library libslm.so
 
 Two lists are asked: the held-out dialogues of the corpus, and fresh_wordings.jsonl, single
-questions written by somebody who had not read the templates.  Every answer must hold the right act and the right slot values, by the rule that the
-corpus gives with each turn.  A turn is asked with the true turns before it; answers are
-greedy.  Without --library the shared library is $SLM_LIBRARY or the system's.
+questions written by somebody who had not read the templates.  Every answer must hold the
+right act and the right slot values, by the rule that the list gives with each turn.  A turn
+is asked with the true turns before it; answers are greedy.  Without --library the shared library is $SLM_LIBRARY or the system's.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def cases(path, count):
 
 
 def answer_to(session, chat):
-    """The greedy answer to a conversation; the session keeps what it has in common with the last."""
+    """The greedy answer; the session keeps what the conversation has in common with the last."""
     session.prompt(session.model.chat_ids(chat))
     return "".join(session.generate(max_tokens=80, temperature=0))
 

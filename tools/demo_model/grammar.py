@@ -80,28 +80,37 @@ def roughen(rng, carrier):
 
 POLITE_BEFORE = [
     "please", "please", "can you", "can you", "could you", "could you please", "can you please",
-    "would you", "would you please", "will you", "I'd like you to", "I want you to", "I need you to",
+    "would you", "would you please", "will you", "I'd like you to", "I want you to",
+    "I need you to",
     "go ahead and", "hi, can you", "hearth, please", "hey, could you", "now", "quickly", "just",
     "be so kind and", "kindly", "do me a favour and", "hey hearth, can you", "hearth, could you",
 ]
-CALLS = ["hey hearth,", "hearth,", "ok hearth,", "hey,", "hi,", "hi hearth,", "okay,", "hello,", "so,"]
+CALLS = [
+    "hey hearth,", "hearth,", "ok hearth,", "hey,", "hi,", "hi hearth,", "okay,", "hello,", "so,",
+]
 POLITE_AFTER = ["please", "please", "for me", ", thanks", ", thank you", "now", "for me please",
                 "right now", "if you can", "when you can", ", please"]
-VERBS = set("""turn switch put flip power click set start activate enable fire light wake run shut deactivate
-disable kill stop cut make change colour dim bring take adjust lower raise soften tone brighten open
-close pull lift roll draw play stream queue crank give show read tell pause hold freeze resume continue
-unpause skip go repeat mute shuffle mix loop create begin launch time count beep ring alert notify ping
-warn add write note jot remove delete cross strike scratch erase clear empty cancel drop end scrap remind
-schedule calculate work compute solve check help keep find call phone text message email send order book
-buy reserve lock unlock search look clean wash cook bake iron walk feed translate draft compose say sing
-pick flip toss roll choose increase decrease reduce move get let have""".split())
-QUESTION = set("""what what's which how how's who where when why is are do does did can could would will
-should shall may am any won't isn't aren't""".split())
+VERBS = set("""
+turn switch put flip power click set start activate enable fire light wake run shut deactivate
+disable kill stop cut make change colour dim bring take adjust lower raise soften tone brighten
+open close pull lift roll draw play stream queue crank give show read tell pause hold freeze
+resume continue unpause skip go repeat mute shuffle mix loop create begin launch time count beep
+ring alert notify ping warn add write note jot remove delete cross strike scratch erase clear
+empty cancel drop end scrap remind schedule calculate work compute solve check help keep find
+call phone text message email send order book buy reserve lock unlock search look clean wash
+cook bake iron walk feed translate draft compose say sing pick flip toss roll choose increase
+decrease reduce move get let have
+""".split())
+NOT_IMPERATIVE = ("let's", "get me", "have me")
+QUESTION = set("""
+what what's which how how's who where when why is are do does did can could would will should
+shall may am any won't isn't aren't
+""".split())
 
 
 def courtesy(rng, carrier):
     """A command with the polite words people put around it (often none)."""
-    imperative = carrier.split()[0] in VERBS and not carrier.startswith(("let's", "get me", "have me"))
+    imperative = carrier.split()[0] in VERBS and not carrier.startswith(NOT_IMPERATIVE)
     asked = False
     if imperative and rng.random() < 0.3:
         before = rng.choice(POLITE_BEFORE)

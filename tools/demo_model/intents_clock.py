@@ -8,53 +8,73 @@ NOW = "[|||now|right now|please|at the moment|currently|here|again|just now|exac
 DAY_NOW = "[|||today|now|right now|please|again|exactly|, please]"
 ASKS = {
     "time": [
-        ASIDE + " [what's|what is|what was] the [time|current time|exact time|time of day|hour] " + NOW,
-        ASIDE + " what time [is it|do we have|have we got|does the clock say|might it be|have you got] " + NOW,
-        "[tell me|give me|say|read me|show me|let me have|just tell me] the [time|current time|exact time] " + NOW,
-        WONDER + " [what time it is|the time|how late it is|what the time is|what the clock says] " + NOW,
-        ASIDE + " [have you got|do you have|got|do we have|can I have|could I have|may I have] the [time|current time] " + NOW,
-        ASIDE + " [the time|time|clock|current time|time check|clock check] [please|now|, please|?] ",
+        ASIDE + " [what's|what is|what was] the [time|current time|exact time|time of day|"
+        "hour] " + NOW,
+        ASIDE + " what time [is it|do we have|have we got|does the clock say|might it be|"
+        "have you got] " + NOW,
+        "[tell me|give me|say|read me|show me|let me have|just tell me] the [time|current time|"
+        "exact time] " + NOW,
+        WONDER + " [what time it is|the time|how late it is|what the time is|"
+        "what the clock says] " + NOW,
+        ASIDE + " [have you got|do you have|got|do we have|can I have|could I have|"
+        "may I have] the [time|current time] " + NOW,
+        ASIDE + " [the time|time|clock|current time|time check|clock check] [please|now|, please|"
+        "?] ",
         ASIDE + " how late [is it|is it already|are we|has it got] " + NOW,
         ASIDE + " what does the [clock|watch] [say|show|read] " + NOW,
-        "[I lost track of time|my watch stopped|I have no watch|I don't have my phone|I left my watch at home], "
+        "[I lost track of time|my watch stopped|I have no watch|I don't have my phone|"
+        "I left my watch at home], "
         "[what time is it|what's the time|tell me the time|how late is it] " + NOW,
         ASIDE + " is it [late|early|still early|already late|lunchtime|bedtime] [yet|already|now|]",
     ],
     "date": [
-        ASIDE + " [what's|what is] [the date|today's date|the date today|the current date|the full date] " + NOW,
+        ASIDE + " [what's|what is] [the date|today's date|the date today|the current date|"
+        "the full date] " + NOW,
         ASIDE + " [what|which] date [is it|do we have|have we got|is today|are we on] " + DAY_NOW,
-        "[tell me|give me|say|read me|just tell me|show me] [the date|today's date|the current date] " + DAY_NOW,
-        WONDER + " [what date it is|the date|today's date|what the date is|which date we have] " + DAY_NOW,
-        ASIDE + " [the date|date|today's date|date today|calendar] [please|today please|, please|?]",
+        "[tell me|give me|say|read me|just tell me|show me] [the date|today's date|"
+        "the current date] " + DAY_NOW,
+        WONDER + " [what date it is|the date|today's date|what the date is|"
+        "which date we have] " + DAY_NOW,
+        ASIDE + " [the date|date|today's date|date today|calendar] [please|today please|, please|"
+        "?]",
         ASIDE + " what does the calendar say " + DAY_NOW,
-        ASIDE + " [do you have|have you got|can I have|could I have] [the date|today's date] " + NOW,
-        ASIDE + " [what|which] [day of the month|day and month|number] [is it|do we have] " + DAY_NOW,
+        ASIDE + " [do you have|have you got|can I have|could I have] [the date|"
+        "today's date] " + NOW,
+        ASIDE + " [what|which] [day of the month|day and month|number] [is it|"
+        "do we have] " + DAY_NOW,
         "[I have to date a letter|I'm filling in a form|I lost track of the days], "
         "[what's the date|what date is it|what's today's date] " + DAY_NOW,
     ],
     "day": [
         ASIDE + " [what|which] day [is it|do we have|have we got|is today|are we on] " + DAY_NOW,
-        ASIDE + " [what|which] day of the week [is it|do we have|have we got|is today|are we on] " + DAY_NOW,
+        ASIDE + " [what|which] day of the week [is it|do we have|have we got|is today|"
+        "are we on] " + DAY_NOW,
         ASIDE + " [what|which] weekday [is it|do we have|have we got|is today] " + DAY_NOW,
         ASIDE + " [what's|what is] today [?|]",
-        WONDER + " [what day it is|which day it is|what day of the week it is|what weekday it is|which weekday we have] "
+        WONDER + " [what day it is|which day it is|what day of the week it is|what weekday it is|"
+        "which weekday we have] "
         + DAY_NOW,
         "[tell me|give me|say|just tell me] [the|today's] [day|weekday|day of the week] " + NOW,
         ASIDE + " [the day|the weekday|the day of the week] [please|today please|, please]",
     ],
     "next": [
-        ASIDE + " [what|which] day [is it|is|will it be|do we have|have we got|will we have] tomorrow [please|, please|]",
-        ASIDE + " [what|which] [day of the week|weekday] [is|is it|will it be|do we have] tomorrow [please|, please|]",
+        ASIDE + " [what|which] day [is it|is|will it be|do we have|have we got|"
+        "will we have] tomorrow [please|, please|]",
+        ASIDE + " [what|which] [day of the week|weekday] [is|is it|will it be|"
+        "do we have] tomorrow [please|, please|]",
         ASIDE + " [what's|what is] tomorrow [?|]",
-        WONDER + " [what day|which day|what weekday|which weekday] [tomorrow is|it is tomorrow|it will be tomorrow]",
+        WONDER + " [what day|which day|what weekday|which weekday] [tomorrow is|it is tomorrow|"
+        "it will be tomorrow]",
         ASIDE + " tomorrow is [what|which] [day|weekday]",
         "[tell me|give me|say] [tomorrow's day|tomorrow's weekday|the day tomorrow] [please|]",
     ],
     "past": [
         ASIDE + " [what|which] day was [it yesterday|yesterday] [please|, please|again|]",
-        ASIDE + " [what|which] [day of the week|weekday] was [it yesterday|yesterday] [please|, please|again|]",
+        ASIDE + " [what|which] [day of the week|weekday] was [it yesterday|yesterday] [please|"
+        ", please|again|]",
         ASIDE + " what was yesterday [?|]",
-        WONDER + " [what day|which day|what weekday|which weekday] [yesterday was|it was yesterday]",
+        WONDER + " [what day|which day|what weekday|which weekday] [yesterday was|"
+        "it was yesterday]",
         ASIDE + " yesterday was [what|which] [day|weekday]",
         ASIDE + " [what|which] day did we have yesterday [please|]",
     ],
@@ -76,7 +96,7 @@ ASKS = {
 def clock_ask(gen, ctx):
     """The time, date, day, month, year from the system message, or honestly not."""
     kind = gen.pick(
-        ["time", "time", "time", "time", "date", "date", "day", "day", "next", "past", "month", "year"]
+        ["time"] * 4 + ["date", "date", "day", "day", "next", "past", "month", "year"]
     )
     user = gen.user(ASKS[kind])
     if kind == "time":
@@ -106,18 +126,22 @@ def clock_ask(gen, ctx):
 
 
 DAY_AFTER = [
-    ASIDE + " [what|which] day [comes|is|comes right|comes next|falls|do we have] after {d} [?|again|please|]",
+    ASIDE + " [what|which] day [comes|is|comes right|comes next|falls|do we have] after {d} [?|"
+    "again|please|]",
     ASIDE + " [what|which] day [follows|comes next after] {d} [again|please|]",
     ASIDE + " [after|right after] {d} [comes|is|comes the] [which|what] day",
-    "[name|tell me|give me|say] the day [after|that follows|that comes after|following] {d} [please|]",
+    "[name|tell me|give me|say] the day [after|that follows|that comes after|"
+    "following] {d} [please|]",
     WONDER + " [what|which] day [comes after|is after|follows] {d}",
     ASIDE + " {d} is followed by [which|what] day",
 ]
 DAY_BEFORE = [
-    ASIDE + " [what|which] day [comes|is|comes right|comes just|falls|do we have] before {d} [?|again|please|]",
+    ASIDE + " [what|which] day [comes|is|comes right|comes just|falls|do we have] before {d} [?|"
+    "again|please|]",
     ASIDE + " [what|which] day [precedes|comes ahead of] {d} [again|please|]",
     ASIDE + " [before|right before] {d} [comes|is|comes the] [which|what] day",
-    "[name|tell me|give me|say] the day [before|that precedes|that comes before|preceding] {d} [please|]",
+    "[name|tell me|give me|say] the day [before|that precedes|that comes before|"
+    "preceding] {d} [please|]",
     WONDER + " [what|which] day [comes before|is before|precedes] {d}",
     ASIDE + " {d} is preceded by [which|what] day",
 ]

@@ -16,7 +16,8 @@ SWITCH = more(
     WANT + " {what} {state} " + TAIL,
     REASON + ", [turn|switch|put] " + EITHER,
     "[turn|switch|put] " + EITHER + ", " + REASON,
-    "[make sure|see to it|check|ensure|take care|please make sure] [that|] {what} {be} {state} " + TAIL,
+    "[make sure|see to it|check|ensure|take care|please make sure] [that|"
+    "] {what} {be} {state} " + TAIL,
     "{what} [should|must|can|could|may|has to|needs to|ought to] be {state} " + TAIL,
     "[turn|switch] {what} back {state} " + TAIL,
     "[why {be} {what} not|shouldn't {what} be|can {what} be|could {what} be|would you have|"
@@ -44,7 +45,8 @@ OFF_ONLY = [
     "[no more|enough of|out with] {what} " + TAIL,
     "[I left|we left|I think I left|somebody left|did I leave|the kids left] {what} on "
     "[|, turn {them} off|, switch {them} off|, please turn {them} off]",
-    "{what} [shouldn't|mustn't|don't need to|needn't] be on [any more|now|all night|all day|] " + TAIL,
+    "{what} [shouldn't|mustn't|don't need to|needn't] be on [any more|now|all night|all day|"
+    "] " + TAIL,
 ]
 WHERE = "[in|inside] the {room}"
 VAGUE_ON = [
@@ -53,7 +55,8 @@ VAGUE_ON = [
     "[I|we] [can't|can hardly|can barely|cannot] see [anything|a thing|much|my hand|what I'm doing|"
     "my feet|where I'm going] " + WHERE + " [any more|now|]",
     "[make it bright|make it brighter|give me some light|give us some light|I need light|"
-    "I need some light|I want light|we need light|let there be light|more light|some light|bring light|"
+    "I need some light|I want light|we need light|let there be light|more light|some light|"
+    "bring light|"
     "I want it bright|get me some light|light, please,|a little light|let's have some light|"
     "can I have some light|could we have light|can I get some light] " + WHERE + " " + TAIL,
     "[light up|illuminate|brighten up|lighten|lighten up] the {room} " + TAIL,
@@ -68,7 +71,8 @@ VAGUE_ON = [
 VAGUE_OFF = [
     "[make it dark|no light|less light|no more light|I want it dark|I don't need light|lights out|"
     "we don't need light|I want no light|enough light|let it be dark|kill the light|"
-    "it should be dark|I'd like it dark|there should be no light|nobody needs light|I need it dark] "
+    "it should be dark|I'd like it dark|there should be no light|nobody needs light|"
+    "I need it dark] "
     + WHERE + " " + TAIL,
     "it's [really|so|very|pretty|too|rather|quite|way too|awfully|a bit|a little|far too|] "
     "bright " + WHERE + " [now|again|to sleep|for me|]",
@@ -124,7 +128,8 @@ BACK = [
     "[turn|switch|put|] {it} [back|] {s} [again|please|]",
     "[can you|could you|would you|please|I'd like you to|I want you to|you can|you may] "
     "[turn|switch|put] {it} [back|] {s} [again|now|after all|]",
-    "[I want|I need|I'd like|we want|we need|I'd rather have|I'd prefer] {it} {s} [again|after all|now|]",
+    "[I want|I need|I'd like|we want|we need|I'd rather have|I'd prefer] {it} {s} [again|"
+    "after all|now|]",
     "{they} [should|must|can|could] be {s} [again|after all|now|]",
     "{s} [again|again please|please|after all|once more|now]",
 ]
@@ -158,7 +163,8 @@ COLOUR = [
     REASON + ", [make|turn|set|change] {w} [to|] {c}",
     "{c} [for|on|in|with] {w} " + TAIL,
     "[change|set|switch|make] the colour of {w} to {c} " + TAIL,
-    "[how about|what about|let's try|try|let's have|I fancy|I feel like|I'd like] {c} for {w} " + TAIL,
+    "[how about|what about|let's try|try|let's have|I fancy|I feel like|"
+    "I'd like] {c} for {w} " + TAIL,
     "{w} [should|must|could|can|ought to|would look nice if they could] be {c} " + TAIL,
     "{w} {c} " + TAIL,
 ]
@@ -169,7 +175,8 @@ LEVEL = [
     "[set|change|put|bring|adjust|take] the [brightness|level|intensity] of {w} to {n} " + TAIL,
     ASK + " [set|dim|turn|bring|put] {w} to {n}",
     REASON + ", [set|dim|bring|turn] {w} to {n}",
-    "{n} [is right|is enough|is fine|would be nice|would be good|should do|is best|is plenty] for {w}",
+    "{n} [is right|is enough|is fine|would be nice|would be good|should do|is best|"
+    "is plenty] for {w}",
     "[how about|what about|let's try|try|give me|go for|I'd say] {n} [for|on|from] {w} " + TAIL,
     "{w} [should|must|can|could] be [at|] {n} [bright|brightness|] " + TAIL,
     "[dim|turn|lower|bring|raise|fade] {w} [down to|up to|to] {n} " + TAIL,
@@ -246,7 +253,8 @@ def vague(gen, ctx):
     room, state = gen.fresh(lambda: (gen.pick(ROOMS), gen.pick(["on", "off"])))
     ways = VAGUE_ON if state == "on" else VAGUE_OFF
     if gen.chance(0.2):
-        user = gen.user([t.replace(WHERE, "[in here|here|in this room]") for t in ways if WHERE in t])
+        user = gen.user([t.replace(WHERE, "[in here|here|"
+        "in this room]") for t in ways if WHERE in t])
         bot = gen.answer(["Okay, I've turned {s} the light."], s=state)
         return [turn("lights", user, bot, ["light", state])]
     user = gen.user(after(ASIDE, ways), room=room)
@@ -262,10 +270,16 @@ def blinds(gen, ctx):
     what = gen.pick(["the {r} {k}", "the {k} in the {r}", "the {k}"]).format(r=room, k=kind)
     if act == "open":
         verbs, state, way = "[open|raise|pull up|open up|lift|draw back|roll up]", "open", "up"
-        why = "[I want to look out|let some sun in|let the light in|good morning|it's morning|I need daylight]"
+        why = (
+            "[I want to look out|let some sun in|let the light in|good morning|it's morning|"
+            "I need daylight]"
+        )
     else:
         verbs, state, way = "[close|lower|shut|pull down|let down|draw|roll down]", "closed", "down"
-        why = "[the sun is blinding me|keep the sun out|the neighbours can see us|it's night|I want privacy|it's getting dark]"
+        why = (
+            "[the sun is blinding me|keep the sun out|the neighbours can see us|it's night|"
+            "I want privacy|it's getting dark]"
+        )
     user = gen.user(
         [
             verbs + " {w} " + TAIL,
@@ -300,35 +314,46 @@ HEAT_TO = [
 ]
 NEW_HEAT = [
     "[make it|make that|change it to|set it to|put it to|turn it to|better|rather|I'd prefer|"
-    "let's say|let's make it|how about|go for|try|I meant|I'd rather have] {n} [degrees|] [instead|please|after all|]",
-    CHANGE + ", [make it|make that|set it to|change it to|] {n} [degrees|] [instead|please|after all|]",
+    "let's say|let's make it|how about|go for|try|I meant|I'd rather have] {n} [degrees|"
+    "] [instead|please|after all|]",
+    CHANGE + ", [make it|make that|set it to|change it to|] {n} [degrees|] [instead|please|"
+    "after all|]",
     "{n} [degrees|] [would be better|is better|is nicer|would be nicer|instead|is enough|please|"
     "would be fine|is warm enough|after all]",
-    "[can you|could you|please|would you] [make it|make that|set it to|change it to|change that to] "
+    "[can you|could you|please|would you] [make it|make that|set it to|change it to|"
+    "change that to] "
     "{n} [degrees|] [instead|please|]",
     "[turn|bring|take|put] it [up|down] to {n} [degrees|] [please|instead|]",
 ]
 COLD = [
     "[I'm|I am|we're|I feel|we are|I'm really|I'm feeling|my feet are|my hands are|everybody is] "
-    "[cold|freezing|so cold|too cold|very cold|shivering|rather cold|a bit cold|chilly|ice cold] [in here|now|again|today|]",
-    "it's [too|so|very|really|rather|quite|a bit|pretty|awfully|getting|] [cold|chilly|freezing|cool] "
+    "[cold|freezing|so cold|too cold|very cold|shivering|rather cold|a bit cold|chilly|"
+    "ice cold] [in here|now|again|today|]",
+    "it's [too|so|very|really|rather|quite|a bit|pretty|awfully|getting|] [cold|chilly|freezing|"
+    "cool] "
     "[in here|inside|in the house|in the room|in this room|for me|at home]",
-    "[make it|can you make it|could you make it|get it|I want it|I'd like it|let's make it|please make it] "
+    "[make it|can you make it|could you make it|get it|I want it|I'd like it|let's make it|"
+    "please make it] "
     + LITTLE + " warmer [in here|inside|in this room|for us|]",
     "[brr|brrr|wow|oh dear|ugh], [it's|it is] [so|really|very|] [cold|chilly|freezing] [in here|]",
-    "[I|we] [need|want|could do with|could use] [more|some|a bit more|a little more] [heat|warmth|heating] [in here|]",
-    "the [house|room|flat|place] is [too|so|very|really|rather|quite|freezing|a bit|] cold [now|today|]",
+    "[I|we] [need|want|could do with|could use] [more|some|a bit more|a little more] [heat|warmth|"
+    "heating] [in here|]",
+    "the [house|room|flat|place] is [too|so|very|really|rather|quite|freezing|a bit|] cold [now|"
+    "today|]",
 ]
 HOT = [
     "[I'm|I am|we're|I feel|we are|I'm really|I'm feeling|everybody is] "
-    "[hot|too hot|sweating|so hot|very hot|boiling|melting|rather hot|too warm] [in here|now|again|today|]",
+    "[hot|too hot|sweating|so hot|very hot|boiling|melting|rather hot|too warm] [in here|now|"
+    "again|today|]",
     "it's [too|so|very|really|rather|quite|a bit|pretty|awfully|] [hot|warm|stuffy|boiling] "
     "[in here|inside|in the house|in the room|in this room|for me|at home]",
-    "[make it|can you make it|could you make it|get it|I want it|I'd like it|let's make it|please make it] "
+    "[make it|can you make it|could you make it|get it|I want it|I'd like it|let's make it|"
+    "please make it] "
     + LITTLE + " [cooler|colder] [in here|inside|in this room|for us|]",
     "[phew|wow|oh dear|ugh|puh], [it's|it is] [so|really|very|] [hot|warm|boiling] [in here|]",
     "[I|we] [need|want|could do with] less [heat|warmth|heating] [in here|]",
-    "the [house|room|flat|place] is [too|so|very|really|rather|quite|a bit|] [warm|hot] [now|today|]",
+    "the [house|room|flat|place] is [too|so|very|really|rather|quite|a bit|] [warm|hot] [now|"
+    "today|]",
 ]
 
 
@@ -362,7 +387,7 @@ def heating(gen, ctx):
                 "[turn|put|bring|move|take] {w} " + way + " " + LITTLE + " " + TAIL,
                 verbs + " {w} " + LITTLE + " " + TAIL,
                 "[turn|put] " + way + " {w} " + LITTLE + " " + TAIL,
-                "{w} " + LITTLE + " [" + ("higher" if warmer else "lower") + "|" + way + "] " + TAIL,
+                "{w} " + LITTLE + f" [{'higher' if warmer else 'lower'}|{way}] " + TAIL,
                 ASK + " [turn " + way + "|" + verbs[1:-1] + "] {w} " + LITTLE,
                 REASON + ", turn " + way + " {w} " + LITTLE,
             ],

@@ -5,76 +5,112 @@ from phrases import ASIDE, WELL, WONDER, after, more
 from slots import WEEKDAYS, number
 
 SKIES = {
-    "dry": """sunny|clear|cloudy|partly cloudy|overcast|foggy|misty|windy|hot and sunny|cold and clear|dry|mild and dry|
-bright|mostly sunny|mostly cloudy|grey|hazy|warm and dry|cool and windy|sunny and warm|breezy|clear and cold""",
-    "wet": """light rain|heavy rain|rain|showers|drizzle|thunderstorms|snow|light snow|sleet|hail|rainy|stormy with rain|
+    "dry": """sunny|clear|cloudy|partly cloudy|overcast|foggy|misty|windy|hot and sunny|
+cold and clear|dry|mild and dry|
+bright|mostly sunny|mostly cloudy|grey|hazy|warm and dry|cool and windy|sunny and warm|breezy|
+clear and cold""",
+    "wet": """light rain|heavy rain|rain|showers|drizzle|thunderstorms|snow|light snow|sleet|hail|
+rainy|stormy with rain|
 heavy snow|wet|snowy|rain and wind|scattered showers|rain showers|a thunderstorm|pouring rain""",
 }
 SKIES = {kind: names.replace("\n", "").split("|") for kind, names in SKIES.items()}
-NOW = "[|||today|outside|right now|now|at the moment|please|out there|here|this morning|today please|, please]"
+NOW = (
+    "[|||today|outside|right now|now|at the moment|please|out there|here|this morning|"
+    "today please|, please]"
+)
 WEATHER_ASK = more(
     2,
     ASIDE + " [what's|what is|how's|how is] the weather [like|] " + NOW,
 ) + [
-    "[weather|the weather|weather report|weather forecast|forecast] [today|please|now|for today|outside|, please|?]",
-    "[tell me|give me|read me|say|show me] [the|today's] [weather|forecast|weather forecast|weather report] " + NOW,
-    ASIDE + " [what's|what is] it like [outside|out|out there|outdoors] [today|now|right now|please|]",
-    ASIDE + " [what's|what is] the [forecast|weather forecast|weather report|weather situation] [for today|today|now|please|]",
+    "[weather|the weather|weather report|weather forecast|forecast] [today|please|now|for today|"
+    "outside|, please|?]",
+    "[tell me|give me|read me|say|show me] [the|today's] [weather|forecast|weather forecast|"
+    "weather report] " + NOW,
+    ASIDE + " [what's|what is] it like [outside|out|out there|outdoors] [today|now|right now|"
+    "please|]",
+    ASIDE + " [what's|what is] the [forecast|weather forecast|weather report|"
+    "weather situation] [for today|today|now|please|]",
     ASIDE + " how does [it|the sky|the weather|the day] look " + NOW,
-    ASIDE + " [is it|is the weather|is it still|is the sky] [nice|good|bad|fine|sunny|clear|cloudy|grey|foggy|windy|lovely|beautiful|pleasant] "
+    ASIDE + " [is it|is the weather|is it still|is the sky] [nice|good|bad|fine|sunny|clear|"
+    "cloudy|grey|foggy|windy|lovely|beautiful|pleasant] "
     "[outside|out|today|out there|at the moment|]",
-    WONDER + " [the weather|what the weather is like|how the weather is|what it's like outside|how it looks outside] " + NOW,
-    ASIDE + " what [kind|sort] of [weather|day] [do we have|is it|are we having|have we got|is it going to be] [today|outside|]",
-    ASIDE + " [any news on|what's going on with|what's up with|what about|how about|what can you say about|"
+    WONDER + " [the weather|what the weather is like|how the weather is|what it's like outside|"
+    "how it looks outside] " + NOW,
+    ASIDE + " what [kind|sort] of [weather|day] [do we have|is it|are we having|have we got|"
+    "is it going to be] [today|outside|]",
+    ASIDE + " [any news on|what's going on with|what's up with|what about|how about|"
+    "what can you say about|"
     "what do you know about] the weather " + NOW,
-    ASIDE + " [how is the sky|what does the sky look like|how's the sky|what's the sky doing|what's happening outside|"
+    ASIDE + " [how is the sky|what does the sky look like|how's the sky|what's the sky doing|"
+    "what's happening outside|"
     "what's the sky like] " + NOW,
-    "[I'm going out|I'm about to leave|we want to go for a walk|I'm going for a run|I want to hang the laundry out], "
+    "[I'm going out|I'm about to leave|we want to go for a walk|I'm going for a run|"
+    "I want to hang the laundry out], "
     "[how's the weather|what's the weather like|what is it like outside|tell me the weather]",
-    ASIDE + " [is it|is today] a [nice|good|fine|sunny|lovely] day [for a walk|outside|today|for a picnic|]",
+    ASIDE + " [is it|is today] a [nice|good|fine|sunny|lovely] day [for a walk|outside|today|"
+    "for a picnic|]",
 ]
 UMBRELLA_ASK = [
     ASIDE + " [do|will|should|would] I [need|take|bring|carry|want|pack] [an|my|the] umbrella "
     "[today|now|outside|with me|for today|out there|]",
-    ASIDE + " [will|is] it [going to|gonna|likely to|about to] [rain|pour|snow] [today|outside|now|]",
-    ASIDE + " is it [raining|snowing|pouring|wet|drizzling] [outside|now|right now|today|out there|at the moment|]",
-    ASIDE + " will it [rain|pour|snow|get wet|be wet|be dry|stay dry] [today|outside|later today|now|]",
-    ASIDE + " [should|do|will] I [take|need|wear|bring] [a|my|the] [raincoat|rain jacket|rain boots|waterproof jacket] "
+    ASIDE + " [will|is] it [going to|gonna|likely to|about to] [rain|pour|snow] [today|outside|"
+    "now|]",
+    ASIDE + " is it [raining|snowing|pouring|wet|drizzling] [outside|now|right now|today|"
+    "out there|at the moment|]",
+    ASIDE + " will it [rain|pour|snow|get wet|be wet|be dry|stay dry] [today|outside|later today|"
+    "now|]",
+    ASIDE + " [should|do|will] I [take|need|wear|bring] [a|my|the] [raincoat|rain jacket|"
+    "rain boots|waterproof jacket] "
     "[today|outside|now|]",
-    ASIDE + " [any|is there|is there any|do we have|are we getting|do you see] rain [today|outside|coming|now|]",
-    ASIDE + " [will|do|would] I get [wet|soaked] [outside|out there|today|if I go out|without an umbrella]",
+    ASIDE + " [any|is there|is there any|do we have|are we getting|do you see] rain [today|"
+    "outside|coming|now|]",
+    ASIDE + " [will|do|would] I get [wet|soaked] [outside|out there|today|if I go out|"
+    "without an umbrella]",
     ASIDE + " [umbrella|raincoat] [today|or not|today or not|needed|yes or no]",
-    WONDER + " [if|whether] [it's raining|it will rain|I need an umbrella|I should take an umbrella|it's going to rain|"
+    WONDER + " [if|whether] [it's raining|it will rain|I need an umbrella|"
+    "I should take an umbrella|it's going to rain|"
     "it stays dry|I need a raincoat] [today|outside|now|]",
     ASIDE + " [is it|does it stay|is it staying|will it stay] dry [outside|today|out there|]",
-    ASIDE + " can I [leave the umbrella at home|hang the washing outside|go out without an umbrella|go without a raincoat] [today|]",
-    "[I'm going out|I'm leaving|I'm about to go], [do I need an umbrella|will it rain|is it raining|should I take an umbrella]",
+    ASIDE + " can I [leave the umbrella at home|hang the washing outside|"
+    "go out without an umbrella|go without a raincoat] [today|]",
+    "[I'm going out|I'm leaving|I'm about to go], [do I need an umbrella|will it rain|"
+    "is it raining|should I take an umbrella]",
 ]
 TEMP_ASK = [
     ASIDE + " how [warm|cold|hot|chilly|cool] [is it|does it get|is it really|will it be|are we] "
     "[outside|today|out there|out|now|right now|at the moment|outdoors|]",
-    ASIDE + " [what's|what is] the [temperature|outside temperature|outdoor temperature|temperature outside|"
+    ASIDE + " [what's|what is] the [temperature|outside temperature|outdoor temperature|"
+    "temperature outside|"
     "temperature today|current temperature] [now|right now|please|today|]",
-    ASIDE + " how many degrees [is it|are there|do we have|are we at|have we got] [outside|today|now|out there|]",
+    ASIDE + " how many degrees [is it|are there|do we have|are we at|have we got] [outside|today|"
+    "now|out there|]",
     ASIDE + " is it [cold|warm|hot|chilly|freezing|mild] [outside|today|out|out there|right now]",
-    ASIDE + " [do|will|should] I [need|wear|take|want] [a|my] [jacket|coat|scarf|warm jacket|sweater|warm coat|hat] "
+    ASIDE + " [do|will|should] I [need|wear|take|want] [a|my] [jacket|coat|scarf|warm jacket|"
+    "sweater|warm coat|hat] "
     "[today|outside|now|out there|]",
     ASIDE + " what does the [thermometer|outside thermometer] [say|show|read] [now|today|outside|]",
-    WONDER + " [the temperature|how warm it is|how cold it is|how hot it is|how many degrees it is|what the temperature is] "
+    WONDER + " [the temperature|how warm it is|how cold it is|how hot it is|"
+    "how many degrees it is|what the temperature is] "
     "[outside|today|outside now|out there|]",
-    "[tell me|give me|say|read me] the [temperature|outside temperature|temperature outside|degrees outside] [now|please|today|]",
-    "[temperature|temperature outside|outside temperature|degrees outside] [please|now|today|, please|?]",
+    "[tell me|give me|say|read me] the [temperature|outside temperature|temperature outside|"
+    "degrees outside] [now|please|today|]",
+    "[temperature|temperature outside|outside temperature|degrees outside] [please|now|today|"
+    ", please|?]",
 ]
 LATER = (
-    "[tomorrow|on {d}|this weekend|next week|next {d}|tomorrow morning|at the weekend|the day after tomorrow|"
+    "[tomorrow|on {d}|this weekend|next week|next {d}|tomorrow morning|at the weekend|"
+    "the day after tomorrow|"
     "next month|in the next days|this week|later this week|tomorrow night]"
 )
 AWAY_ASK = [
-    ASIDE + " [what's|what is|how's|how is] the weather [going to be|going to be like|looking|] " + LATER,
+    ASIDE + " [what's|what is|how's|how is] the weather [going to be|going to be like|looking|"
+    "] " + LATER,
     ASIDE + " [what|how] will the weather be [like|] " + LATER,
-    ASIDE + " [will it|is it going to] [rain|snow|be sunny|be warm|be cold|be nice|be dry|be windy|get hot] " + LATER,
+    ASIDE + " [will it|is it going to] [rain|snow|be sunny|be warm|be cold|be nice|be dry|"
+    "be windy|get hot] " + LATER,
     "[weather|the weather|forecast|weather forecast|the forecast] [for|] " + LATER + " [please|]",
-    WONDER + " [what the weather will be like|if it will rain|how the weather will be|whether it will snow] " + LATER,
+    WONDER + " [what the weather will be like|if it will rain|how the weather will be|"
+    "whether it will snow] " + LATER,
     ASIDE + " [and|what about|how about|and how about] the weather " + LATER,
     ASIDE + " [do|will] I need [an umbrella|a coat|a jacket] " + LATER,
     ASIDE + " how [warm|cold|hot] will it [be|get] " + LATER,
@@ -115,31 +151,41 @@ SIGNS = {
     "times": ["times", "x", "*", "multiplied by"],
     "divided by": ["divided by", "/", "over", "shared by"],
 }
-SUM_ASK = more(2, ASIDE + " [what's|what is] {s} [please|, please|again|]", "{s} [please|, please||?]") + [
+SUM_ASK = more(2, ASIDE + " [what's|what is] {s} [please|, please|again|]", "{s} [please|, please|"
+"|?]") + [
     ASIDE + " [how much|how many] [is|makes] {s} [please|, please|again|]",
-    "[calculate|work out|compute|solve|do|figure out|add up|tell me|give me] {s} [please|for me|, please|quickly|]",
-    "[can you|could you|would you|please|will you] [work out|calculate|solve|compute|figure out|tell me|do] {s} [for me|please|]",
+    "[calculate|work out|compute|solve|do|figure out|add up|tell me|give me] {s} [please|for me|"
+    ", please|quickly|]",
+    "[can you|could you|would you|please|will you] [work out|calculate|solve|compute|figure out|"
+    "tell me|do] {s} [for me|please|]",
     WONDER + " [what|how much] {s} [is|makes|comes to|gives|equals|adds up to]",
-    ASIDE + " {s} [is|is what|is how much|makes what|equals|equals what|gives what|makes|comes to what|gives|=]",
+    ASIDE + " {s} [is|is what|is how much|makes what|equals|equals what|gives what|makes|"
+    "comes to what|gives|=]",
     ASIDE + " what [does|would|will] {s} [make|give|come to|equal|add up to|yield]",
     ASIDE + " what do [you|we|I] get [for|from|if you do|when you do|with|out of] {s}",
-    "[what's|what is|tell me|give me|find|say] the [result|answer|value|solution|outcome] [of|to|for] {s} [please|]",
-    "[quick sum|a sum|sum|maths question|math question|calculation|small sum|homework|easy one|next sum|maths]: {s}",
+    "[what's|what is|tell me|give me|find|say] the [result|answer|value|solution|outcome] [of|to|"
+    "for] {s} [please|]",
+    "[quick sum|a sum|sum|maths question|math question|calculation|small sum|homework|easy one|"
+    "next sum|maths]: {s}",
     "[help me|I need help|give me a hand|I'm stuck] with {s} [please|]",
-    "[I need|I want|I'd like] [the answer to|the result of|to work out|to calculate|to know what] {s} [is|please|]",
+    "[I need|I want|I'd like] [the answer to|the result of|to work out|to calculate|"
+    "to know what] {s} [is|please|]",
     "[how about|what about|and|now|next|then|try] {s}",
 ]
 NEXT_SUM = [
-    "[and|okay, and|now|then|and then|so|good, and|right, and|fine, and|] [that|it|the result|] {m} {c} [please|]",
-    "[now|and now|then|next|okay, now|and then] [do|take|make it|calculate|work out|] [that|it|the result|this] {m} {c}",
-    "[what's|what is|how much is|tell me|and what's|and what is|and how much is] [that|it|the result|this] {m} {c} [?|please|]",
+    "[and|okay, and|now|then|and then|so|good, and|right, and|fine, and|] [that|it|the result|"
+    "] {m} {c} [please|]",
+    "[now|and now|then|next|okay, now|and then] [do|take|make it|calculate|work out|] [that|it|"
+    "the result|this] {m} {c}",
+    "[what's|what is|how much is|tell me|and what's|and what is|and how much is] [that|it|"
+    "the result|this] {m} {c} [?|please|]",
     "[what if|how about|what about] [you take|we take|I take|] [that|it|the result] {m} {c}",
 ]
 
 
 def small_sum(rng):
     """Two small numbers, an operation and the result."""
-    op = rng.choice(["plus", "plus", "plus", "minus", "minus", "minus", "times", "times", "divided by"])
+    op = rng.choice(["plus"] * 3 + ["minus"] * 3 + ["times"] * 2 + ["divided by"])
     if op == "plus":
         a, b = rng.randint(0, 20), rng.randint(0, 20)
         return a, op, b, a + b

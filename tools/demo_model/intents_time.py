@@ -6,7 +6,8 @@ from slots import clock, day, duration, nonce, task, your
 
 TIMER_NAMES = """pasta|egg|eggs|rice|pizza|cake|tea|laundry|bread|oven|nap|workout|chicken|potato|
 cookie|cookies|homework|break|coffee|soup|roast|lasagne|yoga|reading|meditation|shower|plank|steak|
-toast|muffin|pie|dough|study|game|parking|garden|dishwasher|washing|noodle|porridge|curry""".replace(
+toast|muffin|pie|dough|study|game|parking|garden|dishwasher|washing|noodle|porridge|
+curry""".replace(
     "\n", ""
 ).split(
     "|"
@@ -14,29 +15,36 @@ toast|muffin|pie|dough|study|game|parking|garden|dishwasher|washing|noodle|porri
 
 TIMER = more(
     2,
-    "[set|start|make|create|put on|begin|run|set up|launch] [a|the|a new|my|another] timer [for|for|to|of] {d} " + TAIL,
+    "[set|start|make|create|put on|begin|run|set up|launch] [a|the|a new|my|another] timer [for|"
+    "for|to|of] {d} " + TAIL,
     "[set|start|make|create|run|begin] a {d} timer " + TAIL,
-    "[timer|a timer|one timer|new timer|a new timer|kitchen timer] [for|of|at|with|to|,|] {d} " + TAIL,
+    "[timer|a timer|one timer|new timer|a new timer|kitchen timer] [for|of|at|with|to|,|"
+    "] {d} " + TAIL,
 ) + [
     "{d} timer " + TAIL,
     "{d} on the [timer|clock|kitchen timer|stopwatch] " + TAIL,
     WANT + " a timer [for|of|to run for|that runs] {d} " + TAIL,
     WANT + " a {d} timer",
     "[time|count down|count off|track|measure] {d} [for me|for us|please|on the clock|] " + TAIL,
-    "[tell me|let me know|beep|ring|alert me|buzz|call me|shout|give me a signal|notify me|ping me|warn me] "
-    "[when {d} are up|in {d}|after {d}|when {d} have passed|once {d} are over|when {d} are over|{d} from now] " + TAIL,
+    "[tell me|let me know|beep|ring|alert me|buzz|call me|shout|give me a signal|notify me|"
+    "ping me|warn me] "
+    "[when {d} are up|in {d}|after {d}|when {d} have passed|once {d} are over|when {d} are over|"
+    "{d} from now] " + TAIL,
     "[set|start|begin|run|make] a countdown [of|for|from] {d} " + TAIL,
     "[countdown|count down] [of|for|from|] {d} " + TAIL,
     "[start|begin|keep] [timing|counting down|counting] {d} " + TAIL,
     ASK + " [set|start|make|run] a timer [for|of] {d}",
     ASK + " [time|count down] {d}",
     REASON + ", [set|start] a timer for {d}",
-    "[I'm boiling something|I'm baking|I'm cooking eggs|there's something in the oven|the pasta is in|"
-    "I'm steeping tea|I'm doing a plank|the kids may play|I want to rest|I'm taking a break|I'm going to nap|"
+    "[I'm boiling something|I'm baking|I'm cooking eggs|there's something in the oven|"
+    "the pasta is in|"
+    "I'm steeping tea|I'm doing a plank|the kids may play|I want to rest|I'm taking a break|"
+    "I'm going to nap|"
     "the rice is on|I have a pot on the stove|the cake is in the oven], "
     "[time it for {d}|set a timer for {d}|time {d}|{d} please|start {d}|give me {d}|set {d}|"
     "a timer for {d}|let me know in {d}|count {d}]",
-    "[set|start|run] a timer[, {d}| and make it {d}|, {d} should do|, say {d}|, about {d}|, {d} please|, it should run {d}]",
+    "[set|start|run] a timer[, {d}| and make it {d}|, {d} should do|, say {d}|, about {d}|"
+    ", {d} please|, it should run {d}]",
     "[set|put|turn|start] [the|my] [timer|kitchen timer|countdown] [on|to|at|for] {d} " + TAIL,
     "[let|have] [a|the] timer [run for|run|go off in|ring in|beep in|count] {d} " + TAIL,
     "[remind me|tell me that time's up] in {d} " + "[|, it's for the oven|, that's all|please]",
@@ -64,8 +72,10 @@ BARE = [
 ]
 LENGTH = [
     "[for|make it|let's say|say|about|it's|I need|I want|set it to|I think|let's do|do|give it|"
-    "give me|make that|just|only|well,|hmm,|oh,|um,|let me think,|maybe|probably|for about|well, for] {d} [please|, please|thanks|]",
-    "{d} [please|, please|should be enough|should do|will do|is fine|is good|I think|would be good|thanks|"
+    "give me|make that|just|only|well,|hmm,|oh,|um,|let me think,|maybe|probably|for about|"
+    "well, for] {d} [please|, please|thanks|]",
+    "{d} [please|, please|should be enough|should do|will do|is fine|is good|I think|"
+    "would be good|thanks|"
     "is enough|sounds good|sounds right|, thank you|would be fine|ought to do]",
     "{d}",
 ]
@@ -99,23 +109,30 @@ def timer(gen, ctx):
 
 
 NEW_LENGTH = [
-    "[make it|make that|change it to|change that to|set it to|set it for|let it run|give it|put it to|"
+    "[make it|make that|change it to|change that to|set it to|set it for|let it run|give it|"
+    "put it to|"
     "let's make it|let's say|go for|better|rather|I meant|I'd rather have|I mean] {d} "
     "[instead|please|after all|instead please|, please|]",
-    CHANGE + ", [make it|make that|set it to|change it to|I need|I meant|it's|] {d} [instead|please|after all|]",
+    CHANGE + ", [make it|make that|set it to|change it to|I need|I meant|it's|] {d} [instead|"
+    "please|after all|]",
     "{d} [instead|is better|would be better|after all|instead please|rather|, I meant|, not that]",
     "[change|set|switch|move|adjust|reset|extend|shorten] the timer to {d} [instead|please|]",
-    "[can you|could you|please|would you|I'd like you to] [make it|make that|change it to|set it to] {d} [instead|please|]",
-    "[I need|it needs|I want|it takes|I think I need|it should be|it should run] {d} [instead|rather|after all|actually]",
-    "[that's too short|that's too long|that's not enough|not long enough|too long|too short|that's wrong], "
+    "[can you|could you|please|would you|I'd like you to] [make it|make that|change it to|"
+    "set it to] {d} [instead|please|]",
+    "[I need|it needs|I want|it takes|I think I need|it should be|it should run] {d} [instead|"
+    "rather|after all|actually]",
+    "[that's too short|that's too long|that's not enough|not long enough|too long|too short|"
+    "that's wrong], "
     "[make it|make that|set it to|I need|] {d} [please|]",
 ]
 LEFT = [
     ASIDE + " how [long|much time|much|many minutes] [is|are] left [on the timer|on it|now|]",
-    ASIDE + " how [much longer|long still|much more time|long to go] [on the timer|now|until it rings|do I have|]",
+    ASIDE + " how [much longer|long still|much more time|long to go] [on the timer|now|"
+    "until it rings|do I have|]",
     ASIDE + " [what's|what is] left [on the timer|on it|now]",
     ASIDE + " [how long|how much time|how many minutes] do [I|we] [still have|have left]",
-    ASIDE + " [is|isn't] [the|my] timer [done|finished|over|up|still running|about to ring] [yet|soon|now|]",
+    ASIDE + " [is|isn't] [the|my] timer [done|finished|over|up|still running|about to ring] [yet|"
+    "soon|now|]",
     ASIDE + " [how is|how's|what about|where is] [the|my] timer [doing|getting on|at|going|now]",
     "[check|look at] [the|my] timer " + TAIL,
     ASIDE + " when [will|does] [the|my] timer [ring|go off|end|finish|beep|stop]",
@@ -123,12 +140,15 @@ LEFT = [
     ASIDE + " [is|are] [there much time|the minutes|my time] [left|over|up] [yet|now|]",
 ]
 WHICH_TIMER = [
-    ASIDE + " [how long|what|for how long] [is|was] [the|my] timer [set for|set to|for] [again|now|]",
+    ASIDE + " [how long|what|for how long] [is|was] [the|my] timer [set for|set to|for] [again|"
+    "now|]",
     ASIDE + " what did I set [the|my] timer [to|for] [again|]",
-    ASIDE + " [which|what] timers [do I have|are running|are set|have I set|did I set|are there|are on]",
+    ASIDE + " [which|what] timers [do I have|are running|are set|have I set|did I set|are there|"
+    "are on]",
     ASIDE + " [how long|what length] did I [set|choose|pick|say|want] [for the timer|it for]",
     WONDER + " how long [the|my] timer [was|is|is set for|runs]",
-    ASIDE + " [do I have|have I got|is there] [a timer|any timers|any timer] [set|running|on] [now|]",
+    ASIDE + " [do I have|have I got|is there] [a timer|any timers|any timer] [set|running|"
+    "on] [now|]",
     "[list|show me|tell me|read me|name|show] [my|the|all|all my] timers " + TAIL,
 ]
 
@@ -157,23 +177,29 @@ def timer_follow(gen, ctx):
 
 
 CANCEL = [
-    "[cancel|stop|delete|remove|end|turn off|switch off|kill|drop|scrap|erase|clear|abort|quit|undo|"
+    "[cancel|stop|delete|remove|end|turn off|switch off|kill|drop|scrap|erase|clear|abort|quit|"
+    "undo|"
     "get rid of|call off|throw away|skip] [the|my|that|this] {k} [again|] " + TAIL,
-    "[no more|forget the|forget about the|never mind the|forget my|away with the|no] {k} [please|, please|now|]",
-    "[the|my|that|this] {k} [can go|is not needed|isn't needed|is no longer needed|should stop|must go|can be cancelled|"
+    "[no more|forget the|forget about the|never mind the|forget my|away with the|no] {k} [please|"
+    ", please|now|]",
+    "[the|my|that|this] {k} [can go|is not needed|isn't needed|is no longer needed|should stop|"
+    "must go|can be cancelled|"
     "can be deleted|is over|off] [now|please|any more|]",
     "{k} [off|stop|away] [please|now|]",
     "[cancel|stop|end|delete|remove] {k} " + TAIL,
-    "I [don't need|no longer need|don't want|won't need] [the|my|that|a] {k} [any more|now|after all|]",
+    "I [don't need|no longer need|don't want|won't need] [the|my|that|a] {k} [any more|now|"
+    "after all|]",
     "[turn|switch] [the|my|that|this] {k} off " + TAIL,
     ASK + " [cancel|stop|delete|turn off] [the|my|that] {k}",
     REASON + ", [cancel|stop|delete|turn off] [the|my|that] {k}",
 ]
 CANCEL_IT = [
-    "[cancel|stop|delete|remove|drop|end|scrap|turn off|switch off|undo|abort] [it|that|this] [again|] " + TAIL,
+    "[cancel|stop|delete|remove|drop|end|scrap|turn off|switch off|undo|abort] [it|that|"
+    "this] [again|] " + TAIL,
     CHANGE + ", [cancel|stop|delete|drop|end|scrap] [it|that] [please|again|]",
     "I [don't need|no longer need|don't want|won't need] it [any more|now|after all]",
-    "[can you|could you|please|would you] [cancel|stop|delete|remove] [it|that] [again|please|now|]",
+    "[can you|could you|please|would you] [cancel|stop|delete|remove] [it|that] [again|please|now|"
+    "]",
     "turn [it|that] off " + TAIL,
 ]
 
@@ -196,12 +222,15 @@ def cancel(gen, ctx):
 
 ALARM = more(
     2,
-    "[set|make|create|put|add|set up|schedule] [an|the|my|a new|another] alarm [for|at|to] {t}{d} " + TAIL,
+    "[set|make|create|put|add|set up|schedule] [an|the|my|a new|another] alarm [for|at|"
+    "to] {t}{d} " + TAIL,
     "wake [me|us|me up|us up] at {t}{d} " + TAIL,
 ) + [
-    "[alarm|an alarm|new alarm|set alarm|wake-up alarm|morning alarm] [for|at|to|,|] {t}{d} " + TAIL,
+    "[alarm|an alarm|new alarm|set alarm|wake-up alarm|morning alarm] [for|at|to|,|"
+    "] {t}{d} " + TAIL,
     WANT + " an alarm [at|for] {t}{d} " + TAIL,
-    "I [need|have|want|must|would like|ought|want] to [get up|wake up|be up|be awake|rise|get out of bed|"
+    "I [need|have|want|must|would like|ought|want] to [get up|wake up|be up|be awake|rise|"
+    "get out of bed|"
     "be out of bed] [at|by] {t}{d} " + TAIL,
     "[get|have] me [up|out of bed] at {t}{d} " + TAIL,
     "[ring|beep|buzz|sound the alarm|go off|make some noise] at {t}{d} " + TAIL,
@@ -213,9 +242,11 @@ ALARM = more(
     "[make sure|see to it|take care] [that|] I'm [up|awake|out of bed] [at|by] {t}{d} " + TAIL,
     "[my flight leaves early|I have an early meeting|school starts early|the train goes early|"
     "I mustn't oversleep|I can't be late|big day ahead|I'm going to bed now|early start|"
-    "I have work in the morning], [wake me up at|wake me at|set an alarm for|alarm for|set my alarm to] {t}{d}",
+    "I have work in the morning], [wake me up at|wake me at|set an alarm for|alarm for|"
+    "set my alarm to] {t}{d}",
     "[don't|do not] let me sleep [past|later than|longer than|after] {t}{d} " + TAIL,
-    "[I should|I'd better|we must|we have to|we need to] [get up|be up|be awake|wake up] [at|by] {t}{d}"
+    "[I should|I'd better|we must|we have to|we need to] [get up|be up|be awake|wake up] [at|"
+    "by] {t}{d}"
     "[, set an alarm|, wake me|, please wake me|]",
 ]
 BARE_ALARM = [
@@ -228,9 +259,12 @@ BARE_ALARM = [
     REASON + ", [set an alarm|wake me up]",
 ]
 TIME_OF = [
-    "[for|at|make it|let's say|say|about|it's|set it for|set it to|I think|well,|hmm,|oh,|um,|maybe|"
-    "probably|let me think,|let's do|I'd say|for about|how about|best at] {t}{d} [please|, please|thanks|]",
-    "{t}{d} [please|, please|should do|will do|is fine|is good|I think|would be good|thanks|sounds good|"
+    "[for|at|make it|let's say|say|about|it's|set it for|set it to|I think|well,|hmm,|oh,|um,|"
+    "maybe|"
+    "probably|let me think,|let's do|I'd say|for about|how about|best at] {t}{d} [please|, please|"
+    "thanks|]",
+    "{t}{d} [please|, please|should do|will do|is fine|is good|I think|would be good|thanks|"
+    "sounds good|"
     "is early enough|, thank you|would be fine|is best|is perfect]",
     "{t}{d}",
 ]
@@ -257,23 +291,33 @@ def alarm(gen, ctx):
 
 
 NEW_TIME = [
-    "[make it|make that|change it to|change that to|move it to|set it to|set it for|put it to|let's make it|"
-    "let's say|better|rather|I meant|I mean|I'd rather have|go for] {t} [instead|please|after all|instead please|]",
-    CHANGE + ", [make it|make that|set it to|change it to|move it to|I meant|it's|] {t} [instead|please|after all|]",
-    "{t} [instead|is better|would be better|after all|instead please|rather|, I meant|suits me better]",
+    "[make it|make that|change it to|change that to|move it to|set it to|set it for|put it to|"
+    "let's make it|"
+    "let's say|better|rather|I meant|I mean|I'd rather have|go for] {t} [instead|please|after all|"
+    "instead please|]",
+    CHANGE + ", [make it|make that|set it to|change it to|move it to|I meant|it's|] {t} [instead|"
+    "please|after all|]",
+    "{t} [instead|is better|would be better|after all|instead please|rather|, I meant|"
+    "suits me better]",
     "[change|set|switch|move|adjust|reset|shift|push] the alarm to {t} [instead|please|]",
-    "[can you|could you|please|would you|I'd like you to] [make it|make that|change it to|move it to] {t} [instead|please|]",
-    "[I need to get up|wake me|wake me up|I want to get up|I have to be up] at {t} [instead|rather|after all]",
+    "[can you|could you|please|would you|I'd like you to] [make it|make that|change it to|"
+    "move it to] {t} [instead|please|]",
+    "[I need to get up|wake me|wake me up|I want to get up|I have to be up] at {t} [instead|"
+    "rather|after all]",
     "[that's too early|that's too late|too early|too late|that's wrong], "
     "[make it|make that|set it to|] {t} [please|]",
 ]
 WHICH_ALARM = [
-    ASIDE + " [when|what time|for when|for what time] is [my|the] alarm [set for|set|] [again|now|]",
-    ASIDE + " [when|what time|at what time] [will you wake me|do I get up|do I have to get up|will I wake up|"
+    ASIDE + " [when|what time|for when|for what time] is [my|the] alarm [set for|set|] [again|now|"
+    "]",
+    ASIDE + " [when|what time|at what time] [will you wake me|do I get up|do I have to get up|"
+    "will I wake up|"
     "does the alarm ring|does my alarm go off|will the alarm ring] [again|]",
     ASIDE + " [which|what] alarms [do I have|are set|have I set|did I set|are there|are on]",
-    ASIDE + " [is my alarm set|did you set the alarm|is the alarm on|do I have an alarm|is there an alarm set] [now|]",
-    ASIDE + " [what did I|what time did I|which time did I] [set|choose|pick|say] for the alarm [again|]",
+    ASIDE + " [is my alarm set|did you set the alarm|is the alarm on|do I have an alarm|"
+    "is there an alarm set] [now|]",
+    ASIDE + " [what did I|what time did I|which time did I] [set|choose|pick|"
+    "say] for the alarm [again|]",
     WONDER + " [when|what time] [the|my] alarm [is|is set for|rings|will ring|goes off]",
     "[list|show me|tell me|read me|show] [my|the|all|all my] alarms " + TAIL,
 ]
@@ -303,21 +347,26 @@ REMIND = more(
     "[set|make|add|create|put|schedule|set up] [a|me a|another|a new] reminder to {j}{w} " + TAIL,
     "[set|make|add|create|set up] a reminder{w} to {j} " + TAIL,
     "[don't|do not|never] let [me|us] forget to {j}{w} [please|]",
-    "I [need|have|must remember|want to remember|should remember|ought|mustn't forget|would like] to {j}{w}, "
+    "I [need|have|must remember|want to remember|should remember|ought|mustn't forget|"
+    "would like] to {j}{w}, "
     "[remind me|please remind me|can you remind me|set a reminder|make a note|don't let me forget|"
     "could you remind me|will you remind me|keep me on track]",
     "[reminder|new reminder|a reminder|note to self|note]: {j}{w}",
     "[reminder|a reminder|one reminder] to {j}{w} " + TAIL,
-    "I [must not|mustn't|shouldn't|can't|don't want to|may not|better not|tend to|always] forget to {j}{w} "
+    "I [must not|mustn't|shouldn't|can't|don't want to|may not|better not|tend to|"
+    "always] forget to {j}{w} "
     "[|, remind me|, please remind me]",
-    "[help me remember|help me not to forget|make sure I remember|see to it that I remember|make sure I don't forget|"
-    "keep in mind that I have|be sure to tell me|tell me|nudge me|prompt me|poke me|alert me|notify me|ping me|"
+    "[help me remember|help me not to forget|make sure I remember|see to it that I remember|"
+    "make sure I don't forget|"
+    "keep in mind that I have|be sure to tell me|tell me|nudge me|prompt me|poke me|alert me|"
+    "notify me|ping me|"
     "give me a nudge|give me a reminder|send me a reminder|jog my memory] to {j}{w} [please|]",
     WANT + " a reminder to {j}{w}",
     ASK_YOU + " remind me to {j}{w}",
     ASK_YOU + " remind me{w} to {j}",
     REASON + ", remind me to {j}{w}",
-    "[I'm so forgetful|my memory is bad|I have so much to do|I keep forgetting], remind me to {j}{w}",
+    "[I'm so forgetful|my memory is bad|I have so much to do|"
+    "I keep forgetting], remind me to {j}{w}",
 ]
 NEW_WHEN = [
     "[make it|make that|change it to|move it to|better|rather|I meant|let's say|set it for|put it|"
@@ -325,7 +374,8 @@ NEW_WHEN = [
     CHANGE + ", [make it|remind me|] at {t} [instead|please|]",
     CHANGE + ", make it {t} [instead|please|]",
     "[at|] {t} [instead|is better|would be better|instead please|after all]",
-    "[can you|could you|please|would you] [make it|make that|change it to|move it to|remind me at] {t} [instead|please|]",
+    "[can you|could you|please|would you] [make it|make that|change it to|move it to|"
+    "remind me at] {t} [instead|please|]",
     "[change|move|set|shift] the reminder to {t} [instead|please|]",
 ]
 

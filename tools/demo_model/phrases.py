@@ -1,21 +1,26 @@
-"""Fragments that many templates share: ways to ask, reasons to give, small words around a request."""
+"""Fragments that many templates share: ways to ask, reasons to give, small words."""
 
 # Before a verb: "do you think you could [turn on the lamp]".
 ASK_YOU = (
     "[why don't you|do you think you could|any chance you could|would you be able to|you could|"
-    "maybe you could|perhaps you can|I'd be glad if you could|be a dear and|is it possible for you to|"
-    "I'd like you to|I want you to|I need you to|I was hoping you could|can I ask you to|could I ask you to|"
+    "maybe you could|perhaps you can|I'd be glad if you could|be a dear and|"
+    "is it possible for you to|"
+    "I'd like you to|I want you to|I need you to|I was hoping you could|can I ask you to|"
+    "could I ask you to|"
     "I'd appreciate it if you could|may I ask you to|how about you|would it be possible for you to|"
     "I'd love it if you could|it would be great if you could|would it be okay to ask you to|"
     "I think you should|you should|you may|are you able to|could you maybe|can you quickly|you can]"
 )
 ASK = ASK_YOU[:-1] + (
-    "|let's|is it possible to|I'd like to|I want to|I need to|we need to|we should|help me|it's time to|"
-    "time to|can we|could we|can I|could I|would it be possible to|we want to|I have to|we'd like to]"
+    "|let's|is it possible to|I'd like to|I want to|I need to|we need to|we should|help me|"
+    "it's time to|"
+    "time to|can we|could we|can I|could I|would it be possible to|we want to|I have to|"
+    "we'd like to]"
 )
 # Before a thing: "I would like [the lamp on]".
 WANT = (
-    "[I want|I need|I'd like|we want|we need|I would like|I'd love|I'd prefer|let's have|let me have|"
+    "[I want|I need|I'd like|we want|we need|I would like|I'd love|I'd prefer|let's have|"
+    "let me have|"
     "can I have|could I have|can we have|could we have|can I get|may I have|how about|what about|"
     "it would be nice to have|I'm after|I could do with|I could use|we could do with|I'll have|"
     "I'll take|get me|give me|please give me|I wouldn't mind|I really need|I think I need]"
@@ -28,7 +33,8 @@ TAIL = (
 # In front of a request, with a comma.
 REASON = (
     "[I'm leaving|we're going out|I'm home|I'm back|I'm in the middle of cooking|my hands are full|"
-    "I'm busy|guests are coming|I'm off to work|the baby is asleep|we have visitors|I'm in bed already|"
+    "I'm busy|guests are coming|I'm off to work|the baby is asleep|we have visitors|"
+    "I'm in bed already|"
     "I just got in|we are done here|the film is starting|before I forget|one more thing|"
     "while I cook|listen|okay|well|so|right|sorry to bother you|I almost forgot|oh|hey there|"
     "one thing|I have a request|a small favour|do me a favour]"
@@ -50,7 +56,8 @@ WONDER = (
 # Changing one's mind: "actually, [make it ten]".
 CHANGE = (
     "[no|actually|sorry|wait|oh|hmm|no wait|no sorry|oh sorry|hold on|on second thought|"
-    "wait a moment|I changed my mind|changed my mind|my mistake|oops|rather|okay|well|come to think of it|"
+    "wait a moment|I changed my mind|changed my mind|my mistake|oops|rather|okay|well|"
+    "come to think of it|"
     "I was wrong|hang on|scratch that|correction|I misspoke|oh wait|let me think]"
 )
 

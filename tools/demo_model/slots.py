@@ -12,12 +12,15 @@ hallway upstairs|bathroom upstairs|guest bathroom|guest bedroom|girls' room|boys
 baby's room|study room|reading room|TV room|dressing room|drawing room|kitchenette|cloakroom|
 wine cellar|summer house|tool shed|wash room|winter garden|roof terrace|front hall|entryway|
 foyer|stairwell|hobby room|craft room|home office|cinema room|snug|crawl space|bar|pool area|
-barn|stable|workroom|school room|doorway|garden shed|pool house|children's room""".replace("\n", "").split("|")
+barn|stable|workroom|school room|doorway|garden shed|pool house|
+children's room""".replace("\n", "").split("|")
 
 FIXTURES = """light|light|light|lights|lights|lights|lamp|lamp|lamps|ceiling light|floor lamp|
 desk lamp|table lamp|reading lamp|bedside lamp|wall light|wall lights|spotlights|night light|
-fairy lights|LED strip|chandelier|bulb|standing lamp|pendant light|sconce|lantern|lanterns|light strip|string lights|LEDs|downlights|ceiling lamp|overhead light|
-standing lamp|spotlight|main light|main lights|corner lamp|big light|small lamp|lights|light|light|lights|lamp""".replace("\n", "").split("|")
+fairy lights|LED strip|chandelier|bulb|standing lamp|pendant light|sconce|lantern|lanterns|
+light strip|string lights|LEDs|downlights|ceiling lamp|overhead light|
+standing lamp|spotlight|main light|main lights|corner lamp|big light|small lamp|lights|light|light|
+lights|lamp""".replace("\n", "").split("|")
 
 DEVICES = """fan|TV|television|kettle|coffee machine|heater|radio|dishwasher|washing machine|dryer|
 oven|toaster|air conditioning|humidifier|dehumidifier|air purifier|stereo|speaker|printer|computer|
@@ -141,7 +144,8 @@ gloves|socks|umbrellas|screws|nails|paint|brushes""".replace(
 ).split(
     "|"
 )
-ITEM_ADJ = """fresh|organic|brown|white|red|green|frozen|wholemeal|small|big|cheap|good|sliced|dried|
+ITEM_ADJ = """fresh|organic|brown|white|red|green|frozen|wholemeal|small|big|cheap|good|sliced|
+dried|
 salted|unsalted|ripe|smoked|spicy|sweet|plain|grated""".replace(
     "\n", ""
 ).split(
@@ -206,7 +210,8 @@ TASK_VERBS = {
     "buy a present for": ["{name}", "mum", "my wife", "my husband", "the baby"],
     "talk to": ["{name}", "my boss", "the neighbours", "the teacher", "the doctor"],
     "ask": ["{name} about the party", "the landlord about the heating", "mum for the recipe"],
-    "put": ["the bins out", "the washing in the dryer", "the cake in the oven", "petrol in the car"],
+    "put": ["the bins out", "the washing in the dryer", "the cake in the oven",
+            "petrol in the car"],
     "renew": ["my passport", "the insurance", "my library card", "the parking permit"],
     "fix": ["the tap", "the bike", "the fence", "the door handle", "the lamp"],
     "empty": ["the dishwasher", "the bins", "the washing machine", "the mailbox"],
@@ -378,9 +383,15 @@ def device(rng):
     return text, your(text), name
 
 
-SPANS = """half an hour|an hour|a minute|an hour and a half|a quarter of an hour|one and a half hours|
-three quarters of an hour|half a minute|a couple of minutes|a few minutes|a day|two days|one week""".replace("\n", "").split("|")
-SHORT = {"minute": ["min", "mins", "min"], "second": ["sec", "secs", "sec"], "hour": ["hr", "hrs", "h"]}
+SPANS = """half an hour|an hour|a minute|an hour and a half|a quarter of an hour|
+one and a half hours|
+three quarters of an hour|half a minute|a couple of minutes|a few minutes|a day|two days|
+one week""".replace("\n", "").split("|")
+SHORT = {
+    "minute": ["min", "mins", "min"],
+    "second": ["sec", "secs", "sec"],
+    "hour": ["hr", "hrs", "h"],
+}
 ROUND = [1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 10, 12, 15, 20, 25, 30, 40, 45, 50, 60, 90]
 
 
@@ -519,7 +530,9 @@ def listen(rng):
         text = rng.choice(SONG_A) + " " + rng.choice(SONG_B)
     elif kind < 0.95:
         return (
-            "my " + rng.choice(GENRES[:40] + [nonce(rng), "morning", "party", "cooking", "summer"]) + " playlist"
+            "my "
+            + rng.choice(GENRES[:40] + [nonce(rng), "morning", "party", "cooking", "summer"])
+            + " playlist"
         )
     else:
         text = nonce(rng).capitalize()
