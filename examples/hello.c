@@ -15,12 +15,12 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: %s MODEL.gguf QUESTION\n", argv[0]);
         return 2;
     }
-    slm_message question = {sizeof question, "user", SLM_NTS, argv[2], SLM_NTS};
+    slm_message msg = {sizeof msg, "user", SLM_NTS, argv[2], SLM_NTS};
     slm_status status = slm_model_open(argv[1], NULL, &model, &err);
     if (status == SLM_OK)
         status = slm_session_open(model, NULL, &session, &err);
     if (status == SLM_OK)
-        status = slm_chat_tokenize(model, &question, 1, SLM_CHAT_GENERATION_PROMPT, ids, 1024, &n, &err);
+        status = slm_chat_tokenize(model, &msg, 1, SLM_CHAT_GENERATION_PROMPT, ids, 1024, &n, &err);
     if (status == SLM_OK)
         status = slm_session_prompt(session, ids, n, NULL, &err);
     if (status == SLM_OK)

@@ -418,8 +418,8 @@ SLM_API slm_status slm_cache_plan(const slm_model *model, const slm_cache_option
 
 /* Allocates a cache. Everything that sessions need is allocated and touched here, so that an
  * evaluation cannot fail for memory. A generator allocates a little more when it begins: some
- * kilobytes, with penalties also 8 bytes for each entry of the vocabulary. SLM_ERR_NOMEM with the bytes needed when it does not
- * fit. The cache keeps the model alive. */
+ * kilobytes, with penalties also 8 bytes for each entry of the vocabulary. SLM_ERR_NOMEM with the
+ * bytes needed when it does not fit. The cache keeps the model alive. */
 SLM_API slm_status slm_cache_open(slm_model *model, const slm_cache_options *options,
                                   slm_cache **out, slm_error *error);
 /* Frees a cache. Sessions still open on it keep it alive until they are closed. */

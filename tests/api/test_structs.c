@@ -293,10 +293,12 @@ static void cache_options(void **state) {
         END(slm_cache_options, page_tokens), END(slm_cache_options, max_rows),
         END(slm_cache_options, max_logits), END(slm_cache_options, n_threads),
         END(slm_cache_options, rope_factors)};
-    static const slm_cache_options full = {.n_ctx = 64, .n_cells = 48, .max_sessions = 3,
-                                           .kv_type = SLM_KV_F32, .page_tokens = 16, .max_rows = 7,
-                                           .max_logits = 9, .n_threads = 3, .rope_factors = 9};
-    slm_plan before = {.struct_size = sizeof before};
+    slm_plan before = {.struct_size = sizeof before}, usual = {.struct_size = sizeof usual};
+    OK(slm_cache_plan(model, NULL, &usual, &golden_err));
+    slm_cache_options full = {.n_ctx = 64, .n_cells = 48, .max_sessions = 3,
+                              .kv_type = SLM_KV_F32, .page_tokens = 16, .max_rows = 7,
+                              .max_logits = 9, .n_threads = usual.n_threads % 4 + 1,
+                              .rope_factors = 9};
     for (size_t i = 0; i + 1 < sizeof ends / sizeof ends[0]; i++) {
         slot s, zeros;
         slm_cache_options same = {.struct_size = sizeof same};
@@ -306,9 +308,7 @@ static void cache_options(void **state) {
         OK(slm_cache_plan(model, cut(&s, &full, ends[i]), &a, &golden_err));
         OK(slm_cache_plan(model, (slm_cache_options *)&zeros, &b, &golden_err));
         assert_memory_equal(&a, &b, END(slm_plan, n_threads));
-        int changes = memcmp(&a, &before, END(slm_plan, n_threads)) != 0;
-        if (ends[i] != END(slm_cache_options, max_sessions)) /* n_cells already bounds it */
-            assert_true(changes);
+        assert_memory_not_equal(&a, &before, END(slm_plan, n_threads));
         before = a;
         slm_cache *c = NULL;
         slm_session *sessions[3] = {NULL, NULL, NULL};
@@ -317,7 +317,8 @@ static void cache_options(void **state) {
         for (uint32_t k = 0; k < most; k++)
             OK(slm_session_open_on(c, NULL, &sessions[k], &golden_err));
         slm_session *too_many = NULL;
-        REFUSED(slm_session_open_on(c, NULL, &too_many, &golden_err), SLM_ERR_LIMIT);
+        REFUSED(slm_session_open_on(c, NULL, &too_many, &golden_err), SLM_ERR_LIMIT,
+                "max_sessions");
         for (uint32_t k = 0; k < most; k++)
             slm_session_close(&sessions[k]);
         slm_cache_close(&c);
@@ -485,14 +486,12 @@ static void messages(void **state) {
     talker = tiny_open(&speaks_chatml, NULL);
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         slot s, second; /* an array of callers' structs, one close to the other */
-        size_t size = (ends[i] + 7) / 8 * 8;
         char text[200];
         size_t len = 0;
         cut(&s, &full[0], ends[i]);
         memcpy(s.bytes + ends[i], cut(&second, &full[1], ends[i]), ends[i]);
         slm_status status = slm_chat_render(talker, (slm_message *)&s, 2, 0, text, sizeof text,
                                             &len, &golden_err);
-        (void)size;
         if (ends[i] < END(slm_message, role)) {
             assert_int_equal(status, SLM_ERR_ARG);
             assert_non_null(strstr(golden_err.message, "role is NULL"));
@@ -542,4 +541,181 @@ static void eval_items(void **state) {
         slm_session_close(&b);
         slm_cache_close(&c);
     }
+}
+
+/* ---------------------------------------------------------------- what is filled ---------------- */
+
+/* Fills the struct in *s at every size: nothing beyond the size is touched, what lies within is as
+ * in the whole one, and a size that cannot be one is refused. used: where its last field ends. */
+static void fill_at_every_size(size_t whole, size_t used, slm_status (*fill)(void *)) {
+    slot s, full;
+    uint32_t size = (uint32_t)whole;
+    memset(full.bytes, 0, sizeof full.bytes);
+    memcpy(full.bytes, &size, sizeof size);
+    OK(fill(&full));
+    for (size = 0; size <= whole + 24; size++) {
+        memset(s.bytes, 0xa5, sizeof s.bytes);
+        memcpy(s.bytes, &size, sizeof size);
+        if (size < 4) {
+            REFUSED(fill(&s), SLM_ERR_ARG, "struct_size");
+        } else {
+            OK(fill(&s));
+            size_t n = size < used ? size : used;
+            assert_memory_equal(s.bytes + 4, full.bytes + 4, n - 4);
+        }
+        assert_memory_equal(s.bytes, &size, sizeof size);
+        for (size_t i = size < 4 ? 4 : size < whole ? size : whole; i < sizeof s.bytes; i++)
+            assert_int_equal(s.bytes[i], 0xa5);
+    }
+}
+
+static slm_session *watched;
+static slm_cache *watched_cache;
+
+static slm_status fill_model_info(void *p) { return slm_model_get_info(model, p, &golden_err); }
+static slm_status fill_token_info(void *p) { return slm_model_get_token(model, 263, p, &golden_err); }
+static slm_status fill_session_info(void *p) {
+    return slm_session_get_info(watched, p, &golden_err);
+}
+static slm_status fill_plan(void *p) { return slm_cache_plan(model, NULL, p, &golden_err); }
+static slm_status fill_cache_plan(void *p) {
+    return slm_cache_get_plan(watched_cache, p, &golden_err);
+}
+static slm_status fill_sampling(void *p) {
+    slm_status status = slm_sampling_init(p);
+    if (status != SLM_OK) { /* it takes no error */
+        golden_err = (slm_error)SLM_ERROR_INIT;
+        golden_err.status = status;
+        snprintf(golden_err.message, sizeof golden_err.message, "struct_size");
+    }
+    return status;
+}
+static slm_status fill_report(void *p) {
+    OK(slm_session_truncate(watched, 0, &golden_err));
+    OK(slm_session_eval(watched, some, 4, SLM_LOGITS_LAST, &golden_err));
+    static const int32_t other[] = {1, 260, 260, 260, 260, 260};
+    slm_status status = slm_session_prompt(watched, other, 6, p, &golden_err);
+    assert_int_equal(held(watched), status == SLM_OK ? 6 : 4); /* refused before any effect */
+    return status;
+}
+static slm_status fill_event(void *p) {
+    slm_sampling greedy = {.struct_size = sizeof greedy};
+    OK(slm_sampling_init(&greedy));
+    greedy.temperature = 0;
+    slm_generate_options o = {.struct_size = sizeof o, .sampling = &greedy, .n_top = 2,
+                              .flags = SLM_GENERATE_IGNORE_END};
+    static slm_session *session;
+    static slm_generator *g; /* kept, so that the pointers in the event stay what they are */
+    if (p == NULL) {
+        slm_generate_end(&g);
+        slm_session_close(&session);
+        return SLM_OK;
+    }
+    if (session == NULL)
+        session = session_with(3);
+    slm_generate_end(&g);
+    OK(slm_session_truncate(session, 3, &golden_err));
+    OK(slm_session_eval(session, NULL, 0, SLM_LOGITS_LAST, &golden_err));
+    OK(slm_generate_begin(session, &o, &g, &golden_err));
+    slm_status status = slm_generate_next(g, p, &golden_err);
+    assert_int_equal(held(session), status == SLM_OK ? 4 : 3); /* refused before any effect */
+    return status;
+}
+
+static void infos(void **state) {
+    (void)state;
+    watched = session_with(5);
+    OK(slm_cache_open(model, NULL, &watched_cache, &golden_err));
+#define FILL(type, last, function) fill_at_every_size(sizeof(type), END(type, last), function)
+    FILL(slm_model_info, cpu_levels, fill_model_info);
+    FILL(slm_token_info, score, fill_token_info);
+    FILL(slm_session_info, rope_factors, fill_session_info);
+    FILL(slm_plan, n_threads, fill_plan);
+    FILL(slm_plan, n_threads, fill_cache_plan);
+    FILL(slm_sampling, order, fill_sampling);
+    FILL(slm_prompt_report, n_evaluated, fill_report);
+#undef FILL
+    slm_cache_close(&watched_cache);
+    slm_session_close(&watched);
+}
+
+/* The same for events; where a pointer leads may differ from one generator to the next. */
+static void events(void **state) {
+    (void)state;
+    slm_event whole = {.struct_size = sizeof whole};
+    OK(fill_event(&whole));
+    assert_int_equal(whole.type, SLM_EVENT_TEXT);
+    assert_int_equal(whole.n_top, 2);
+    for (uint32_t size = 0; size <= sizeof whole + 24; size++) {
+        slot s;
+        slm_event ev;
+        memset(s.bytes, 0xa5, sizeof s.bytes);
+        memcpy(s.bytes, &size, sizeof size);
+        if (size < 4) {
+            REFUSED(fill_event(&s), SLM_ERR_ARG, "slm_event");
+        } else {
+            OK(fill_event(&s));
+        }
+        for (size_t i = size < 4 ? 4 : size < sizeof ev ? size : sizeof ev; i < sizeof s.bytes; i++)
+            assert_int_equal(s.bytes[i], 0xa5);
+        memcpy(&ev, s.bytes, sizeof ev);
+#define SAME(field) assert_true(size < END(slm_event, field) || ev.field == whole.field)
+        assert_int_equal(ev.struct_size, size);
+        SAME(type);
+        SAME(text_len);
+        SAME(token);
+        SAME(logprob);
+        SAME(n_top);
+        SAME(count);
+        SAME(reason);
+        if (size >= END(slm_event, top))
+            assert_int_equal(ev.top[0].id, whole.token);
+#undef SAME
+    }
+    (void)fill_event(NULL);
+}
+
+/* An error is never refused: it gets as much as it has room for, and its texts always end. */
+static void errors(void **state) {
+    (void)state;
+    slm_error whole = SLM_ERROR_INIT;
+    slm_cache_options bad = {.struct_size = sizeof bad, .page_tokens = 3};
+    slm_plan plan = {.struct_size = sizeof plan};
+    assert_int_equal(slm_cache_plan(model, &bad, &plan, &whole), SLM_ERR_RANGE);
+    for (uint32_t size = 0; size <= sizeof whole + 24; size++) {
+        slot s;
+        slm_error e;
+        memset(s.bytes, 0xa5, sizeof s.bytes);
+        memcpy(s.bytes, &size, sizeof size);
+        assert_int_equal(slm_cache_plan(model, &bad, &plan, (slm_error *)&s), SLM_ERR_RANGE);
+        for (size_t i = size < 4 ? 4 : size < sizeof e ? size : sizeof e; i < sizeof s.bytes; i++)
+            assert_int_equal(s.bytes[i], 0xa5);
+        memcpy(&e, s.bytes, sizeof e);
+        assert_int_equal(e.struct_size, size);
+        if (size >= END(slm_error, status))
+            assert_int_equal(e.status, SLM_ERR_RANGE);
+        if (size >= END(slm_error, offset))
+            assert_true(e.offset == UINT64_MAX);
+        size_t subject = offsetof(slm_error, subject), message = offsetof(slm_error, message);
+        if (size > subject)
+            assert_non_null(memchr(e.subject, 0, size < message ? size - subject : 80));
+        if (size >= message)
+            assert_string_equal(e.subject, whole.subject);
+        if (size > message)
+            assert_non_null(memchr(e.message, 0, size < sizeof e ? size - message : 304));
+        if (size > message + strlen(whole.message))
+            assert_string_equal(e.message, whole.message);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(other_sizes),      cmocka_unit_test(model_options),
+        cmocka_unit_test(cache_options),    cmocka_unit_test(session_options),
+        cmocka_unit_test(sampling),         cmocka_unit_test(sampling_seed_and_bias),
+        cmocka_unit_test(generate_options), cmocka_unit_test(messages),
+        cmocka_unit_test(eval_items),       cmocka_unit_test(infos),
+        cmocka_unit_test(events),           cmocka_unit_test(errors),
+    };
+    return cmocka_run_group_tests(tests, open_model, close_model);
 }
