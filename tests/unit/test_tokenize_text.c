@@ -513,8 +513,9 @@ static void test_long_runs(void **state) {
             slm_rng rng;
             slm_rng_seed(&rng, 9);
             const char *unit = runs[u].unit;
+            size_t len = unit ? strlen(unit) : 0;
             for (size_t i = 0; i < runs[u].n; i++)
-                text[i] = unit ? unit[i % strlen(unit)] : (char)('a' + slm_rng_next(&rng) % 26);
+                text[i] = unit ? unit[i % len] : (char)('a' + slm_rng_next(&rng) % 26);
             slm_span span = {text, runs[u].n, 1};
             size_t n;
             double start = cpu_seconds();

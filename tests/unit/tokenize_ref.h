@@ -25,7 +25,8 @@ static inline void ref_join(ref_symbol *s, size_t *n, size_t i) {
 
 static inline size_t ref_find(const mini_vocab *m, const char *text, size_t len) {
     size_t i = 0;
-    while (i < m->n && (strlen(m->tokens[i]) != len || memcmp(m->tokens[i], text, len) != 0))
+    while (i < m->n && (m->tokens[i][0] != text[0] || strlen(m->tokens[i]) != len ||
+                        memcmp(m->tokens[i], text, len) != 0))
         i++;
     return i;
 }

@@ -3,17 +3,18 @@
 #
 #   SLM_LIBRARY=build/release/libslm.so tools/demo_model/build.sh WORK [MINUTES]
 #
-# WORK is a folder outside the repository (about 250 MB); MINUTES is the most time that the
-# training may take (52).  Wants the packages of requirements.txt in $PYTHON (python3), and a
-# built shared library, which answers the questions of the measurement.
+# WORK is a folder outside the repository (about 200 MB); MINUTES is the most time that the
+# training may take (47).  Wants the packages of requirements.txt in $PYTHON (python3), a C++
+# compiler for the compiled layers (train.py --no-compile does without), and a built shared
+# library, which answers the questions of the measurement.
 
 set -eu
-[ $# -ge 1 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
 [ -f "${SLM_LIBRARY:-}" ] || { echo "build.sh: SLM_LIBRARY: not a file, wanted libslm.so" >&2; exit 2; }
 library=$(cd "$(dirname "$SLM_LIBRARY")" && pwd)/$(basename "$SLM_LIBRARY")
 mkdir -p "$1"
 work=$(cd "$1" && pwd)
-minutes=${2:-52}
+minutes=${2:-47}
 cd "$(dirname "$0")"
 python=${PYTHON:-python3}
 
@@ -23,6 +24,7 @@ export OMP_WAIT_POLICY=PASSIVE PYTHONDONTWRITEBYTECODE=1
 "$python" corpus.py --split train --count 300000 --seed 1 --out "$work/train.jsonl"
 "$python" corpus.py --split test --count 2500 --seed 2 --out "$work/test.jsonl"
 "$python" bpe.py --corpus "$work/train.jsonl" --out "$work/tokenizer.json"
+rm -f "$work/model.pt" "$work/hearth.gguf"
 "$python" -u train.py --corpus "$work/train.jsonl" --tokenizer "$work/tokenizer.json" \
     --out "$work/model.pt" --minutes "$minutes" | tee "$work/train.log"
 "$python" export.py --model "$work/model.pt" --tokenizer "$work/tokenizer.json" \

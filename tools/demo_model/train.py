@@ -162,7 +162,7 @@ def main():
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--tokens", type=int, default=30_000_000, help="length of the training")
-    parser.add_argument("--minutes", type=float, default=55, help="most time it may take")
+    parser.add_argument("--minutes", type=float, default=47, help="most time it may take")
     parser.add_argument("--batch", type=int, default=4096, help="tokens in a batch")
     parser.add_argument("--rate", type=float, default=0.02)
     parser.add_argument("--seed", type=int, default=7)
