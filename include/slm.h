@@ -186,7 +186,7 @@ typedef struct slm_model_options {
                                     mapped weights included; 0: no limit                           */
     uint32_t cpu_levels;         /* mask of SLM_CPU_...; 0: all that the processor has. PORTABLE is
                                     always included                                                */
-    slm_log_level log_level;     /* default SLM_LOG_WARNING                                         */
+    slm_log_level log_level;     /* default (0) SLM_LOG_WARNING; for no lines leave log NULL           */
     slm_log_fn log;              /* NULL: nothing is logged                                         */
     void *log_user;
     const slm_allocator *allocator; /* copied; NULL: malloc                                         */

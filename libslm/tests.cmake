@@ -15,6 +15,9 @@ target_link_libraries(slm_test_base INTERFACE slm_internal)
 target_include_directories(slm_test_base INTERFACE tests)
 target_compile_definitions(slm_test_base INTERFACE SLM_SHARED_DIR="${SLM_SHARED_DIR}"
     SLM_SOURCE_DIR="${CMAKE_SOURCE_DIR}" SLM_BINARY_DIR="${CMAKE_BINARY_DIR}")
+if(CMAKE_CROSSCOMPILING) # an emulator is slow: tests leave out what does not depend on the processor
+    target_compile_definitions(slm_test_base INTERFACE SLM_EMULATED)
+endif()
 # gcc 12 for 64-bit Arm ends with an internal error where it vectorizes loops over fmax, which tests
 # write and the library does not.
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND CMAKE_C_COMPILER_VERSION VERSION_LESS 13

@@ -10,7 +10,7 @@ static const int32_t prompt[] = {1, 403, 407, 261, 378}; /* "Once upon a time" *
 
 static int set_up(void **state) {
     (void)state;
-    slm_cache_options o = {.struct_size = sizeof o, .max_sessions = 4};
+    slm_cache_options o = {.struct_size = sizeof o, .max_sessions = 4, .n_threads = 1};
     slm_cache *cache = NULL;
     model = golden_open("models:", "stories260K.gguf", 0);
     OK(slm_cache_open(model, &o, &cache, &golden_err));
@@ -254,51 +254,34 @@ static void seeds(void **state) {
     assert_true(runs[0].len != runs[1].len || memcmp(runs[0].text, runs[1].text, runs[0].len) != 0);
 }
 
-/* An answer that grows past the original context of a LongRoPE model says so, once, and is then what
- * it would have been with long factors from the start. */
-static void rope_event(void **state) {
+/* A stream of ids with control tokens in their middle reads as the whole does. */
+static void stream_of_text(void **state) {
     (void)state;
-    slm_model *m = golden_open("phi4-mini-like", "phi4-mini-like-f32.gguf", 0);
-    slm_session *s = NULL;
-    slm_generator *g = NULL;
-    slm_event ev = {.struct_size = sizeof ev};
-    int32_t ids[60];
-    for (int i = 0; i < 60; i++)
-        ids[i] = 7 + i * 3;
-    OK(slm_session_open(m, NULL, &s, &golden_err));
-    OK(slm_session_prompt(s, ids, 60, NULL, &golden_err));
-    slm_sampling greedy_sampling = greedy();
-    slm_generate_options o = {.struct_size = sizeof o, .max_tokens = 20,
-                              .sampling = &greedy_sampling, .flags = SLM_GENERATE_IGNORE_END};
-    OK(slm_generate_begin(s, &o, &g, &golden_err));
-    int n_events = 0, n_tokens = 0;
-    while (ev.type != SLM_EVENT_END) {
-        OK(slm_generate_next(g, &ev, &golden_err));
-        n_tokens += ev.type == SLM_EVENT_TEXT;
-        if (ev.type == SLM_EVENT_REEVALUATED) {
-            n_events++;
-            assert_int_equal(n_tokens, 5); /* 60 + 5 is the first length above 64 */
-            assert_int_equal(ev.count, 64);
+    static const int32_t ids[] = {1, 403, 407, 1, 403, 407};
+    for (uint32_t flags = 0; flags < 4; flags++) {
+        slm_detokenizer *d = NULL;
+        char whole[64], parts[64];
+        size_t n_whole, n = 0;
+        OK(slm_detokenize(model, ids, 6, flags, whole, sizeof whole, &n_whole, &golden_err));
+        OK(slm_detokenizer_open(model, flags, &d, &golden_err));
+        for (size_t i = 0; i <= 6; i++) {
+            const char *text;
+            size_t len;
+            if (i < 6)
+                OK(slm_detokenizer_feed(d, ids[i], &text, &len, &golden_err));
+            else
+                OK(slm_detokenizer_finish(d, &text, &len, &golden_err));
+            memcpy(parts + n, text, len);
+            n += len;
         }
+        assert_int_equal(n, n_whole);
+        assert_memory_equal(parts, whole, n);
+        if (flags == SLM_DETOKENIZE_DROP_SPACE) {
+            assert_int_equal(n, strlen("Once uponOnce upon"));
+            assert_memory_equal(parts, "Once uponOnce upon", n);
+        }
+        slm_detokenizer_close(&d);
     }
-    assert_int_equal(n_events, 1);
-    assert_int_equal(n_tokens, 20);
-    slm_generate_end(&g);
-    const int32_t *held_ids;
-    size_t n;
-    const float *a, *b;
-    OK(slm_session_eval(s, NULL, 0, SLM_LOGITS_LAST, &golden_err));
-    OK(slm_session_get_tokens(s, &held_ids, &n, &golden_err));
-    OK(slm_session_get_logits(s, 0, &a, &golden_err));
-    slm_cache_options co = {.struct_size = sizeof co, .rope_factors = SLM_ROPE_LONG};
-    slm_session *from_start = NULL;
-    OK(slm_session_open(m, &co, &from_start, &golden_err));
-    OK(slm_session_prompt(from_start, held_ids, n, NULL, &golden_err));
-    OK(slm_session_get_logits(from_start, 0, &b, &golden_err));
-    assert_memory_equal(a, b, 320 * sizeof *a);
-    slm_session_close(&s);
-    slm_session_close(&from_start);
-    slm_model_close(&m);
 }
 
 static void bad_options(void **state) {
@@ -328,7 +311,7 @@ int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         T(length), T(stop_texts), T(context_end), T(end_token),   T(busy),
-        T(cancelled), T(probabilities), T(seeds), T(rope_event), T(bad_options),
+        T(cancelled), T(probabilities), T(seeds), T(stream_of_text), T(bad_options),
     };
     golden_need_data();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,18 +8,24 @@
 /* Where a field ends: the smallest struct_size that has it. */
 #define END(type, field) (offsetof(type, field) + sizeof(((type *)0)->field))
 
-/* The call fails with this status, and the message has all of these parts. */
-#define REFUSED(call, status_wanted, ...)                                                         \
+/* The call, which reports in golden_err, fails with the status given first, and the message has all
+ * of the texts given after it. */
+#define REFUSED(call, ...) REFUSED_(call, __VA_ARGS__, NULL)
+#define REFUSED_(call, status_wanted, ...)                                                        \
     do {                                                                                          \
         golden_err = (slm_error)SLM_ERROR_INIT;                                                   \
-        slm_status got_ = (call);                                                                 \
-        static const char *const parts_[] = {__VA_ARGS__};                                        \
-        if (got_ != (status_wanted) || golden_err.status != got_)                                 \
-            fail_msg("%s: got %s (%s)", #call, slm_status_name(got_), golden_err.message);        \
-        for (size_t i_ = 0; i_ < sizeof parts_ / sizeof parts_[0]; i_++)                          \
-            if (strstr(golden_err.message, parts_[i_]) == NULL)                                   \
-                fail_msg("%s: \"%s\" is not in \"%s\"", #call, parts_[i_], golden_err.message);   \
+        refused(__LINE__, #call, call, status_wanted, (const char *const[]){__VA_ARGS__});        \
     } while (0)
+
+static inline void refused(int line, const char *call, slm_status got, slm_status wanted,
+                           const char *const *parts) {
+    if (got != wanted || golden_err.status != got)
+        fail_msg("line %d: %s: got %s (%s)", line, call, slm_status_name(got), golden_err.message);
+    for (; *parts != NULL; parts++)
+        if (strstr(golden_err.message, *parts) == NULL)
+            fail_msg("line %d: %s: \"%s\" is not in \"%s\"", line, call, *parts,
+                     golden_err.message);
+}
 
 /* options may be NULL; load is READ whatever they say, so the bytes may go. */
 static inline slm_model *tiny_open(const tiny_tweak *tweak, const slm_model_options *options) {

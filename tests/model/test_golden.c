@@ -172,6 +172,9 @@ static void every_model_with_all_levels(void **state) {
 
 static void every_model_with_portable_kernels(void **state) {
     (void)state;
+#ifdef SLM_EMULATED
+    skip();
+#endif
     golden_at(SLM_CPU_PORTABLE);
 }
 

@@ -3,7 +3,7 @@
     python evaluate.py --gguf hearth.gguf --corpus WORK/test.jsonl --library libslm.so
 
 Two lists are asked: the held-out dialogues of the corpus, and fresh_wordings.jsonl, single
-questions written by somebody who had not read the templates.  Every answer must hold the
+questions written independently of the templates.  Every answer must hold the
 right act and the right slot values, by the rule that the list gives with each turn.  A turn
 is asked with the true turns before it; answers are greedy.  Without --library the shared
 library is $SLM_LIBRARY or the system's.
