@@ -267,7 +267,8 @@ SLM_API slm_status slm_model_get_meta(const slm_model *model, const char *key, c
 
 /* A stretch of text. In trusted stretches the spellings of control tokens ("<|eot_id|>") become
  * control tokens; in the others they stay ordinary text, so what a user types can never end a turn
- * or open one. Words join across two spans of equal trust only. */
+ * or open one. Words join across two spans of equal trust only; an empty span is as if it were not
+ * there. */
 typedef struct slm_span {
     const char *text; /* UTF-8; bytes that are not are kept as byte tokens                          */
     size_t len;       /* bytes, or SLM_NTS                                                          */

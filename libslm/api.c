@@ -288,20 +288,22 @@ static slm_status take_messages(slm_host *host, const slm_message *messages, siz
     return SLM_OK;
 }
 
-static slm_status check_chat(const slm_model *model, const slm_message *messages, size_t n,
-                             uint32_t flags, slm_error *error) {
-    REQUIRE(model);
-    if (n > 0)
-        REQUIRE(messages);
+static slm_status check_chat(const char *function, const slm_model *model,
+                             const slm_message *messages, size_t n, uint32_t flags,
+                             slm_error *error) {
+    if (model == NULL)
+        return null_argument(error, function, "model");
+    if (n > 0 && messages == NULL)
+        return null_argument(error, function, "messages");
     if (flags & ~(uint32_t)SLM_CHAT_GENERATION_PROMPT)
         return slm_fail(error, SLM_ERR_ARG, "flags", SLM_NO_OFFSET,
-                        "chat: flags: got 0x%x, which has unknown bits", flags);
+                        "%s: flags: got 0x%x, which has unknown bits", function, flags);
     return SLM_OK;
 }
 
 slm_status slm_chat_render(const slm_model *model, const slm_message *messages, size_t n_messages,
                            uint32_t flags, char *text, size_t cap, size_t *len, slm_error *error) {
-    SLM_TRY(check_chat(model, messages, n_messages, flags, error));
+    SLM_TRY(check_chat(__func__, model, messages, n_messages, flags, error));
     REQUIRE(len);
     if (cap > 0)
         REQUIRE(text);
@@ -319,7 +321,7 @@ slm_status slm_chat_render(const slm_model *model, const slm_message *messages, 
 slm_status slm_chat_tokenize(const slm_model *model, const slm_message *messages,
                              size_t n_messages, uint32_t flags, int32_t *ids, size_t cap,
                              size_t *n_ids, slm_error *error) {
-    SLM_TRY(check_chat(model, messages, n_messages, flags, error));
+    SLM_TRY(check_chat(__func__, model, messages, n_messages, flags, error));
     REQUIRE(n_ids);
     if (cap > 0)
         REQUIRE(ids);
@@ -458,9 +460,10 @@ slm_status slm_cache_eval(slm_cache *cache, const slm_eval_item *items, size_t n
         static const slm_eval_item defaults = {.struct_size = sizeof(slm_eval_item)};
         slm_eval_item *it = &cache->items[i];
         SLM_TRY(slm_copy_options(it, sizeof *it, &defaults, item, "slm_eval_item", error));
-        REQUIRE(it->session);
-        if (it->n > 0)
-            REQUIRE(it->ids);
+        if (it->session == NULL || (it->n > 0 && it->ids == NULL))
+            return slm_fail(error, SLM_ERR_ARG, "items", SLM_NO_OFFSET,
+                            "slm_cache_eval: item %zu: %s is NULL", i,
+                            it->session == NULL ? "session" : "ids");
         if (it->session->cache != cache)
             return slm_fail(error, SLM_ERR_ARG, "session", SLM_NO_OFFSET,
                             "item %zu: its session is of another cache", i);

@@ -1,6 +1,7 @@
 #include "run/backend_cpu.h"
 
 #include "base/checked.h"
+#include "base/threads.h"
 #include "run/fpenv.h"
 
 #include <omp.h>
@@ -350,6 +351,17 @@ static const slm_ops ops = {
     .project_add = op_project_add,
     .head = op_head,
 };
+
+uint32_t slm_backend_cpu_start(slm_backend_cpu *cpu, uint32_t n_threads) {
+    /* A limit that was met leaves no room for anything else that starts a thread: not to the end. */
+    uint32_t n = slm_threads_probe(n_threads), spare = n < n_threads ? 2 : 0;
+    cpu->shape.n_threads = n > spare ? n - spare : 1;
+#pragma omp parallel num_threads((int)cpu->shape.n_threads)
+    {
+#pragma omp barrier
+    }
+    return cpu->shape.n_threads;
+}
 
 void slm_backend_cpu_run(slm_backend_cpu *cpu, const slm_step *step) {
     cpu->step = step;

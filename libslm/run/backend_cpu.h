@@ -47,6 +47,9 @@ typedef struct slm_backend_cpu {
 size_t slm_backend_cpu_layout(slm_backend_cpu *cpu, const slm_model *model,
                               const slm_cpu_shape *shape, void *memory);
 
+/* Has OpenMP start the threads that the calling thread's steps will use: n_threads, or as many as the
+ * system allows, since an OpenMP run time that is refused one ends the program. Returns how many. */
+uint32_t slm_backend_cpu_start(slm_backend_cpu *cpu, uint32_t n_threads);
 /* Runs one step. Allocates nothing. */
 void slm_backend_cpu_run(slm_backend_cpu *cpu, const slm_step *step);
 

@@ -199,7 +199,7 @@ static slm_status does_not_fit(const slm_plan *plan, uint64_t limit, const char 
 
 static slm_status allocate(slm_cache *c, const slm_sizes *s, slm_error *error) {
     slm_model *m = c->model;
-    slm_cpu_shape shape = cpu_shape(&c->options); /* with fewer threads some scratch stays unused */
+    slm_cpu_shape shape = cpu_shape(&c->options);
     c->tables = slm_calloc(c->host, s->tables_bytes, 1);
     c->scratch = slm_alloc_touched(c->host, s->scratch_bytes);
     int ok = c->tables != NULL && c->scratch != NULL;
@@ -256,17 +256,16 @@ slm_status slm_cache_create(slm_model *m, const slm_cache_options *options, slm_
     c->options = filled;
     c->plan = plan;
     slm_model_retain(m);
-    c->thread = slm_thread_number();
-    c->options.n_threads = slm_threads_probe(filled.n_threads);
-    c->plan.n_threads = c->options.n_threads;
-    if (c->options.n_threads < filled.n_threads)
-        slm_log(c->host, SLM_LOG_WARNING, "the system allows %u of the %u threads asked for",
-                c->options.n_threads, filled.n_threads);
     slm_status status = allocate(c, &sizes, error);
     if (status != SLM_OK) {
         destroy(c);
         return status;
     }
+    c->thread = slm_thread_number();
+    c->plan.n_threads = slm_backend_cpu_start(&c->cpu, c->options.n_threads);
+    if (c->plan.n_threads < filled.n_threads)
+        slm_log(c->host, SLM_LOG_WARNING, "the system allows %u of the %u threads asked for",
+                c->plan.n_threads, filled.n_threads);
     *out = c;
     return SLM_OK;
 }

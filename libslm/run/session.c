@@ -224,14 +224,13 @@ static slm_status run_steps(slm_cache *c, const slm_eval_item *items, size_t n_i
     return SLM_OK;
 }
 
-/* OpenMP starts other threads for each thread that calls it, and ends the program when it is refused
- * them: a new caller means asking again. */
+/* OpenMP has other threads for each thread that calls it: a new caller needs its own. */
 static void meet_caller(slm_cache *c) {
     uint64_t caller = slm_thread_number();
     if (caller == c->thread)
         return;
     c->thread = caller;
-    c->cpu.shape.n_threads = slm_threads_probe(c->options.n_threads);
+    slm_backend_cpu_start(&c->cpu, c->options.n_threads);
 }
 
 slm_status slm_session_run(slm_cache *c, const slm_eval_item *items, size_t n_items,
