@@ -33,4 +33,5 @@ class Threads(Case):
         self.assertGreater(warned, 0)
 
 
-main()
+if __name__ == "__main__":
+    main()
