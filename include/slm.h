@@ -288,7 +288,8 @@ enum {
  *   n_ids           receives the number of ids needed
  * SLM_ERR_LIMIT when cap > 0 is too small: nothing is written then. Time is O(n log n) for any
  * text. Byte-level BPE (Sennrich et al. 2016) or SentencePiece (Kudo and Richardson 2018) as the
- * file says. Allocates while it works. Any thread. */
+ * file says; of tokens with the same text the one with the lowest id. Allocates while it works. Any
+ * thread. */
 SLM_API slm_status slm_tokenize(const slm_model *model, const slm_span *spans, size_t n_spans,
                                 int32_t bos, int32_t *ids, size_t cap, size_t *n_ids,
                                 slm_error *error);

@@ -35,6 +35,17 @@ size_t slm_cli_utf8(const char *text, size_t n) {
     return len;
 }
 
+int32_t slm_cli_unsafe(const char *text, size_t n) {
+    const unsigned char *p = (const unsigned char *)text;
+    int32_t c = n == 1 ? p[0] : n == 2 ? p[0] & 0x1f : n == 3 ? p[0] & 0x0f : p[0] & 0x07;
+    for (size_t i = 1; i < n; i++)
+        c = c << 6 | (p[i] & 0x3f);
+    int unsafe = c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0xfeff ||
+                 (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+                 (c >= 0x2060 && c <= 0x206f);
+    return unsafe ? c : -1;
+}
+
 static SLM_CLI_PRINTF(2, 0) void say(const char *prefix, const char *format, va_list args) {
     char raw[2048], line[2 * sizeof raw];
     int written = vsnprintf(raw, sizeof raw, format, args);
@@ -42,14 +53,13 @@ static SLM_CLI_PRINTF(2, 0) void say(const char *prefix, const char *format, va_
     size_t out = 0;
     for (size_t i = 0; i < n && out + 8 < sizeof line;) {
         size_t len = slm_cli_utf8(raw + i, n - i);
-        unsigned char c = (unsigned char)raw[i];
-        int control = c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)raw[i + 1] < 0xa0);
-        if (len > 0 && !control) {
+        if (len > 0 && slm_cli_unsafe(raw + i, len) < 0) {
             memcpy(line + out, raw + i, len);
             out += len;
             i += len;
         } else {
-            out += (size_t)snprintf(line + out, 5, "\\x%02x", c);
+            out += (size_t)snprintf(line + out, 5, "\\x%02x",
+                                    (unsigned)(unsigned char)raw[i]);
             i++;
         }
     }
@@ -80,11 +90,18 @@ int slm_cli_fail_error(const char *what, const slm_error *error) {
     const char *message = error->message[0] ? error->message : slm_status_name(error->status);
     if (!what)
         return slm_cli_fail("%s", message);
-    /* The library names a file by the last part of its path: once is enough. */
+    /* The library names a file by the last part of its path, at the beginning or as in "cannot open
+     * NAME: why": once is enough. */
     const char *slash = strrchr(what, '/'), *base = slash ? slash + 1 : what;
-    size_t len = strlen(base);
+    size_t len = strlen(base), verb = strlen("cannot ");
     if (len > 0 && strncmp(message, base, len) == 0 && (message[len] == ':' || message[len] == ' '))
         return slm_cli_fail("%s%s", what, message + len);
+    if (len > 0 && strncmp(message, "cannot ", verb) == 0) {
+        verb += strcspn(message + verb, " ");
+        if (message[verb] == ' ' && strncmp(message + verb + 1, base, len) == 0 &&
+            message[verb + 1 + len] == ':')
+            return slm_cli_fail("%s: %.*s%s", what, (int)verb, message, message + verb + 1 + len);
+    }
     return slm_cli_fail("%s: %s", what, message);
 }
 
@@ -355,5 +372,9 @@ int slm_cli_parse(const slm_cli_command *command, const slm_opt *options, size_t
     if (n_args < command->min_args)
         return slm_cli_usage("%s: got no %s, wanted: slm %s %s", command->name,
                              command->arg_names[n_args], command->name, command->synopsis);
+    for (size_t i = 0; i < n_args; i++) /* a prompt may be empty, a file's name may not */
+        if (args[i][0] == '\0' && strstr(command->arg_names[i], ".gguf"))
+            return slm_cli_usage("%s: got an empty name for %s, wanted a file's name",
+                                 command->name, command->arg_names[i]);
     return -1;
 }

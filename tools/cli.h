@@ -25,8 +25,8 @@ enum { SLM_EXIT_DONE = 0, SLM_EXIT_FAILED = 1, SLM_EXIT_USAGE = 2, SLM_EXIT_INTE
 
 /* ---------------------------------------------------------------- messages (cli.c) ----------- */
 
-/* One line on standard error, "slm: " before it; control characters and bytes that are not UTF-8
- * come out as \xNN, so it is one line whatever the arguments hold. Errors are printed even under
+/* One line on standard error, "slm: " before it; what slm_cli_unsafe tells and bytes that are not
+ * UTF-8 come out as \xNN, so it is one line whatever the arguments hold. Errors are printed even under
  * -q. fail returns SLM_EXIT_FAILED, usage returns SLM_EXIT_USAGE. */
 int slm_cli_fail(const char *format, ...) SLM_CLI_PRINTF(1, 2);
 int slm_cli_usage(const char *format, ...) SLM_CLI_PRINTF(1, 2);
@@ -93,6 +93,9 @@ int slm_cli_quiet(void); /* whether -q was given */
 
 /* Bytes of the UTF-8 character at p, 0 when the n bytes there do not begin with a whole one. */
 size_t slm_cli_utf8(const char *p, size_t n);
+/* Its number when the character of n bytes at p, as slm_cli_utf8 found it, would break or reorder a
+ * line on a terminal: controls, separators of lines, marks of direction and width; else -1. */
+int32_t slm_cli_unsafe(const char *p, size_t n);
 
 /* Strict numbers: the whole text in decimal, no blanks, no locale. 1 when it is one and fits. */
 int slm_cli_parse_i64(const char *text, int64_t min, int64_t max, int64_t *out);
@@ -106,13 +109,19 @@ int slm_cli_parse_f32(const char *text, double min, double max, float *out);
 int slm_cli_write(const void *data, size_t size);
 int slm_cli_print(const char *format, ...) SLM_CLI_PRINTF(1, 2); /* the same, formatted              */
 int slm_cli_flush(void);
-/* A JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
+/* write(2) until all is out. 0, or -1 with errno. EINTR is reported only for an interruption. */
+int slm_cli_write_all(int fd, const char *data, size_t size);
+/* A JSON string with its quotes; bytes that are not UTF-8 become U+FFFD, what slm_cli_unsafe tells
+ * becomes \uNNNN. */
 int slm_cli_print_json_text(const char *text, size_t len);
+/* Text that is JSON already, its strings made as safe. */
+int slm_cli_print_json(const char *text, size_t len);
 /* The end of a command: flushes; status, or SLM_EXIT_FAILED when output was lost. */
 int slm_cli_finish(int status);
 
-/* Reads a whole file, "-" being standard input. *data is malloc'ed, with a NUL behind its *size
- * bytes. 0, or the exit status after printing why. */
+/* Reads a whole file, "-" being standard input, of at most 1 GiB and no more than what memory there
+ * is. *data is malloc'ed, with a NUL behind its *size bytes. 0, or the exit status after printing
+ * why. */
 int slm_cli_read_all(const char *path, char **data, size_t *size);
 
 /* Reads ids: a JSON array, or numbers separated by blanks or commas. where names the source in the
@@ -120,9 +129,17 @@ int slm_cli_read_all(const char *path, char **data, size_t *size);
 int slm_cli_parse_ids(const char *text, size_t len, const char *where, int failure, int32_t **ids,
                       size_t *n);
 
-/* A file that appears whole or not at all: written beside its name, synced, then renamed. What is
- * not a regular file (a device, a pipe) is written directly. All return 0, or the exit status
- * after printing why; abandon and a failed call leave nothing behind. */
+/* ---------------------------------------------------------------- files (cli_out.c) ---------- */
+
+/* The name of the input that out would replace, or NULL: the file in ("-": standard input), and
+ * where its name is that of a part of a split model ("-00001-of-00003.gguf"), its siblings. *buffer,
+ * for the caller to free, may hold the name. */
+const char *slm_cli_overwrites(const char *in, const char *out, char **buffer);
+
+/* A file that appears whole or not at all: written beside its name, synced, then renamed; links are
+ * followed, the mode of what is replaced is kept. What is not a regular file (a device, a pipe), or
+ * what the program was given as an open descriptor (/dev/stdout), is written directly. All return
+ * 0, or the exit status after printing why; abandon and a failed call leave nothing behind. */
 typedef struct slm_cli_out slm_cli_out;
 int slm_cli_out_open(const char *path, slm_cli_out **out);
 int slm_cli_out_write(slm_cli_out *out, const void *data, size_t size);
@@ -131,18 +148,21 @@ void slm_cli_out_abandon(slm_cli_out **out);
 
 /* ---------------------------------------------------------------- terminal (cli_term.c) ------ */
 
-/* Installs the handlers; called once by main. SIGINT, SIGTERM and SIGHUP: see below. SIGPIPE is
- * ignored. SIGBUS, raised when a mapped file has been cut short, prints one line and ends with 1. */
+/* Installs the handlers; called once by main. SIGINT, SIGTERM and SIGHUP: see below. SIGPIPE
+ * and SIGXFSZ are ignored, so that the write fails. SIGBUS, raised when a mapped file has been cut
+ * short, prints one line and ends with 1. */
 void slm_cli_signals(void);
 /* What an interruption does: ends the program at once with 130 (the beginning; a file being written
- * is removed), cancels this session, or is only noted. */
+ * is removed), cancels this session (NULL: is noted) with the second one ending the program where
+ * second_exits, or is only noted. */
 void slm_cli_on_interrupt_exit(void);
 void slm_cli_on_interrupt_cancel(slm_session *session, int second_exits);
 void slm_cli_on_interrupt_note(void);
 int slm_cli_interrupted(void);       /* whether one came since the last forget */
 void slm_cli_forget_interrupt(void);
-/* The names that the handlers may need: of the model in use, of the file to remove. NULL: none. */
-void slm_cli_name_model(const char *path);
+/* The names that the handlers may need: of the model in use, with whether --load is an option, and
+ * of the file to remove. NULL: none. */
+void slm_cli_name_model(const char *path, int has_load);
 void slm_cli_name_temporary(const char *path);
 
 double slm_cli_now(void); /* seconds, monotonic */

@@ -57,7 +57,7 @@ int slm_cli_open_model(const char *path, const slm_cli_common *common, uint32_t 
         options.load = common->load;
     }
     slm_error error = SLM_ERROR_INIT;
-    slm_cli_name_model(path);
+    slm_cli_name_model(path, 1);
     slm_cli_bar_begin("loading");
     slm_status status = slm_model_open(path, &options, out, &error);
     slm_cli_bar_end();

@@ -1,4 +1,4 @@
-/* Standard output, files and lists of ids of the `slm` program. */
+/* Standard output, input and lists of ids of the `slm` program. */
 #define _XOPEN_SOURCE 700
 
 #include "cli.h"
@@ -13,14 +13,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define MAX_INPUT (1 << 30)
+#define LARGE     ((size_t)64 << 20) /* from here on it is asked whether the memory is there */
+
 /* ---------------------------------------------------------------- standard output ------------ */
 
 static char pending[1 << 16];
 static size_t n_pending;
 static int lost; /* the exit status once output could not be written, else 0 */
 
-/* write(2) until all is out. 0, or -1 with errno. EINTR is reported only for an interruption. */
-static int write_all(int fd, const char *data, size_t size) {
+int slm_cli_write_all(int fd, const char *data, size_t size) {
     while (size > 0) {
         ssize_t n = write(fd, data, size);
         if (n < 0) {
@@ -44,7 +46,7 @@ int slm_cli_flush(void) {
         return lost;
     size_t n = n_pending;
     n_pending = 0;
-    if (write_all(STDOUT_FILENO, pending, n) == 0)
+    if (slm_cli_write_all(STDOUT_FILENO, pending, n) == 0)
         return 0;
     lost = errno == EINTR ? SLM_EXIT_INTERRUPTED : SLM_EXIT_FAILED;
     if (errno != EPIPE && errno != EINTR)
@@ -91,18 +93,29 @@ int slm_cli_print_json_text(const char *text, size_t len) {
     slm_cli_write("\"", 1);
     for (size_t i = 0; i < len;) {
         size_t n = slm_cli_utf8(text + i, len - i);
-        unsigned char c = (unsigned char)text[i];
         if (n == 0)
             slm_cli_write("\xef\xbf\xbd", 3);
-        else if (c == '"' || c == '\\')
-            slm_cli_print("\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            slm_cli_print("\\u%04x", c);
+        else if (text[i] == '"' || text[i] == '\\')
+            slm_cli_print("\\%c", text[i]);
         else
-            slm_cli_write(text + i, n);
+            slm_cli_print_json(text + i, n);
         i += n > 0 ? n : 1;
     }
     return slm_cli_write("\"", 1);
+}
+
+/* Outside of strings JSON has no such characters. */
+int slm_cli_print_json(const char *text, size_t len) {
+    for (size_t i = 0; i < len;) {
+        size_t n = slm_cli_utf8(text + i, len - i);
+        int32_t unsafe = n > 0 ? slm_cli_unsafe(text + i, n) : -1;
+        if (unsafe >= 0)
+            slm_cli_print("\\u%04x", (unsigned)unsafe);
+        else
+            slm_cli_write(text + i, n > 0 ? n : 1);
+        i += n > 0 ? n : 1;
+    }
+    return lost;
 }
 
 int slm_cli_finish(int status) {
@@ -112,33 +125,80 @@ int slm_cli_finish(int status) {
 
 /* ---------------------------------------------------------------- input ---------------------- */
 
+/* The number in the file path, or the one behind key in it; UINT64_MAX when there is none. */
+static uint64_t number_in(const char *path, const char *key) {
+    char line[128];
+    unsigned long long number;
+    uint64_t found = UINT64_MAX;
+    size_t skip = strlen(key);
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return UINT64_MAX;
+    while (found == UINT64_MAX && fgets(line, sizeof line, f))
+        if (strncmp(line, key, skip) == 0 && sscanf(line + skip, "%llu", &number) == 1)
+            found = number;
+    fclose(f);
+    return found;
+}
+
+/* Bytes that can be used without driving others out, by the system and by the control group. */
+static uint64_t memory_available(void) {
+    uint64_t kib = number_in("/proc/meminfo", "MemAvailable:");
+    uint64_t most = number_in("/sys/fs/cgroup/memory.max", "");
+    uint64_t used = number_in("/sys/fs/cgroup/memory.current", "");
+    uint64_t left = most == UINT64_MAX || used == UINT64_MAX ? UINT64_MAX
+                    : used < most                           ? most - used
+                                                            : 0;
+    if (kib < UINT64_MAX / 1024 && kib * 1024 < left)
+        left = kib * 1024;
+    return left;
+}
+
+/* Doubles *text. 0, or the exit status after printing why. */
+static int grow(const char *name, char **text, size_t *cap) {
+    char *larger = NULL;
+    if (*cap < LARGE || *cap < memory_available())
+        larger = realloc(*text, 2 * *cap);
+    if (!larger)
+        return slm_cli_fail("%s: got no memory, wanted %zu bytes", name, 2 * *cap);
+    *text = larger;
+    *cap *= 2;
+    return 0;
+}
+
+static int read_to_end(const char *name, int fd, char **text, size_t *n) {
+    size_t cap = 1 << 16;
+    struct stat s;
+    if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_size > MAX_INPUT)
+        return slm_cli_fail("%s: got %lld bytes, wanted at most %d", name, (long long)s.st_size,
+                            MAX_INPUT);
+    *text = malloc(cap);
+    int status = *text ? 0 : slm_cli_fail("%s: got no memory, wanted %zu bytes", name, cap);
+    while (status == 0) {
+        ssize_t got = read(fd, *text + *n, cap - 1 - *n);
+        if (got == 0)
+            break;
+        if (got < 0 && errno != EINTR)
+            status = slm_cli_fail("%s: cannot be read: %s", name, strerror(errno));
+        if (got > 0)
+            *n += (size_t)got;
+        if (*n >= MAX_INPUT)
+            status = slm_cli_fail("%s: got no end, wanted at most %d bytes", name, MAX_INPUT);
+        else if (status == 0 && *n == cap - 1)
+            status = grow(name, text, &cap);
+    }
+    return status;
+}
+
 int slm_cli_read_all(const char *path, char **data, size_t *size) {
     int from_stdin = strcmp(path, "-") == 0;
     const char *name = from_stdin ? "standard input" : path;
     int fd = from_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return slm_cli_fail("%s: cannot be opened: %s", name, strerror(errno));
-    size_t cap = 1 << 16, n = 0;
-    char *text = malloc(cap);
-    int status = text ? 0 : slm_cli_fail("%s: got no memory, wanted %zu bytes", name, cap);
-    while (status == 0) {
-        if (n == cap - 1) {
-            char *larger = cap < SIZE_MAX / 4 ? realloc(text, 2 * cap) : NULL;
-            if (!larger) {
-                status = slm_cli_fail("%s: got no memory, wanted %zu bytes", name, 2 * cap);
-                break;
-            }
-            text = larger;
-            cap *= 2;
-        }
-        ssize_t got = read(fd, text + n, cap - 1 - n);
-        if (got == 0)
-            break;
-        if (got < 0 && errno != EINTR)
-            status = slm_cli_fail("%s: cannot be read: %s", name, strerror(errno));
-        if (got > 0)
-            n += (size_t)got;
-    }
+    char *text = NULL;
+    size_t n = 0;
+    int status = read_to_end(name, fd, &text, &n);
     if (!from_stdin)
         close(fd);
     if (status) {
@@ -157,12 +217,20 @@ static int is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == 
 
 static int bad_ids(const char *where, int failure, const char *text, size_t len, size_t at,
                    const char *wanted) {
-    char got[24] = "the end";
+    char got[64] = "the end"; /* twelve bytes, of which a NUL takes four */
     if (at < len) {
-        size_t n = 0;
-        while (n < 12 && at + n < len && text[at + n] != ',' && !is_blank(text[at + n]))
+        size_t n = 0, out = 0;
+        got[out++] = '"';
+        while (n == 0 ||
+               (n < 12 && at + n < len && text[at + n] != ',' && !is_blank(text[at + n]))) {
+            if (text[at + n] != '\0')
+                got[out++] = text[at + n];
+            else
+                out += (size_t)snprintf(got + out, 5, "\\x00");
             n++;
-        snprintf(got, sizeof got, "\"%.*s\"", (int)(n > 0 ? n : 1), text + at);
+        }
+        got[out++] = '"';
+        got[out] = '\0';
     }
     slm_cli_fail("%s: at byte %zu: got %s, wanted %s", where, at, got, wanted);
     return failure;
@@ -196,9 +264,10 @@ static void skip_blanks(const char *text, size_t len, size_t *at) {
 
 int slm_cli_parse_ids(const char *text, size_t len, const char *where, int failure, int32_t **ids,
                       size_t *n) {
-    int32_t *list = malloc((len / 2 + 1) * sizeof *list);
+    size_t bytes = (len / 2 + 1) * sizeof(int32_t);
+    int32_t *list = bytes < LARGE || bytes < memory_available() ? malloc(bytes) : NULL;
     if (!list)
-        return slm_cli_fail("%s: got no memory, wanted %zu bytes", where, len * 2 + 4);
+        return slm_cli_fail("%s: got no memory, wanted %zu bytes", where, bytes);
     size_t at = 0, count = 0;
     const char *wrong = NULL;
     skip_blanks(text, len, &at);
@@ -235,107 +304,4 @@ int slm_cli_parse_ids(const char *text, size_t len, const char *where, int failu
     *ids = list;
     *n = count;
     return 0;
-}
-
-/* ---------------------------------------------------------------- files ---------------------- */
-
-struct slm_cli_out {
-    int fd;
-    char *target;    /* the name as given, links followed                                        */
-    char *temporary; /* NULL when written directly                                               */
-};
-
-static int out_failed(const char *path, int error) {
-    return slm_cli_fail("%s: cannot be written: %s", path, strerror(error));
-}
-
-static void out_free(slm_cli_out *out) {
-    if (out->temporary)
-        slm_cli_name_temporary(NULL);
-    free(out->temporary);
-    free(out->target);
-    free(out);
-}
-
-/* dir/.slm-XXXXXX beside target; NULL without memory */
-static char *temporary_name(const char *target) {
-    static const char pattern[] = ".slm-XXXXXX";
-    const char *slash = strrchr(target, '/');
-    size_t dir = slash ? (size_t)(slash - target) + 1 : 0;
-    char *name = malloc(dir + sizeof pattern);
-    if (name) {
-        memcpy(name, target, dir);
-        memcpy(name + dir, pattern, sizeof pattern);
-    }
-    return name;
-}
-
-int slm_cli_out_open(const char *path, slm_cli_out **out) {
-    struct stat s;
-    int exists = stat(path, &s) == 0;
-    slm_cli_out *o = calloc(1, sizeof *o);
-    if (!o)
-        return out_failed(path, ENOMEM);
-    o->target = exists ? realpath(path, NULL) : strdup(path);
-    if (!o->target && exists) /* such as /dev/stdout leading to a pipe */
-        o->target = strdup(path);
-    if (!o->target) {
-        out_free(o);
-        return out_failed(path, ENOMEM);
-    }
-    if (exists && access(path, W_OK) != 0) {
-        o->fd = -1; /* renaming over it would succeed */
-    } else if (exists && !S_ISREG(s.st_mode)) {
-        o->fd = open(path, O_WRONLY | O_CLOEXEC);
-    } else {
-        o->temporary = temporary_name(o->target);
-        o->fd = o->temporary ? mkstemp(o->temporary) : -1;
-        if (o->fd >= 0) {
-            slm_cli_name_temporary(o->temporary);
-            mode_t mask = umask(0);
-            umask(mask);
-            fchmod(o->fd, exists ? s.st_mode & 07777 : 0666 & ~mask);
-        }
-    }
-    if (o->fd < 0) {
-        int error = errno;
-        out_free(o);
-        return out_failed(path, error);
-    }
-    *out = o;
-    return 0;
-}
-
-int slm_cli_out_write(slm_cli_out *out, const void *data, size_t size) {
-    if (write_all(out->fd, data, size) == 0)
-        return 0;
-    return errno == EINTR ? SLM_EXIT_INTERRUPTED : out_failed(out->target, errno);
-}
-
-void slm_cli_out_abandon(slm_cli_out **out) {
-    slm_cli_out *o = *out;
-    *out = NULL;
-    if (!o)
-        return;
-    close(o->fd);
-    if (o->temporary)
-        unlink(o->temporary);
-    out_free(o);
-}
-
-int slm_cli_out_commit(slm_cli_out **out) {
-    slm_cli_out *o = *out;
-    int error = 0;
-    if (o->temporary && fsync(o->fd) != 0)
-        error = errno;
-    if (close(o->fd) != 0 && error == 0)
-        error = errno;
-    if (error == 0 && o->temporary && rename(o->temporary, o->target) != 0)
-        error = errno;
-    int status = error ? out_failed(o->target, error) : 0;
-    if (error && o->temporary)
-        unlink(o->temporary);
-    out_free(o);
-    *out = NULL;
-    return status;
 }

@@ -21,7 +21,7 @@ double slm_cli_now(void) {
 enum { ON_EXIT = 0, ON_CANCEL = 1, ON_NOTE = 2 };
 
 /* Everything a handler reads is written with atomics or before the handler can run. */
-static atomic_int mode, second_ends, seen, bar_shown;
+static atomic_int mode, second_ends, seen, bar_shown, advise_load;
 static _Atomic(slm_session *) running;
 static char model_name[512], temporary_name[4096];
 static atomic_int have_temporary;
@@ -61,8 +61,8 @@ static void on_bus_error(int signal_number) {
     (void)signal_number;
     put("slm: ");
     put(model_name[0] ? model_name : "input");
-    put(": got a file that was cut short while it was in use, wanted it unchanged (--load read "
-        "makes a copy)\n");
+    put(": got a file that was cut short while it was in use, wanted it unchanged");
+    put(atomic_load(&advise_load) ? " (--load read makes a copy)\n" : "\n");
     leave(SLM_EXIT_FAILED);
 }
 
@@ -81,6 +81,7 @@ void slm_cli_signals(void) {
     sigaction(SIGBUS, &action, NULL);
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
+    sigaction(SIGXFSZ, &action, NULL);
 }
 
 void slm_cli_on_interrupt_exit(void) {
@@ -103,7 +104,8 @@ int slm_cli_interrupted(void) { return atomic_load(&seen); }
 
 void slm_cli_forget_interrupt(void) { atomic_store(&seen, 0); }
 
-void slm_cli_name_model(const char *path) {
+void slm_cli_name_model(const char *path, int has_load) {
+    atomic_store(&advise_load, has_load);
     size_t n = strlen(path) < sizeof model_name - 1 ? strlen(path) : sizeof model_name - 1;
     for (size_t i = 0; i < n; i++) /* the handler's line stays one line */
         model_name[i] = (unsigned char)path[i] < 0x20 || path[i] == 0x7f ? '?' : path[i];

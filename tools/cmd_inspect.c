@@ -66,9 +66,9 @@ static int print_value_json(const slm_gguf_kv *kv) {
     if (text == NULL)
         return SLM_EXIT_FAILED;
     if (is_array)
-        slm_cli_write(text, len);
+        slm_cli_print_json(text, len);
     else
-        slm_cli_write(text + 1, len - 2);
+        slm_cli_print_json(text + 1, len - 2);
     free(text);
     return is_array ? slm_cli_print("}") : 0;
 }
@@ -221,11 +221,19 @@ static int run(const char *path, const slm_cli_common *common, int plan,
     slm_gguf *g = NULL;
     slm_error error = SLM_ERROR_INIT;
     totals sums;
+    slm_report report;
     slm_host_init(&host, NULL, slm_cli_log, NULL, SLM_LOG_WARNING);
-    slm_cli_name_model(path);
+    slm_cli_name_model(path, 1);
     if (slm_gguf_open(&host, path, SLM_LOAD_AUTO, SLM_GGUF_NO_TENSORS, NULL, NULL, &g, &error) !=
         SLM_OK)
         return slm_cli_fail_error(path, &error);
+    if (plan) { /* before anything is printed */
+        int status = slm_inspect_plan(path, common, &report);
+        if (status != 0) {
+            slm_gguf_close(g);
+            return status;
+        }
+    }
     add_up(g, &sums);
     uint64_t missing = count_missing(g);
     if (missing > 0)
@@ -234,7 +242,7 @@ static int run(const char *path, const slm_cli_common *common, int plan,
     int status = json ? print_json(path, g, &sums) : print_table(path, g, &sums);
     slm_gguf_close(g);
     if (status == 0 && plan)
-        status = slm_inspect_plan(path, common, profile, json);
+        slm_inspect_print_plan(&report, profile, json);
     if (status == 0 && json)
         slm_cli_print("}\n");
     return status;

@@ -19,10 +19,16 @@ const slm_profile *slm_profile_find(const char *name);
 /* NULL behind the last. */
 const slm_profile *slm_profile_at(size_t index);
 
-/* Prints the memory plan of the model with these options, and, with a profile, how fast it would
- * run there. As a member "plan" (and "prediction") of a JSON object, or as text. 0, or the exit
- * status after printing why. */
-int slm_inspect_plan(const char *path, const slm_cli_common *common, const slm_profile *profile,
-                     int json);
+typedef struct slm_report {
+    slm_model_info info;
+    slm_plan plan;
+    slm_cache_options cache;
+} slm_report;
+
+/* The memory plan of the model with these options. 0, or the exit status after printing why. */
+int slm_inspect_plan(const char *path, const slm_cli_common *common, slm_report *report);
+/* Prints it, and, with a profile, how fast it would run there. As a member "plan" (and "prediction")
+ * of a JSON object, or as text. */
+void slm_inspect_print_plan(const slm_report *report, const slm_profile *profile, int json);
 
 #endif

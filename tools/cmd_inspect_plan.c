@@ -44,14 +44,11 @@ static speed predict(double bytes, double macs, double n, double gbps, double gm
     return (speed){n / computing, "arithmetic"};
 }
 
-typedef struct report {
-    slm_model_info info;
-    slm_plan plan;
-    slm_cache_options cache;
-    const char *kv;
-} report;
+static const char *kv_name(const slm_report *r) {
+    return r->cache.kv_type == SLM_KV_F32 ? "f32" : r->cache.kv_type == SLM_KV_Q8_0 ? "q8_0" : "f16";
+}
 
-static speed decode_speed(const report *r, const slm_profile *p, uint64_t depth) {
+static speed decode_speed(const slm_report *r, const slm_profile *p, uint64_t depth) {
     uint64_t keys = depth;
     if (r->info.sliding_window > 0 && keys > r->info.sliding_window)
         keys = r->info.sliding_window;
@@ -63,7 +60,7 @@ static speed decode_speed(const report *r, const slm_profile *p, uint64_t depth)
 
 #define PROMPT 512 /* tokens of the prompt that is predicted, evaluated in one step */
 
-static speed prompt_speed(const report *r, const slm_profile *p) {
+static speed prompt_speed(const slm_report *r, const slm_profile *p) {
     double head = (double)r->info.n_vocab * r->info.d_model; /* for the last token only */
     double macs = ((double)r->plan.macs_per_token - head) * PROMPT + head;
     return predict((double)r->plan.bytes_per_token, macs, PROMPT, p->bandwidth * p->attained,
@@ -77,9 +74,9 @@ static void line(const char *label, uint64_t bytes, const char *what) {
                   (double)bytes / 1e6, *what ? "  " : "", what);
 }
 
-static void print_text(const report *r) {
+static void print_text(const slm_report *r) {
     const slm_plan *p = &r->plan;
-    slm_cli_print("\nMemory plan: context %u, cache %s, %u thread%s\n", r->cache.n_ctx, r->kv,
+    slm_cli_print("\nMemory plan: context %u, cache %s, %u thread%s\n", r->cache.n_ctx, kv_name(r),
                   p->n_threads, p->n_threads == 1 ? "" : "s");
     line("weights, mapped", p->weights_mapped, "the file's pages, used in place");
     line("weights, allocated", p->weights_allocated, "");
@@ -93,7 +90,7 @@ static void print_text(const report *r) {
                   (double)p->kv_bytes_per_token / 1e3);
 }
 
-static void print_speeds(const report *r, const slm_profile *p) {
+static void print_speeds(const slm_report *r, const slm_profile *p) {
     speed empty = decode_speed(r, p, 0), full = decode_speed(r, p, r->cache.n_ctx);
     slm_cli_print("\nPrediction for %s\n  assumes %.1f GB/s, which is %.0f %% of %.1f",
                   p->what, p->bandwidth * p->attained, p->attained * 100, p->bandwidth);
@@ -119,10 +116,10 @@ static void print_speeds(const report *r, const slm_profile *p) {
 
 /* ---------------------------------------------------------------- JSON ----------------------- */
 
-static void print_json(const report *r) {
+static void print_json(const slm_report *r) {
     const slm_plan *p = &r->plan;
     slm_cli_print(",\"plan\":{\"n_ctx\":%u,\"kv_type\":\"%s\",\"n_threads\":%u,\"n_pages\":%u",
-                  r->cache.n_ctx, r->kv, p->n_threads, p->n_pages);
+                  r->cache.n_ctx, kv_name(r), p->n_threads, p->n_pages);
     const struct {
         const char *name;
         uint64_t value;
@@ -145,7 +142,7 @@ static void speed_json(const char *test, const char *key, uint32_t value, speed 
                   first ? "" : ",", test, key, value, s.tokens_per_second, s.bound);
 }
 
-static void print_speeds_json(const report *r, const slm_profile *p) {
+static void print_speeds_json(const slm_report *r, const slm_profile *p) {
     slm_cli_print(",\"prediction\":{\"device_profile\":\"%s\",\"bandwidth_gbps\":%.2f,"
                   "\"attained_share\":%.2f,\"decode_gmacs\":%.0f,\"prompt_gmacs\":%.0f,"
                   "\"memory_gb\":%.0f,\"speeds\":[",
@@ -157,29 +154,29 @@ static void print_speeds_json(const report *r, const slm_profile *p) {
     slm_cli_print("]}");
 }
 
-int slm_inspect_plan(const char *path, const slm_cli_common *common, const slm_profile *profile,
-                     int json) {
-    report r = {.info = {.struct_size = sizeof r.info}, .plan = {.struct_size = sizeof r.plan}};
+int slm_inspect_plan(const char *path, const slm_cli_common *common, slm_report *r) {
+    *r = (slm_report){.info = {.struct_size = sizeof r->info},
+                      .plan = {.struct_size = sizeof r->plan}};
     slm_error error = SLM_ERROR_INIT;
     slm_model *model = NULL;
     int status = slm_cli_open_model(path, common, 0, &model);
     if (status != 0)
         return status;
-    slm_cli_cache_options(model, common, &r.cache);
-    if (slm_model_get_info(model, &r.info, &error) != SLM_OK ||
-        slm_cache_plan(model, &r.cache, &r.plan, &error) != SLM_OK)
+    slm_cli_cache_options(model, common, &r->cache);
+    if (slm_model_get_info(model, &r->info, &error) != SLM_OK ||
+        slm_cache_plan(model, &r->cache, &r->plan, &error) != SLM_OK)
         status = slm_cli_fail_error(path, &error);
     slm_model_close(&model);
-    if (status != 0)
-        return status;
-    r.kv = r.cache.kv_type == SLM_KV_F32 ? "f32" : r.cache.kv_type == SLM_KV_Q8_0 ? "q8_0" : "f16";
+    return status;
+}
+
+void slm_inspect_print_plan(const slm_report *r, const slm_profile *profile, int json) {
     if (json)
-        print_json(&r);
+        print_json(r);
     else
-        print_text(&r);
+        print_text(r);
     if (profile != NULL && json)
-        print_speeds_json(&r, profile);
+        print_speeds_json(r, profile);
     else if (profile != NULL)
-        print_speeds(&r, profile);
-    return 0;
+        print_speeds(r, profile);
 }

@@ -156,7 +156,18 @@ int slm_cmd_logits(int argc, char **argv) {
     if (!out_path || !*out_path)
         return slm_cli_usage("logits: got no output file, wanted -o OUT");
 
-    char *file_text = NULL;
+    char *file_text = NULL, *part = NULL;
+    const char *same = slm_cli_overwrites(path, out_path, &part);
+    if (!same && ids_file) {
+        free(part);
+        same = slm_cli_overwrites(ids_file, out_path, &part);
+    }
+    if (same)
+        slm_cli_usage("logits: got -o %s, which is the input %s, wanted another file", out_path,
+                      same);
+    free(part);
+    if (same)
+        return SLM_EXIT_USAGE;
     const char *where = ids_text ? "option --ids" : ids_file;
     int at_fault = ids_text ? SLM_EXIT_USAGE : SLM_EXIT_FAILED;
     size_t size = ids_text ? strlen(ids_text) : 0, n = 0;

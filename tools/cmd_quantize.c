@@ -5,15 +5,16 @@
 #include "quantize_mix.h"
 
 #include "base/file.h"
+#include "base/threads.h"
 
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define BATCH_BYTES ((size_t)8 << 20) /* quantized, or copied, between two looks at the clock       */
+#define SPARE_BYTES ((size_t)4 << 20) /* what OpenMP itself may need beside its threads             */
 
 typedef struct job {
     const char *in_path, *out_path;
@@ -29,7 +30,6 @@ typedef struct job {
     slm_error error;
     float *rows;     /* one for each thread                                                         */
     uint8_t *batch;
-    size_t row_cap, batch_cap;
     uint64_t done, total; /* bytes of the input's tensors                                           */
     uint64_t out_bytes, n_weights;
 } job;
@@ -71,6 +71,25 @@ static int check_tensor(const job *j, const slm_gguf_tensor *t) {
     return 0;
 }
 
+/* A count that is stored once, or as an array with one equal entry per layer. */
+static slm_status get_count(job *j, const char *key, int required, uint32_t *value) {
+    const slm_gguf_kv *kv = slm_gguf_find(j->in, key);
+    if (kv == NULL || kv->type != SLM_GGUF_ARRAY ||
+        (kv->item_type != SLM_GGUF_U32 && kv->item_type != SLM_GGUF_I32))
+        return slm_gguf_get_u32(j->in, key, required, 1, 100000, value, &j->error);
+    uint32_t first = kv->count > 0 ? slm_gguf_item_u32(kv, 0) : 0;
+    int equal = kv->count == j->rules.n_layers && first >= 1 && first <= 100000;
+    for (uint64_t i = 1; i < kv->count && equal; i++)
+        equal = slm_gguf_item_u32(kv, i) == first;
+    if (!equal)
+        return slm_fail(&j->error, SLM_ERR_UNSUP, key, kv->offset,
+                        "%s: got an array of %llu, wanted one equal entry from 1 to 100000 for each "
+                        "of %u layers",
+                        key, (unsigned long long)kv->count, j->rules.n_layers);
+    *value = first;
+    return SLM_OK;
+}
+
 static int read_rules(job *j) {
     slm_str arch = {NULL, 0};
     char key[128];
@@ -87,11 +106,11 @@ static int read_rules(job *j) {
     if (slm_gguf_get_u32(j->in, key, 1, 1, 100000, &r->n_layers, &j->error) != SLM_OK)
         return failed(j);
     snprintf(key, sizeof key, "%.*s.attention.head_count", len, arch.ptr);
-    if (slm_gguf_get_u32(j->in, key, 1, 1, 100000, &r->n_heads, &j->error) != SLM_OK)
+    if (get_count(j, key, 1, &r->n_heads) != SLM_OK)
         return failed(j);
     r->n_kv_heads = r->n_heads;
     snprintf(key, sizeof key, "%.*s.attention.head_count_kv", len, arch.ptr);
-    if (slm_gguf_get_u32(j->in, key, 0, 1, 100000, &r->n_kv_heads, &j->error) != SLM_OK)
+    if (get_count(j, key, 0, &r->n_kv_heads) != SLM_OK)
         return failed(j);
     r->tied = slm_gguf_find_tensor(j->in, "output.weight") == NULL;
     return 0;
@@ -130,6 +149,7 @@ static slm_status announce(job *j) {
                                        &j->error));
     }
     SLM_TRY(slm_out_open(&j->host, j->out_path, &j->out, &j->error));
+    slm_cli_name_temporary(slm_out_temporary(j->out));
     return slm_gguf_writer_begin(j->writer, j->out, &j->error);
 }
 
@@ -162,20 +182,44 @@ static int all_finite(const float *x, size_t n) {
     return !bad;
 }
 
-/* Room for a row a thread, and for a batch of quantized rows. */
-static int grow(job *j, size_t columns, size_t batch) {
-    if (columns > j->row_cap) {
-        free(j->rows);
-        j->row_cap = columns;
-        j->rows = malloc(columns * j->n_threads * sizeof *j->rows);
+static size_t row_bytes(const slm_gguf_tensor *t, uint32_t type) {
+    const slm_dtype_info *info = slm_dtype_get(type);
+    return (size_t)t->ne[0] / info->block * info->bytes;
+}
+
+static size_t rows_per_batch(const slm_gguf_tensor *t, uint32_t type) {
+    size_t row = row_bytes(t, type);
+    return row < BATCH_BYTES ? BATCH_BYTES / row : 1;
+}
+
+/* Room for a row a thread and for a batch of quantized rows of any tensor, then the threads: an
+ * OpenMP run time that is refused one ends the program. */
+static int prepare(job *j) {
+    size_t columns = 0, batch = 0;
+    for (uint64_t i = 0; i < slm_gguf_n_tensors(j->in); i++) {
+        const slm_gguf_tensor *t = slm_gguf_tensor_at(j->in, i);
+        uint32_t type = new_type(j, t);
+        if (type == t->type)
+            continue;
+        size_t bytes = rows_per_batch(t, type) * row_bytes(t, type);
+        columns = (size_t)t->ne[0] > columns ? (size_t)t->ne[0] : columns;
+        batch = bytes > batch ? bytes : batch;
     }
-    if (batch > j->batch_cap) {
-        free(j->batch);
-        j->batch_cap = batch;
-        j->batch = malloc(batch);
-    }
-    if (j->rows == NULL || j->batch == NULL)
-        return slm_cli_fail("%s: got no memory for rows of %zu weights", j->in_path, columns);
+    if (columns == 0)
+        return 0; /* all is copied */
+    void *spare = malloc(SPARE_BYTES);
+    j->rows = malloc(columns * j->n_threads * sizeof *j->rows);
+    j->batch = malloc(batch);
+    uint32_t wanted = j->n_threads;
+    int there = spare != NULL && j->rows != NULL && j->batch != NULL;
+    if (there)
+        j->n_threads = slm_threads_probe(wanted);
+    free(spare);
+    if (!there)
+        return slm_cli_fail("%s: got no memory for %u threads with rows of %zu weights", j->in_path,
+                            wanted, columns);
+    if (j->n_threads < wanted)
+        slm_cli_warn("got %u threads from the system, wanted %u", j->n_threads, wanted);
     return 0;
 }
 
@@ -184,11 +228,10 @@ static int grow(job *j, size_t columns, size_t batch) {
 static size_t convert_rows(job *j, const slm_gguf_tensor *t, uint32_t type, uint64_t first,
                            size_t n) {
     size_t columns = (size_t)t->ne[0], bad = n;
-    const slm_dtype_info *from = slm_dtype_get(t->type), *to = slm_dtype_get(type);
-    size_t in_row = columns / from->block * from->bytes, out_row = columns / to->block * to->bytes;
+    size_t in_row = row_bytes(t, t->type), out_row = row_bytes(t, type);
     float scale = 1;
     if (t->type == SLM_DTYPE_I2_S) /* the scale of the tensor stands behind its blocks */
-        memcpy(&scale, t->data + t->n_elements / from->block * from->bytes, sizeof scale);
+        memcpy(&scale, t->data + t->n_elements / t->ne[0] * in_row, sizeof scale);
 #pragma omp parallel num_threads((int)j->n_threads)
     {
 #pragma omp for schedule(dynamic)
@@ -209,11 +252,9 @@ static size_t convert_rows(job *j, const slm_gguf_tensor *t, uint32_t type, uint
 }
 
 static int convert_data(job *j, const slm_gguf_tensor *t, uint32_t type) {
-    const slm_dtype_info *to = slm_dtype_get(type);
-    size_t columns = (size_t)t->ne[0], out_row = columns / to->block * to->bytes;
-    size_t per_batch = BATCH_BYTES / out_row > 0 ? BATCH_BYTES / out_row : 1;
+    size_t out_row = row_bytes(t, type), per_batch = rows_per_batch(t, type);
     uint64_t n_rows = t->n_elements / t->ne[0];
-    int status = grow(j, columns, per_batch * out_row);
+    int status = 0;
     for (uint64_t at = 0; at < n_rows && status == 0;) {
         size_t n = n_rows - at < per_batch ? (size_t)(n_rows - at) : per_batch;
         size_t bad = convert_rows(j, t, type, at, n);
@@ -233,8 +274,8 @@ static int convert_data(job *j, const slm_gguf_tensor *t, uint32_t type) {
 }
 
 static int write_all(job *j) {
-    slm_cli_on_interrupt_note();
-    int status = announce(j) == SLM_OK ? 0 : failed_write(j);
+    slm_cli_on_interrupt_cancel(NULL, 1);
+    int status = announce(j) == SLM_OK ? prepare(j) : failed_write(j);
     slm_cli_bar_begin("quantizing");
     for (uint64_t i = 0; i < slm_gguf_n_tensors(j->in) && status == 0; i++) {
         const slm_gguf_tensor *t = slm_gguf_tensor_at(j->in, i);
@@ -251,16 +292,12 @@ static int write_all(job *j) {
                         slm_out_commit(&j->out, &j->error) != SLM_OK))
         status = failed_write(j);
     slm_out_abandon(&j->out);
+    slm_cli_name_temporary(NULL);
     slm_cli_on_interrupt_exit();
     return status;
 }
 
 /* ---------------------------------------------------------------- command -------------------- */
-
-static int same_file(const char *a, const char *b) {
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
 
 static int unknown_type(const char *name) {
     char list[256];
@@ -273,7 +310,7 @@ static int unknown_type(const char *name) {
 static int run(job *j) {
     slm_host_init(&j->host, NULL, slm_cli_log, NULL, SLM_LOG_WARNING);
     slm_kernels_init(&j->kernels, UINT32_MAX);
-    slm_cli_name_model(j->in_path);
+    slm_cli_name_model(j->in_path, 0);
     if (slm_gguf_open(&j->host, j->in_path, SLM_LOAD_AUTO, 0, NULL, NULL, &j->in, &j->error) !=
         SLM_OK)
         return failed(j);
@@ -328,7 +365,13 @@ int slm_cmd_quantize(int argc, char **argv) {
     j.mix = slm_mix_find(args[2]);
     if (j.mix == NULL)
         return unknown_type(args[2]);
-    if (same_file(args[0], args[1]))
-        return slm_cli_usage("quantize: got the same file for IN and OUT, wanted another for OUT");
+    char *part = NULL;
+    const char *same = slm_cli_overwrites(j.in_path, j.out_path, &part);
+    if (same)
+        slm_cli_usage("quantize: got %s for OUT, the same file as the input %s, wanted another",
+                      j.out_path, same);
+    free(part);
+    if (same)
+        return SLM_EXIT_USAGE;
     return slm_cli_finish(run(&j));
 }

@@ -5,15 +5,17 @@
 
 #include "readbw.h"
 
-#include <omp.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 
 #define HUGE_PAGE ((size_t)2 << 20)
 #define STEP      256u /* bytes of one stream that are read before the next stream's turn */
-#define PASSES    6
+#define N_WAYS    5
+#define PASSES    (6 * N_WAYS)
 
 typedef uint64_t vec __attribute__((vector_size(32), aligned(1), may_alias));
 
@@ -84,10 +86,100 @@ static int memory_there(size_t bytes) {
     return there;
 }
 
-double slm_read_bandwidth(size_t bytes, uint32_t threads) {
+/* ---------------------------------------------------------------- threads -------------------- */
+
+typedef struct team {
+    pthread_mutex_t gate; /* held by the caller until size is known */
+    pthread_barrier_t step;
+    size_t size; /* threads that there are: each takes every size-th part */
+    uint8_t *data;
+    size_t n, part; /* parts, bytes of one */
+    fold_fn read_part;
+} team;
+
+typedef struct member {
+    pthread_t thread;
+    team *team;
+    size_t first; /* its first part */
+    uint64_t sum;
+    double begun[PASSES], done[PASSES];
+} member;
+
+static void fill(const team *t, size_t first) {
+    for (size_t k = first; k < t->n; k += t->size) {
+        uint64_t x = k + 1; /* xorshift64: no two pages alike, none of zeros */
+        for (size_t i = 0; i < t->part; i += 8) {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            memcpy(t->data + k * t->part + i, &x, 8);
+        }
+    }
+}
+
+static void *work(void *arg) {
     static const struct {
         unsigned streams, ahead;
-    } ways[] = {{1, 0}, {1, 1024}, {4, 0}, {4, 1024}, {4, 4096}};
+    } ways[N_WAYS] = {{1, 0}, {1, 1024}, {4, 0}, {4, 1024}, {4, 4096}};
+    member *m = arg;
+    team *t = m->team;
+    pthread_mutex_lock(&t->gate);
+    pthread_mutex_unlock(&t->gate);
+    fill(t, m->first);
+    for (size_t pass = 0; pass < PASSES; pass++) {
+        size_t way = pass % N_WAYS;
+        pthread_barrier_wait(&t->step);
+        m->begun[pass] = seconds();
+        for (size_t k = m->first; k < t->n; k += t->size)
+            m->sum ^= t->read_part(t->data + k * t->part, t->part, ways[way].streams,
+                                   ways[way].ahead);
+        m->done[pass] = seconds();
+    }
+    return NULL;
+}
+
+/* The shortest pass: from when its first thread began until its last one was done. */
+static double shortest(const member *members, size_t n) {
+    double best = 0;
+    for (size_t pass = 0; pass < PASSES; pass++) {
+        double begun = members[0].begun[pass], done = members[0].done[pass];
+        for (size_t i = 1; i < n; i++) {
+            begun = members[i].begun[pass] < begun ? members[i].begun[pass] : begun;
+            done = members[i].done[pass] > done ? members[i].done[pass] : done;
+        }
+        best = pass == 0 || done - begun < best ? done - begun : best;
+    }
+    return best;
+}
+
+/* With as many of the n threads as the system gives; the parts are shared out all the same. */
+static double measure(team *t, member *members) {
+    uint64_t sum = 0;
+    pthread_mutex_init(&t->gate, NULL);
+    pthread_mutex_lock(&t->gate);
+    for (t->size = 1; t->size < t->n; t->size++) {
+        member *m = &members[t->size];
+        *m = (member){.team = t, .first = t->size};
+        if (pthread_create(&m->thread, NULL, work, m) != 0)
+            break;
+    }
+    pthread_barrier_init(&t->step, NULL, (unsigned)t->size);
+    pthread_mutex_unlock(&t->gate);
+    members[0] = (member){.team = t};
+    work(&members[0]);
+    for (size_t i = 0; i < t->size; i++) {
+        if (i > 0)
+            pthread_join(members[i].thread, NULL);
+        sum ^= members[i].sum;
+    }
+    pthread_barrier_destroy(&t->step);
+    pthread_mutex_destroy(&t->gate);
+    volatile uint64_t sink = sum; /* the reading has a use */
+    (void)sink;
+    return (double)(t->part * t->n) * 1e-9 / shortest(members, t->size);
+}
+
+double slm_read_bandwidth(size_t bytes, uint32_t threads) {
     size_t n = threads > 0 ? threads : 1;
     size_t part = (bytes / n + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
     if (part > (SIZE_MAX >> 1) / n || !memory_there(part * n))
@@ -98,37 +190,15 @@ double slm_read_bandwidth(size_t bytes, uint32_t threads) {
     if (base == MAP_FAILED)
         return 0;
     (void)madvise(base, mapped, MADV_HUGEPAGE);
-    uint8_t *p = base + (HUGE_PAGE - (uintptr_t)base % HUGE_PAGE) % HUGE_PAGE;
-    fold_fn read_part = pick();
-    double best = 0;
-    uint64_t sum = 0;
-#pragma omp parallel num_threads((int)n) reduction(^ : sum)
-    {
-        /* A team may be smaller than asked for; the parts are shared out all the same. */
-        size_t first = (size_t)omp_get_thread_num(), step = (size_t)omp_get_num_threads();
-        for (size_t k = first; k < n; k += step) {
-            uint64_t x = k + 1; /* xorshift64: no two pages alike, none of zeros */
-            for (size_t i = 0; i < part; i += 8) {
-                x ^= x << 13;
-                x ^= x >> 7;
-                x ^= x << 17;
-                memcpy(p + k * part + i, &x, 8);
-            }
-        }
-        for (size_t pass = 0; pass < PASSES * (sizeof ways / sizeof *ways); pass++) {
-            size_t way = pass % (sizeof ways / sizeof *ways);
-#pragma omp barrier
-            double start = seconds();
-            for (size_t k = first; k < n; k += step)
-                sum ^= read_part(p + k * part, part, ways[way].streams, ways[way].ahead);
-#pragma omp barrier
-            double rate = (double)(part * n) * 1e-9 / (seconds() - start);
-            if (first == 0 && rate > best)
-                best = rate;
-        }
-    }
+    team t = {.data = base + (HUGE_PAGE - (uintptr_t)base % HUGE_PAGE) % HUGE_PAGE,
+              .n = n,
+              .part = part,
+              .read_part = pick()};
+    member *members = malloc(n * sizeof *members);
+    double rate = 0;
+    if (members != NULL)
+        rate = measure(&t, members);
+    free(members);
     munmap(base, mapped);
-    volatile uint64_t sink = sum; /* the reading has a use */
-    (void)sink;
-    return best;
+    return rate;
 }

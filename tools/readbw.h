@@ -6,9 +6,10 @@
 #include <stdint.h>
 
 /* Reads a buffer of bytes (at least 1 MiB a thread; 2 GB and more lie beyond every cache) with
- * threads threads, each from its own part, several times and in several ways: one stream or four
- * side by side, with and without prefetching. Huge pages where the system gives them. Returns the
- * rate of the fastest pass in 10^9 bytes a second; 0 when the memory is not to be had. */
+ * threads threads, or as many as the system gives, each from its own part, several times and in
+ * several ways: one stream or four side by side, with and without prefetching. Huge pages where the
+ * system gives them. Returns the rate of the fastest pass in 10^9 bytes a second; 0 when the memory
+ * is not to be had. */
 double slm_read_bandwidth(size_t bytes, uint32_t threads);
 
 #endif

@@ -35,9 +35,12 @@ int slm_path_exists(const char *path);
 slm_status slm_file_check(const slm_file *file, slm_error *error);
 
 /* Writing whole files by the tools' writers: to a temporary name beside the target, synced, then
- * renamed over it, so that the target is the old or the new file and never a mix. */
+ * renamed over it, so that the target is the old or the new file and never a mix. Links are
+ * followed and the mode of the old file is kept; one that may not be written is refused, and so is
+ * what is no regular file or open at a standard stream of the process. */
 typedef struct slm_out slm_out;
 slm_status slm_out_open(slm_host *host, const char *path, slm_out **out, slm_error *error);
+const char *slm_out_temporary(const slm_out *out); /* its path, until commit or abandon            */
 slm_status slm_out_write(slm_out *out, const void *data, size_t size, slm_error *error);
 slm_status slm_out_commit(slm_out **out, slm_error *error); /* closes                              */
 void slm_out_abandon(slm_out **out);                        /* closes, removes the temporary file  */

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,8 +16,10 @@
 struct slm_out {
     slm_host *host;
     int fd;
+    int replaces; /* whether there is a file, whose mode is kept       */
+    mode_t mode;
     size_t used;  /* bytes in buffer                                   */
-    char *target; /* the path as given                                 */
+    char *target; /* the path as given, links followed                 */
     char *temp;   /* in the same folder, so that rename can replace    */
     char *folder;
     char name[80]; /* of the target, for messages                       */
@@ -35,6 +39,8 @@ int slm_write_full(int fd, const void *data, size_t size) {
     }
     return 0;
 }
+
+const char *slm_out_temporary(const slm_out *out) { return out->temp; }
 
 static slm_status flush(slm_out *out, slm_error *error) {
     if (slm_write_full(out->fd, out->buffer, out->used) != 0)
@@ -65,38 +71,64 @@ static slm_status open_temp(slm_out *o, size_t cap, slm_error *error) {
     for (int i = 0; i < NAME_TRIES; i++) {
         snprintf(o->temp, cap, "%s/.slm-%016" PRIx64 ".tmp", o->folder, number++);
         o->fd = open(o->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-        if (o->fd >= 0)
+        if (o->fd >= 0) {
+            /* Where a file system keeps no modes it cannot be helped. */
+            if (o->replaces)
+                (void)!fchmod(o->fd, o->mode);
             return SLM_OK;
+        }
         if (errno != EEXIST && errno != EINTR)
             break;
     }
     return slm_fail_errno(error, errno, "create a file for", o->name);
 }
 
+static int is_standard_stream(const struct stat *st) {
+    struct stat own;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fstat(fd, &own) == 0 && own.st_dev == st->st_dev && own.st_ino == st->st_ino)
+            return 1;
+    return 0;
+}
+
+/* o->target from path, which exists with links followed. */
+static slm_status follow(slm_out *o, const char *path, const struct stat *st, slm_error *error) {
+    if (!S_ISREG(st->st_mode) || is_standard_stream(st))
+        return slm_fail(error, SLM_ERR_IO, o->name, SLM_NO_OFFSET,
+                        "%s exists and is %s, so it is not replaced", o->name,
+                        S_ISREG(st->st_mode) ? "in use as a standard stream"
+                                             : "not a regular file");
+    if (access(path, W_OK) != 0) /* renaming over it would succeed */
+        return slm_fail_errno(error, errno, "write", o->name);
+    if (realpath(path, o->target) == NULL)
+        return slm_fail_errno(error, errno, "find", o->name);
+    o->replaces = 1;
+    o->mode = st->st_mode & 07777;
+    return SLM_OK;
+}
+
 static slm_status prepare(slm_out *o, const char *path, slm_error *error) {
     size_t len = strlen(path);
-    const char *slash = strrchr(path, '/');
-    size_t folder_len = slash ? (size_t)(slash - path) : 0;
-    size_t temp_cap = folder_len + 40;
+    size_t cap = len < PATH_MAX ? PATH_MAX : len + 1, temp_cap = cap + 40;
     struct stat st;
-    if (len == 0 || (slash && slash[1] == 0))
+    if (len == 0 || path[len - 1] == '/')
         return slm_fail(error, SLM_ERR_IO, o->name, SLM_NO_OFFSET,
                         "the path of the file to write names no file");
-    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        return slm_fail(error, SLM_ERR_IO, o->name, SLM_NO_OFFSET,
-                        "%s exists and is not a regular file, so it is not replaced", o->name);
-    o->target = slm_alloc(o->host, len + 1);
+    o->target = slm_alloc(o->host, cap);
     o->temp = slm_alloc(o->host, temp_cap);
-    o->folder = slm_alloc(o->host, folder_len + 2);
+    o->folder = slm_alloc(o->host, cap);
     if (!o->target || !o->temp || !o->folder)
-        return slm_fail_nomem(error, 2 * len + 42, "a file name");
+        return slm_fail_nomem(error, 2 * cap + temp_cap, "a file name");
     memcpy(o->target, path, len + 1);
+    if (stat(path, &st) == 0)
+        SLM_TRY(follow(o, path, &st, error));
+    const char *slash = strrchr(o->target, '/');
     if (!slash)
         strcpy(o->folder, ".");
-    else if (folder_len == 0)
+    else if (slash == o->target)
         strcpy(o->folder, "/");
     else
-        snprintf(o->folder, folder_len + 1, "%s", path);
+        snprintf(o->folder, cap, "%.*s", (int)(slash - o->target), o->target);
     return open_temp(o, temp_cap, error);
 }
 

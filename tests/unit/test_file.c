@@ -362,6 +362,29 @@ static void test_out_sizes_around_the_buffer(void **state) {
     free(data);
 }
 
+/* The link stays, and the file behind it keeps its mode. */
+static void test_out_follows_links(void **state) {
+    (void)state;
+    char real[700], link_path[700];
+    struct stat st;
+    strcpy(real, temp_path("real"));
+    strcpy(link_path, temp_path("link"));
+    temp_write(real, "old", 3);
+    assert_int_equal(chmod(real, 0640), 0);
+    assert_int_equal(symlink("real", link_path), 0);
+    slm_out *out = NULL;
+    assert_int_equal(slm_out_open(&host, link_path, &out, NULL), SLM_OK);
+    assert_int_equal(access(slm_out_temporary(out), F_OK), 0);
+    assert_int_equal(slm_out_write(out, "new one", 7, NULL), SLM_OK);
+    assert_int_equal(slm_out_commit(&out, NULL), SLM_OK);
+    expect_content(real, "new one");
+    assert_int_equal(lstat(link_path, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(stat(real, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_int_equal(temp_count(), 2);
+}
+
 static void expect_no_out(const char *path, const char *part) {
     slm_error e = SLM_ERROR_INIT;
     slm_out *out = (slm_out *)&e;
@@ -376,7 +399,7 @@ static void test_targets_that_are_refused(void **state) {
     char link_path[700];
     temp_write(temp_path("real"), "real", 4);
     strcpy(link_path, temp_path("link"));
-    assert_int_equal(symlink("real", link_path), 0);
+    assert_int_equal(symlink("/dev/null", link_path), 0);
     expect_no_out(temp_folder(), "exists and is not a regular file");
     expect_no_out(link_path, "link exists and is not a regular file");
     expect_no_out("/dev/null", "null exists and is not a regular file");
@@ -528,6 +551,7 @@ int main(void) {
         TEST(test_path_name),
         TEST(test_out_writes_and_replaces),
         TEST(test_out_sizes_around_the_buffer),
+        TEST(test_out_follows_links),
         TEST(test_targets_that_are_refused),
         TEST(test_short_write),
         TEST(test_out_folder_removed),
