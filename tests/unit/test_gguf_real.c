@@ -43,7 +43,9 @@ static int open_one(const char *path, const struct stat *st, int flag, struct FT
 static void test_all_files(void **state) {
     (void)state;
     n_files = 0;
-    assert_int_equal(nftw(shared_dir(), open_one, 16, FTW_PHYS), 0);
+    char path[1024]; /* "/.": the folder may be a link */
+    snprintf(path, sizeof path, "%s/.", shared_dir());
+    assert_int_equal(nftw(path, open_one, 16, FTW_PHYS), 0);
     assert_true(n_files >= 20);
 }
 
