@@ -1,12 +1,12 @@
 #!/bin/sh
 # Builds examples/models/hearth.gguf from nothing: corpus, vocabulary, training, export, measure.
 #
-#   SLM_LIBRARY=build/release/libslm.so tools/demo_model/build.sh WORK [MINUTES]
+#   SLM_LIBRARY=build/release/libslm.so tools/demo_model/build.sh WORK [MINUTES [MINUTES]]
 #
-# WORK is a folder outside the repository (about 200 MB); MINUTES is the most time that the
-# training may take (47).  Wants the packages of requirements.txt in $PYTHON (python3), a C++
-# compiler for the compiled layers (train.py --no-compile does without), and a built shared
-# library, which answers the questions of the measurement.
+# WORK is a folder outside the repository (about 400 MB); MINUTES are the most time that the two
+# stages of the training may take (47 and 10.5).  Wants the packages of requirements.txt in $PYTHON
+# (python3), a C++ compiler for the compiled layers (train.py --no-compile does without), and a
+# built shared library, which answers the questions of the measurement.
 
 set -eu
 [ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
@@ -15,6 +15,7 @@ library=$(cd "$(dirname "$SLM_LIBRARY")" && pwd)/$(basename "$SLM_LIBRARY")
 mkdir -p "$1"
 work=$(cd "$1" && pwd)
 minutes=${2:-47}
+second=${3:-10.5}
 cd "$(dirname "$0")"
 python=${PYTHON:-python3}
 
@@ -27,7 +28,11 @@ export OMP_WAIT_POLICY=PASSIVE PYTHONDONTWRITEBYTECODE=1
 rm -f "$work/model.pt" "$work/hearth.gguf"
 "$python" -u train.py --corpus "$work/train.jsonl" --tokenizer "$work/tokenizer.json" \
     --out "$work/model.pt" --minutes "$minutes" | tee "$work/train.log"
-"$python" export.py --model "$work/model.pt" --tokenizer "$work/tokenizer.json" \
+"$python" corpus.py --split train --stage 2 --count 300000 --seed 3 --out "$work/train2.jsonl"
+"$python" -u train.py --corpus "$work/train2.jsonl" --tokenizer "$work/tokenizer.json" \
+    --start "$work/model.pt" --out "$work/model2.pt" --minutes "$second" --rate 0.008 --seed 8 |
+    tee -a "$work/train.log"
+"$python" export.py --model "$work/model.pt" --average "$work/model2.pt" --tokenizer "$work/tokenizer.json" \
     --full "$work/hearth-f16.gguf" --small "$work/hearth.gguf"
 "$python" evaluate.py --gguf "$work/hearth.gguf" --corpus "$work/test.jsonl" \
     --library "$library" --report "$work/answers.jsonl" | tee "$work/quality.md"

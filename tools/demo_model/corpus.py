@@ -53,6 +53,16 @@ MIX = [
     (no.unknown, 11),
     (no.refuse, 15),
 ]
+# For the second stage of the training: more of what is learned last.
+SECOND = {
+    home.switch: 13,
+    clock.clock_ask: 9,
+    talk.sums: 9,
+    smalltalk.small_talk: 21,
+    smalltalk.say_after: 3,
+    no.unknown: 13,
+    no.refuse: 24,
+}
 
 
 class Context:
@@ -110,15 +120,15 @@ class Context:
         return gen.pick([" ", " ", "\n"]).join(lines + facts)
 
 
-def dialogue(gen):
+def dialogue(gen, mix):
     """One conversation, or None where a phrasing was of the wrong split."""
     told = gen.chance(0.4)
     ctx = Context(gen, told)
     system = ctx.system(gen) if told else gen.pick(PERSONAS) if gen.chance(0.2) else ""
     gen.misplaced = False
-    subjects, weights = zip(*MIX)
+    subjects, weights = zip(*mix)
     if told:
-        weights = [w * (4 if s in (clock.clock_ask, talk.weather) else 1) for s, w in MIX]
+        weights = [w * (4 if s in (clock.clock_ask, talk.weather) else 1) for s, w in mix]
     turns = []
     count = gen.pick([1, 1, 1, 1, 2, 2, 3]) if gen.chance(0.985) else gen.rng.randint(4, 10)
     for _ in range(count):
@@ -132,13 +142,15 @@ def main():
     parser.add_argument("--split", choices=["train", "test"], required=True)
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--stage", type=int, choices=[1, 2], default=1, help="of the training")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
+    mix = MIX if args.stage == 1 else [(s, SECOND.get(s, w)) for s, w in MIX]
     gen = Gen(args.seed, args.split)
     written = 0
     with open(args.out, "w", encoding="utf-8") as out:
         while written < args.count:
-            conversation = dialogue(gen)
+            conversation = dialogue(gen, mix)
             if conversation:
                 out.write(json.dumps(conversation, ensure_ascii=False) + "\n")
                 written += 1

@@ -117,6 +117,8 @@ def train(args):
     torch.set_num_threads(args.threads)
     tokenizer = Tokenizer.from_file(args.tokenizer)
     model = Llama(Config(vocab=tokenizer.get_vocab_size()))
+    if args.start:
+        model.load_state_dict(torch.load(args.start, weights_only=True)["weights"])
     print(f"{sum(p.numel() for p in model.parameters())} weights", flush=True)
     samples = encode(args.corpus, tokenizer, model.config.context)
     print(f"{len(samples)} samples, {sum(len(t) for t, _ in samples)} tokens", flush=True)
@@ -161,6 +163,7 @@ def main():
     parser.add_argument("--corpus", required=True)
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--start", help="weights to go on from")
     parser.add_argument("--tokens", type=int, default=30_000_000, help="length of the training")
     parser.add_argument("--minutes", type=float, default=47, help="most time it may take")
     parser.add_argument("--batch", type=int, default=4096, help="tokens in a batch")
