@@ -40,10 +40,15 @@ if(CMAKE_CROSSCOMPILING AND CMAKE_CROSSCOMPILING_EMULATOR)
     list(TRANSFORM SLM_TEST_ENV REPLACE "^SLM_BIN=.*" "SLM_BIN=${CMAKE_BINARY_DIR}/slm-emulated")
 endif()
 
+set(SLM_TEST_TIMEOUT 300)
+if(CMAKE_CROSSCOMPILING)
+    set(SLM_TEST_TIMEOUT 900)
+endif()
+
 function(slm_add_test name label)
     add_test(NAME ${name} COMMAND ${ARGN})
     set_tests_properties(${name} PROPERTIES LABELS ${label} SKIP_RETURN_CODE 77
-        ENVIRONMENT "${SLM_TEST_ENV}" TIMEOUT 300)
+        ENVIRONMENT "${SLM_TEST_ENV}" TIMEOUT ${SLM_TEST_TIMEOUT})
 endfunction()
 
 if(BUILD_TESTING)
