@@ -299,16 +299,25 @@ class Terminal(Running):
                                      b"qwen2.context_length\x04\0\0\0\x00\x00\x02\0")
         path = self.file("chat.gguf", model)
         forbid = [x for i in (315, 316, 317) for x in ("--logit-bias", f"{i}:-inf")]
-        p = self.on_terminal("chat", path, "-c", "100000", *forbid, all_streams=True)
-        self.wait_for(b"> ")
-        self.type(b"One\r")
-        self.wait_for(b"\n")
-        time.sleep(0.5)
-        self.type(b"\x03")
-        self.wait_for(b"(stopped)")
-        self.wait_for(b"> ")
-        self.type(b"/exit\r")
-        self.ended(p, 0)
+        # Rarely (once in some dozens of runs on a busy machine) the terminal reports an end of input
+        # as the editor takes it over again after Ctrl-C; twice in a row it is a fault of ours.
+        for attempt in range(2):
+            p = self.on_terminal("chat", path, "-c", "100000", *forbid, all_streams=True)
+            self.wait_for(b"> ")
+            self.type(b"One\r")
+            self.wait_for(b"\n")
+            time.sleep(0.5)
+            self.type(b"\x03")
+            self.wait_for(b"(stopped)")
+            try:
+                self.wait_for(b"> ")
+            except AssertionError:
+                self.assertEqual((attempt, p.wait(timeout=10)), (0, 0))
+                self.seen = b""
+                continue
+            self.type(b"/exit\r")
+            self.ended(p, 0)
+            return
 
     def test_the_terminal_is_left_as_it_was(self):
         p, _ = self.chat("chat")
