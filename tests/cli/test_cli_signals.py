@@ -299,8 +299,8 @@ class Terminal(Running):
                                      b"qwen2.context_length\x04\0\0\0\x00\x00\x02\0")
         path = self.file("chat.gguf", model)
         forbid = [x for i in (315, 316, 317) for x in ("--logit-bias", f"{i}:-inf")]
-        # Rarely (once in some dozens of runs on a busy machine) the terminal reports an end of input
-        # as the editor takes it over again after Ctrl-C; twice in a row it is a fault of ours.
+        # Seen once, cause not found: after "(stopped)" the program ended with 0, as if at the end of
+        # its input. Allowed once here, with that status only, until it is understood.
         for attempt in range(2):
             p = self.on_terminal("chat", path, "-c", "100000", *forbid, all_streams=True)
             self.wait_for(b"> ")
