@@ -48,7 +48,9 @@ typedef enum slm_act {
     SLM_ACT_Q8_0 = 1,
     SLM_ACT_Q8_K = 2,
     SLM_ACT_I8_ROW = 3,
-    SLM_ACT_LIMIT = 4
+    SLM_ACT_Q8_0_TILE = 4, /* rows side by side, for packed weights: packed.h                        */
+    SLM_ACT_Q8_K_TILE = 5,
+    SLM_ACT_LIMIT = 6
 } slm_act;
 
 /* Cache rows: d_head values of one head of one token. F16 and F32 are plain; Q8_0 is

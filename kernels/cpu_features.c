@@ -7,7 +7,7 @@
 #include <cpuid.h>
 
 /* AVX2, FMA and F16C in the processor, and XMM and YMM state kept by the system (Intel SDM vol. 1,
- * 14.3 and 14.5). */
+ * 14.3 and 14.5); AVX-512 likewise, with its masks and the rest of its registers (15.2). */
 uint32_t slm_cpu_detect(void) {
     const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28, f16c = 1u << 29;
     const unsigned need = fma | osxsave | avx | f16c, avx2 = 1u << 5;
@@ -19,7 +19,11 @@ uint32_t slm_cpu_detect(void) {
     (void)high;
     if ((xcr0 & 6u) != 6u || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & avx2))
         return SLM_LEVEL_PORTABLE;
-    return SLM_LEVEL_PORTABLE | SLM_LEVEL_AVX2;
+    const unsigned f_dq = 1u << 16 | 1u << 17, bw_vl = 1u << 30 | 1u << 31, vnni = 1u << 11;
+    uint32_t levels = SLM_LEVEL_PORTABLE | SLM_LEVEL_AVX2;
+    if ((xcr0 & 0xe6u) == 0xe6u && (b & (f_dq | bw_vl)) == (f_dq | bw_vl) && (c & vnni))
+        levels |= SLM_LEVEL_AVX512;
+    return levels;
 }
 
 #elif defined(__aarch64__) && defined(__linux__)

@@ -1,11 +1,12 @@
 #include "kernels.h"
 
 #include "cpu_features.h"
+#include "packed.h"
 
 uint32_t slm_cpu_levels(void) {
     uint32_t built = SLM_LEVEL_PORTABLE;
 #if defined(SLM_HAVE_AVX2)
-    built |= SLM_LEVEL_AVX2;
+    built |= SLM_LEVEL_AVX2 | SLM_LEVEL_AVX512;
 #elif defined(SLM_HAVE_DOTPROD)
     built |= SLM_LEVEL_DOTPROD;
 #endif
@@ -18,6 +19,8 @@ void slm_kernels_init(slm_kernels *kernels, uint32_t mask) {
 #if defined(SLM_HAVE_AVX2)
     if (levels & SLM_LEVEL_AVX2)
         slm_kernels_init_avx2(kernels);
+    if ((levels & SLM_LEVEL_AVX2) && (levels & SLM_LEVEL_AVX512))
+        slm_kernels_init_avx512(kernels);
 #elif defined(SLM_HAVE_DOTPROD)
     if (levels & SLM_LEVEL_DOTPROD)
         slm_kernels_init_dotprod(kernels);
@@ -51,6 +54,10 @@ slm_act slm_act_for(uint32_t type) {
     }
 }
 
+slm_act slm_act_packed(slm_act act) {
+    return act == SLM_ACT_Q8_0 ? SLM_ACT_Q8_0_TILE : act == SLM_ACT_Q8_K ? SLM_ACT_Q8_K_TILE : act;
+}
+
 size_t slm_act_row_bytes(slm_act act, size_t k) {
     size_t bytes = 0;
     switch (act) {
@@ -65,6 +72,12 @@ size_t slm_act_row_bytes(slm_act act, size_t k) {
         break;
     case SLM_ACT_I8_ROW:
         bytes = sizeof(slm_act_i8_header) + k;
+        break;
+    case SLM_ACT_Q8_0_TILE:
+        bytes = (k + 31) / 32 * SLM_TILE_0_WORDS * 4;
+        break;
+    case SLM_ACT_Q8_K_TILE:
+        bytes = (k + 255) / 256 * SLM_TILE_K_WORDS * 4;
         break;
     case SLM_ACT_LIMIT:
         break;

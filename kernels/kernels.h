@@ -18,6 +18,8 @@
 #include <stdint.h>
 
 /* y[j*y_stride + i] = sum over k of w[i][k] * a[j][k],  i < n_w, j < n_a.
+ * For the two formats of tiles (packed.h), w are panels and w_bytes is from one panel to the next;
+ * a are tiles and a_bytes is slm_act_row_bytes.
  *   w        n_w rows of k weights, w_bytes from one row to the next
  *   a        n_a rows of k activations in the format the entry is for, a_bytes apart, 64-aligned
  *   k        a multiple of the weight type's block
@@ -71,7 +73,12 @@ typedef struct slm_kernels {
 } slm_kernels;
 
 /* Instruction levels. The values are those of SLM_CPU_... in slm.h. */
-enum { SLM_LEVEL_PORTABLE = 1u, SLM_LEVEL_AVX2 = 2u, SLM_LEVEL_DOTPROD = 4u };
+enum {
+    SLM_LEVEL_PORTABLE = 1u,
+    SLM_LEVEL_AVX2 = 2u,
+    SLM_LEVEL_DOTPROD = 4u,
+    SLM_LEVEL_AVX512 = 8u /* AVX-512 F, BW, DQ, VL and VNNI */
+};
 
 /* Levels that this build contains and this processor can run. */
 uint32_t slm_cpu_levels(void);
@@ -79,11 +86,14 @@ uint32_t slm_cpu_levels(void);
 void slm_kernels_init(slm_kernels *kernels, uint32_t mask);
 void slm_kernels_init_ref(slm_kernels *kernels);
 void slm_kernels_init_avx2(slm_kernels *kernels);    /* only built for x86-64 */
+void slm_kernels_init_avx512(slm_kernels *kernels);
 void slm_kernels_init_dotprod(slm_kernels *kernels); /* only built for aarch64 */
 
 /* The activation format in which a weight type is multiplied by default: F32 for F32, F16, BF16;
  * Q8_K for types of 256; Q8_0 for types of 32; I8_ROW for I2_S. */
 slm_act slm_act_for(uint32_t type);
+/* The format in which packed weights take activations of format act, or act itself. */
+slm_act slm_act_packed(slm_act act);
 /* Bytes of one activation row of k values, a multiple of 64. */
 size_t slm_act_row_bytes(slm_act act, size_t k);
 /* Bytes of one cache row. */

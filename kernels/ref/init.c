@@ -5,6 +5,8 @@
     kernels->dequantize[SLM_DTYPE_##TYPE] = slm_dequantize_##type##_ref;                           \
     kernels->matmul[SLM_DTYPE_##TYPE][SLM_ACT_##ACT] = slm_matmul_##type##_##act##_ref;            \
     kernels->matmul[SLM_DTYPE_##TYPE][SLM_ACT_I8_ROW] = slm_matmul_##type##_i8_row_ref
+#define PACKED_TYPE(TYPE, type, ACT, act)                                                          \
+    kernels->matmul[SLM_DTYPE_##TYPE][SLM_ACT_##ACT##_TILE] = slm_matmul_##type##_##act##_tile_ref
 
 void slm_kernels_init_ref(slm_kernels *kernels) {
     memset(kernels, 0, sizeof *kernels);
@@ -26,6 +28,13 @@ void slm_kernels_init_ref(slm_kernels *kernels) {
     BLOCK_TYPE(TQ1_0, tq1_0, Q8_K, q8_k);
     BLOCK_TYPE(TQ2_0, tq2_0, Q8_K, q8_k);
     BLOCK_TYPE(I2_S, i2_s, I8_ROW, i8_row);
+    PACKED_TYPE(Q2_K, q2_k, Q8_K, q8_k);
+    PACKED_TYPE(Q3_K, q3_k, Q8_K, q8_k);
+    PACKED_TYPE(Q4_K, q4_k, Q8_K, q8_k);
+    PACKED_TYPE(Q5_K, q5_k, Q8_K, q8_k);
+    PACKED_TYPE(Q6_K, q6_k, Q8_K, q8_k);
+    PACKED_TYPE(Q4_0, q4_0, Q8_0, q8_0);
+    PACKED_TYPE(Q8_0, q8_0, Q8_0, q8_0);
     kernels->quantize[SLM_ACT_F32] = slm_quantize_act_f32_ref;
     kernels->quantize[SLM_ACT_Q8_0] = slm_quantize_act_q8_0_ref;
     kernels->quantize[SLM_ACT_Q8_K] = slm_quantize_act_q8_k_ref;

@@ -1,6 +1,7 @@
 /* Weight types of 32 by Q8_0 activations. For each block, in ascending order, one float
  * accumulator takes (d_w * d_a) * (exact integer sum), then, for types with a minimum,
  * m_w * (sum of the activations). */
+#include "packed.h"
 #include "ref.h"
 
 /* A weight block as integers, with what they are multiplied by. */
@@ -35,6 +36,36 @@ SLM_INLINE void matmul(unpack_fn unpack, size_t block_bytes, int has_min, float 
             }
             for (size_t j = 0; j < tile; j++)
                 y[(j0 + j) * y_stride + i] = sums[j];
+        }
+    }
+}
+
+/* The same for packed weights by tiles. */
+SLM_INLINE void matmul_tiles(unpack_fn unpack, uint32_t type, float *y, size_t y_stride,
+                             const void *w, size_t w_bytes, size_t n_w, const void *a,
+                             size_t a_bytes, size_t n_a, size_t k) {
+    for (size_t i = 0; i < n_w; i++) {
+        const uint8_t *panel = (const uint8_t *)w + i / SLM_PANEL_ROWS * w_bytes;
+        for (size_t j = 0; j < n_a; j++)
+            y[j * y_stride + i] = 0;
+        for (size_t b = 0; b < k / 32; b++) {
+            uint8_t block[sizeof(slm_block_q8_0)];
+            unpacked u;
+            slm_unpack_block(type, block, panel, b, i % SLM_PANEL_ROWS, k);
+            unpack(&u, block);
+            for (size_t j = 0; j < n_a; j++) {
+                size_t first = j / SLM_TILE_ROWS * SLM_TILE_ROWS;
+                size_t width = n_a - first < SLM_TILE_ROWS ? n_a - first : SLM_TILE_ROWS;
+                const uint32_t *x =
+                    (const uint32_t *)(const void *)((const uint8_t *)a + first * a_bytes) +
+                    b * SLM_TILE_0_WORDS * width + (j - first);
+                int32_t dot = 0;
+                for (size_t l = 0; l < 32; l++) {
+                    uint32_t four = x[(SLM_TILE_0_Q + l / 4) * width];
+                    dot += u.q[l] * (int8_t)(four >> (8 * (l % 4)));
+                }
+                y[j * y_stride + i] += u.d * slm_bits_float(x[SLM_TILE_0_D * width]) * (float)dot;
+            }
         }
     }
 }
@@ -116,3 +147,11 @@ DEFINE(q5_0, 0)
 DEFINE(q5_1, 1)
 DEFINE(q8_0, 0)
 DEFINE(iq4_nl, 0)
+
+#define DEFINE_PACKED(TYPE, type)                                                                  \
+    SLM_REF_MATMUL(slm_matmul_##type##_q8_0_tile_ref) {                                            \
+        matmul_tiles(unpack_##type, SLM_DTYPE_##TYPE, y, y_stride, w, w_bytes, n_w, a, a_bytes,    \
+                     n_a, k);                                                                      \
+    }
+DEFINE_PACKED(Q4_0, q4_0)
+DEFINE_PACKED(Q8_0, q8_0)

@@ -2,6 +2,7 @@
  * levels times their sub-block scales fit 16 bits, and the sum of their products 32. For each
  * block, in ascending order, one float accumulator takes (d_w * d_a) * (integer sum), then, for
  * types with minima, minus (dmin_w * d_a) * (integer sum of minimum times activation sum). */
+#include "packed.h"
 #include "ref.h"
 
 typedef struct unpacked {
@@ -40,6 +41,44 @@ SLM_INLINE void matmul(unpack_fn unpack, size_t block_bytes, int has_min, float 
             }
             for (size_t j = 0; j < tile; j++)
                 y[(j0 + j) * y_stride + i] = sums[j];
+        }
+    }
+}
+
+/* The same for packed weights by tiles. */
+SLM_INLINE void matmul_tiles(unpack_fn unpack, uint32_t type, int has_min, float *y,
+                             size_t y_stride, const void *w, size_t w_bytes, size_t n_w,
+                             const void *a, size_t a_bytes, size_t n_a, size_t k) {
+    for (size_t i = 0; i < n_w; i++) {
+        const uint8_t *panel = (const uint8_t *)w + i / SLM_PANEL_ROWS * w_bytes;
+        for (size_t j = 0; j < n_a; j++)
+            y[j * y_stride + i] = 0;
+        for (size_t b = 0; b < k / 256; b++) {
+            uint8_t block[sizeof(slm_block_q6_k)];
+            unpacked u;
+            slm_unpack_block(type, block, panel, b, i % SLM_PANEL_ROWS, k);
+            unpack(&u, block);
+            for (size_t j = 0; j < n_a; j++) {
+                size_t first = j / SLM_TILE_ROWS * SLM_TILE_ROWS;
+                size_t width = n_a - first < SLM_TILE_ROWS ? n_a - first : SLM_TILE_ROWS;
+                const uint32_t *x =
+                    (const uint32_t *)(const void *)((const uint8_t *)a + first * a_bytes) +
+                    b * SLM_TILE_K_WORDS * width + (j - first);
+                int32_t dot = 0, low = 0;
+                for (size_t l = 0; l < 256; l++) {
+                    uint32_t four = x[(SLM_TILE_K_Q + l / 4) * width];
+                    dot += u.q[l] * (int8_t)(four >> (8 * (l % 4)));
+                }
+                float d = slm_bits_float(x[SLM_TILE_K_D * width]), *sum = &y[j * y_stride + i];
+                *sum += u.d * d * (float)dot;
+                if (!has_min)
+                    continue;
+                for (size_t l = 0; l < 16; l++) {
+                    uint32_t two = x[(SLM_TILE_K_SUM16 + l / 2) * width];
+                    low += u.min[l] * (int16_t)(two >> (16 * (l % 2)));
+                }
+                *sum -= u.dmin * d * (float)low;
+            }
         }
     }
 }
@@ -171,3 +210,14 @@ DEFINE(q6_k, 0)
 DEFINE(iq4_xs, 0)
 DEFINE(tq1_0, 0)
 DEFINE(tq2_0, 0)
+
+#define DEFINE_PACKED(TYPE, type, has_min)                                                         \
+    SLM_REF_MATMUL(slm_matmul_##type##_q8_k_tile_ref) {                                            \
+        matmul_tiles(unpack_##type, SLM_DTYPE_##TYPE, has_min, y, y_stride, w, w_bytes, n_w, a,    \
+                     a_bytes, n_a, k);                                                             \
+    }
+DEFINE_PACKED(Q2_K, q2_k, 1)
+DEFINE_PACKED(Q3_K, q3_k, 0)
+DEFINE_PACKED(Q4_K, q4_k, 1)
+DEFINE_PACKED(Q5_K, q5_k, 1)
+DEFINE_PACKED(Q6_K, q6_k, 0)

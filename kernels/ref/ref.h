@@ -177,6 +177,13 @@ SLM_REF_MATMUL(slm_matmul_iq4_xs_i8_row_ref);
 SLM_REF_MATMUL(slm_matmul_tq1_0_i8_row_ref);
 SLM_REF_MATMUL(slm_matmul_tq2_0_i8_row_ref);
 SLM_REF_MATMUL(slm_matmul_i2_s_i8_row_ref);
+SLM_REF_MATMUL(slm_matmul_q2_k_q8_k_tile_ref);
+SLM_REF_MATMUL(slm_matmul_q3_k_q8_k_tile_ref);
+SLM_REF_MATMUL(slm_matmul_q4_k_q8_k_tile_ref);
+SLM_REF_MATMUL(slm_matmul_q5_k_q8_k_tile_ref);
+SLM_REF_MATMUL(slm_matmul_q6_k_q8_k_tile_ref);
+SLM_REF_MATMUL(slm_matmul_q4_0_q8_0_tile_ref);
+SLM_REF_MATMUL(slm_matmul_q8_0_q8_0_tile_ref);
 
 /* unpack.c: one block of 256 to integers; what a block's scale multiplies. */
 void slm_unpack_tq1_0(int16_t q[256], const slm_block_tq1_0 *b);

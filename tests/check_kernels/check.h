@@ -41,10 +41,12 @@ typedef struct check_test {
     const char *name;
     check_fn run;
     int once; /* does not depend on the level                                                  */
-    int per_type; /* run for each weight type with each activation format it is multiplied in */
+    int per_type; /* 1: run for each weight type with each activation format its rows are multiplied
+                     in; 2: for each type that packs, with tiles                                  */
 } check_test;
 extern const check_test tests_files[], tests_quantize[], tests_matmul[], tests_attention[],
-    tests_math[]; /* each ends with a NULL name */
+    tests_math[],
+    tests_packed[]; /* each ends with a NULL name */
 
 void fail(check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void skip(check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));

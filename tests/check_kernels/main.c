@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "check.h"
 
+#include "packed.h"
+
 #include <signal.h>
 #include <stdarg.h>
 #include <time.h>
@@ -72,7 +74,8 @@ static uint64_t seed_for(uint64_t seed, const char *test) {
 }
 
 static const check_test *const groups[] = {tests_files, tests_quantize, tests_matmul,
-                                           tests_attention, tests_math};
+                                           tests_attention, tests_math,
+                                           tests_packed};
 #define N_GROUPS (sizeof groups / sizeof groups[0])
 
 static void list_tests(void) {
@@ -84,7 +87,7 @@ static void list_tests(void) {
 static int usage(void) {
     fputs("usage: check_kernels [--seed N] [--rounds N] [--level MASK] [--filter NAME] [--list]\n"
           "                     [--bench]\n"
-          "Levels: 1 portable, 2 avx2, 4 dotprod.\n",
+          "Levels: 1 portable, 2 avx2, 4 dotprod, 8 avx512 (with VNNI).\n",
           stderr);
     return 2;
 }
@@ -115,10 +118,12 @@ int main(int argc, char **argv) {
         uint32_t mask;
         const char *name;
     } level_names[] = {
-        {SLM_LEVEL_PORTABLE, "portable"}, {SLM_LEVEL_AVX2, "avx2"}, {SLM_LEVEL_DOTPROD, "dotprod"}};
-    static slm_kernels tables[3];
-    const slm_kernels *levels[3];
-    const char *names[3], *filter = NULL;
+        {SLM_LEVEL_PORTABLE, "portable"}, {SLM_LEVEL_AVX2, "avx2"}, {SLM_LEVEL_DOTPROD, "dotprod"},
+        {SLM_LEVEL_AVX512, "avx512"}};
+    enum { N_LEVELS = sizeof level_names / sizeof level_names[0] };
+    static slm_kernels tables[N_LEVELS];
+    const slm_kernels *levels[N_LEVELS];
+    const char *names[N_LEVELS], *filter = NULL;
     size_t n_levels = 0;
     uint64_t seed = (uint64_t)time(NULL);
     uint32_t mask = UINT32_MAX;
@@ -152,10 +157,12 @@ int main(int argc, char **argv) {
 
     static slm_kernels ref;
     slm_kernels_init_ref(&ref);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < N_LEVELS; i++) {
         if (!(level_names[i].mask & mask & slm_cpu_levels()))
             continue;
-        slm_kernels_init(&tables[n_levels], level_names[i].mask);
+        /* A level builds on those before it on the same machine. */
+        uint32_t below = level_names[i].mask > SLM_LEVEL_DOTPROD ? SLM_LEVEL_AVX2 : 0;
+        slm_kernels_init(&tables[n_levels], level_names[i].mask | below);
         levels[n_levels] = &tables[n_levels];
         names[n_levels++] = level_names[i].name;
     }
@@ -191,6 +198,11 @@ int main(int argc, char **argv) {
                     c.act = i % 2 ? SLM_ACT_I8_ROW : slm_act_for(c.type->type);
                     if (i % 2 && slm_act_for(c.type->type) == SLM_ACT_I8_ROW)
                         continue;
+                    if (test->per_type == 2) {
+                        if (i % 2 || !slm_packs(c.type->type))
+                            continue;
+                        c.act = slm_act_packed(c.act);
+                    }
                     snprintf(name, sizeof name, "%s %s %s", test->name, c.type->name,
                              act_name(c.act));
                     run_test(&c, test, name, filter, &t);

@@ -1,0 +1,79 @@
+/* Packed weights and tiles of activations: the order in which products read them.
+ *
+ * A PANEL is SLM_PANEL_ROWS rows of a weight matrix. It holds the same bits as the rows in the file,
+ * in vectors of 64 bytes: lane r (4 bytes) of a vector belongs to row r of the panel and holds four
+ * neighbouring weights of it, so that one broadcast of the four activations beside them serves all
+ * sixteen rows and nothing is summed across lanes. The order is the same for all levels: it is a
+ * vector of AVX-512, two of AVX2, four of NEON, and a row of a B tile of AMX.
+ *
+ *   [plane of d: 16 halves a block, rounded up to 64 bytes] [body of block 0] [body of block 1] ...
+ *
+ * Types with d and dmin have both in the first vector of the body instead of a plane. A body is, in
+ * vectors (w, b: byte b of lane r is weight ... of row r; a group is 32 weights, p its number):
+ *
+ *   Q4_K  d and dmin; 3 of scale bytes 4i+b; 32 of nibbles
+ *   Q5_K  d and dmin; 3 of scale bytes;  8 of fifth bits; 32 of nibbles
+ *   Q2_K  d and dmin; 4 of scale bytes; 16 of pairs
+ *   Q6_K  4 of scales; 16 of pairs (the high bits); 32 of nibbles
+ *   Q3_K  3 of scale bytes; 8 of single bits (hmask); 16 of pairs
+ *   Q4_0  4 of nibbles
+ *   Q8_0  8 of bytes 4i+b, each with its highest bit turned (value + 128)
+ *
+ *   nibbles      vector 4p+j: low 4 bits of byte b weight 32p+4j+b, high ones 32p+16+4j+b
+ *   pairs        vector 2p+h: bits 2j and 2j+1 of byte b belong to weight 32p+16h+4j+b
+ *   single bits  vector p: bit i of byte b belongs to weight 32p+4i+b
+ *
+ * A TILE is up to SLM_TILE_ROWS rows of activations side by side: four neighbouring ones of each row
+ * in turn. Row j of a product is in tile j / SLM_TILE_ROWS, which begins SLM_TILE_ROWS rows of
+ * slm_act_row_bytes after the one before and is as wide as rows are left.
+ *
+ * Products of the two give the same bits as those of rows by rows, at every level: a block's sum of
+ * integers is exact, and each block is added to its output in order. */
+#ifndef SLM_PACKED_H
+#define SLM_PACKED_H
+
+#include "blocks.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SLM_PANEL_ROWS 16u
+#define SLM_TILE_ROWS  12u /* rows of a tile; the last of a step has what is left                     */
+
+/* Whether a type has a packed form. */
+int slm_packs(uint32_t type);
+/* Bytes of a panel with rows of k weights, a multiple of 64; 0 for a type without one. */
+size_t slm_panel_bytes(uint32_t type, size_t k);
+/* Bytes at the start of a panel before the first body. */
+size_t slm_panel_plane_bytes(uint32_t type, size_t k);
+
+/* Packs n_w <= SLM_PANEL_ROWS rows, w_bytes apart; those that lack are zeros. */
+void slm_pack_panel(uint32_t type, void *panel, const void *w, size_t w_bytes, size_t n_w, size_t k);
+/* Row r of a panel, or one block of it, as the file had it. */
+void slm_unpack_row(uint32_t type, void *w, const void *panel, size_t r, size_t k);
+void slm_unpack_block(uint32_t type, void *block, const void *panel, size_t b, size_t r, size_t k);
+
+/* One block of a Q8_K tile, in 32-bit words, times the width; the next block follows. */
+enum {
+    SLM_TILE_K_Q = 0,        /* [64] four activations                                              */
+    SLM_TILE_K_SUM32 = 64,   /* [4]  sums of 32 activations, two neighbours as int16               */
+    SLM_TILE_K_SUM16 = 68,   /* [8]  sums of 16, likewise                                          */
+    SLM_TILE_K_NEG4 = 76,    /* [16] -4 * sum of 16                                                */
+    SLM_TILE_K_NEG32 = 92,   /* [16] -32 * sum of 16                                               */
+    SLM_TILE_K_D = 108,      /* float                                                              */
+    SLM_TILE_K_WORDS = 112
+};
+/* The same for a Q8_0 tile and blocks of 32. */
+enum {
+    SLM_TILE_0_Q = 0,        /* [8]                                                                */
+    SLM_TILE_0_NEG = 8,      /* -sum                                                               */
+    SLM_TILE_0_D = 9,
+    SLM_TILE_0_WORDS = 10
+};
+
+/* Puts a row of activations, as quantize[SLM_ACT_Q8_K] or [SLM_ACT_Q8_0] made it, into place j of a
+ * tile of `width` rows; blocks [first, last) of it only. */
+void slm_tile_put(slm_act tile_act, void *tile, size_t width, size_t j, const void *row,
+                  size_t first, size_t last);
+
+#endif

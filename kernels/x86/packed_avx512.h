@@ -1,0 +1,334 @@
+/* Products of packed weights (packed.h) at the AVX-512 VNNI level. A vector is four weights of each
+ * of the sixteen rows of a panel; vpdpbusd multiplies it with four activations that one broadcast
+ * brings to all lanes. Weights are unpacked in registers and used for `n` columns of a tile at
+ * once. The float operations are those of the portable level, in its order. */
+#ifndef SLM_X86_PACKED_AVX512_H
+#define SLM_X86_PACKED_AVX512_H
+
+#include "kernels.h"
+#include "packed.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-tree-reassoc")
+#endif
+
+#define SLM_INLINE static inline __attribute__((always_inline))
+#define SLM_UNROLL _Pragma("GCC unroll 16")
+
+enum { SLM_PREFETCH_AHEAD = 4096 };
+
+SLM_INLINE __m512i slm_vec(const uint8_t *p, size_t i) {
+    return _mm512_load_si512((const void *)(p + 64 * i));
+}
+
+SLM_INLINE __m512i slm_bytes(int b) {
+    return _mm512_set1_epi8((char)b);
+}
+
+/* Bits of a where the mask has them, else of b. */
+SLM_INLINE __m512i slm_select(__m512i mask, __m512i a, __m512i b) {
+    return _mm512_ternarylogic_epi32(mask, a, b, 0xca);
+}
+
+SLM_INLINE __m512i slm_right(__m512i v, int n) {
+    return n >= 0 ? _mm512_srli_epi32(v, (unsigned)n) : _mm512_slli_epi32(v, (unsigned)-n);
+}
+
+SLM_INLINE __m512i slm_bcast(uint32_t v) {
+    return _mm512_set1_epi32((int)v);
+}
+
+SLM_INLINE __m512 slm_bcast_float(uint32_t bits) {
+    return _mm512_castsi512_ps(_mm512_set1_epi32((int)bits));
+}
+
+SLM_INLINE __m512 slm_halves(const uint8_t *p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+
+/* Weights 4i .. 4i+3 (i < 8) of group p as unsigned bytes. */
+SLM_INLINE __m512i slm_weights(uint32_t type, const uint8_t *body, size_t p, int i) {
+    const size_t j = (size_t)i % 4, h = (size_t)i / 4;
+    switch (type) {
+    case SLM_DTYPE_Q4_K:
+        return _mm512_and_si512(slm_right(slm_vec(body, 4 + 4 * p + j), 4 * (int)h), slm_bytes(15));
+    case SLM_DTYPE_Q5_K: {
+        const __m512i low = slm_right(slm_vec(body, 12 + 4 * p + j), 4 * (int)h);
+        const __m512i high = slm_right(slm_vec(body, 4 + p), i - 4);
+        return _mm512_and_si512(slm_select(slm_bytes(15), low, high), slm_bytes(31));
+    }
+    case SLM_DTYPE_Q6_K: {
+        const __m512i low = slm_right(slm_vec(body, 20 + 4 * p + j), 4 * (int)h);
+        const __m512i high = slm_right(slm_vec(body, 4 + 2 * p + h), 2 * (int)j - 4);
+        return _mm512_and_si512(slm_select(slm_bytes(15), low, high), slm_bytes(63));
+    }
+    case SLM_DTYPE_Q3_K: {
+        const __m512i low = slm_right(slm_vec(body, 11 + 2 * p + h), 2 * (int)j);
+        const __m512i high = slm_right(slm_vec(body, 3 + p), i - 2);
+        return _mm512_and_si512(slm_select(slm_bytes(3), low, high), slm_bytes(7));
+    }
+    case SLM_DTYPE_Q2_K:
+        return _mm512_and_si512(slm_right(slm_vec(body, 5 + 2 * p + h), 2 * (int)j), slm_bytes(3));
+    default:
+        return _mm512_setzero_si512();
+    }
+}
+
+/* What a K block multiplies its sums with. */
+typedef struct slm_factors {
+    __m512i scale[16]; /* of each sub-block, 32 bits                                              */
+    __m512i min[8];    /* of two sub-blocks each, 16 bits                                         */
+} slm_factors;
+
+/* Byte b of each lane as a 32-bit number. */
+SLM_INLINE __m512i slm_byte(__m512i v, int b, int is_signed) {
+    if (is_signed)
+        return _mm512_srai_epi32(_mm512_slli_epi32(v, (unsigned)(24 - 8 * b)), 24);
+    if (b == 3)
+        return _mm512_srli_epi32(v, 24);
+    return _mm512_and_si512(slm_right(v, 8 * b), _mm512_set1_epi32(255));
+}
+
+/* Bytes 2h and 2h+1 of each lane as two 16-bit numbers. */
+SLM_INLINE __m512i slm_byte_pair(__m512i v, int h) {
+    const __m512i order = _mm512_set1_epi32(h ? (int)0x80038002u : (int)0x80018000u);
+    const __m512i lanes = _mm512_broadcast_i32x4(_mm_set_epi32(12, 8, 4, 0));
+    const __m512i base = _mm512_shuffle_epi8(
+        lanes,
+        _mm512_broadcast_i32x4(_mm_set_epi8(12, 12, 12, 12, 8, 8, 8, 8, 4, 4, 4, 4, 0, 0, 0, 0)));
+    return _mm512_shuffle_epi8(v, _mm512_add_epi8(order, base));
+}
+
+SLM_INLINE void slm_factors_of(uint32_t type, const uint8_t *body, slm_factors *f) {
+    const __m512i b0f = slm_bytes(0x0f), b03 = slm_bytes(0x03), b30 = slm_bytes(0x30);
+    __m512i s[4], m[4];
+    int n = 4, is_signed = 0, offset = 0;
+    switch (type) {
+    case SLM_DTYPE_Q4_K:
+    case SLM_DTYPE_Q5_K: {
+        const __m512i w0 = slm_vec(body, 1), w1 = slm_vec(body, 2), w2 = slm_vec(body, 3);
+        s[0] = _mm512_and_si512(w0, slm_bytes(63));
+        m[0] = _mm512_and_si512(w1, slm_bytes(63));
+        s[1] = slm_select(b30, slm_right(w0, 2), _mm512_and_si512(w2, b0f));
+        m[1] = slm_select(b30, slm_right(w1, 2), _mm512_and_si512(slm_right(w2, 4), b0f));
+        n = 2;
+        break;
+    }
+    case SLM_DTYPE_Q2_K:
+        for (size_t i = 0; i < 4; i++) {
+            s[i] = _mm512_and_si512(slm_vec(body, 1 + i), b0f);
+            m[i] = _mm512_and_si512(slm_right(slm_vec(body, 1 + i), 4), b0f);
+        }
+        break;
+    case SLM_DTYPE_Q3_K: {
+        const __m512i w0 = slm_vec(body, 0), w1 = slm_vec(body, 1), w2 = slm_vec(body, 2);
+        SLM_UNROLL
+        for (int i = 0; i < 4; i++) {
+            const __m512i low = _mm512_and_si512(slm_right(i % 2 ? w1 : w0, i / 2 * 4), b0f);
+            const __m512i high = _mm512_and_si512(slm_right(w2, 2 * i), b03);
+            s[i] = _mm512_or_si512(low, slm_right(high, -4));
+        }
+        offset = 32;
+        break;
+    }
+    default: /* Q6_K */
+        for (size_t i = 0; i < 4; i++)
+            s[i] = slm_vec(body, i);
+        is_signed = 1;
+        break;
+    }
+    SLM_UNROLL
+    for (int i = 0; i < n; i++) {
+        SLM_UNROLL
+        for (int b = 0; b < 4; b++) {
+            __m512i v = slm_byte(s[i], b, is_signed);
+            f->scale[4 * i + b] = offset ? _mm512_sub_epi32(v, _mm512_set1_epi32(offset)) : v;
+        }
+        if (type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K || type == SLM_DTYPE_Q2_K) {
+            f->min[2 * i] = slm_byte_pair(m[i], 0);
+            f->min[2 * i + 1] = slm_byte_pair(m[i], 1);
+        }
+    }
+}
+
+/* Sixteen rows by n (constant) columns of a tile. x: the first column's place in its first block.
+ */
+SLM_INLINE void slm_panel_k(uint32_t type, size_t n, float *y, size_t y_stride, size_t n_w,
+                            const uint8_t *panel, size_t plane, size_t vectors, const uint32_t *x,
+                            size_t width, size_t n_blocks, int prefetch) {
+    const int wide = type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K; /* sub-blocks of 32 */
+    const int has_min = wide || type == SLM_DTYPE_Q2_K;
+    const size_t bias = type == SLM_DTYPE_Q6_K ? SLM_TILE_K_NEG32 : SLM_TILE_K_NEG4;
+    const size_t sums = wide ? SLM_TILE_K_SUM32 : SLM_TILE_K_SUM16, n_min = wide ? 4 : 8;
+    __m512 acc[SLM_TILE_ROWS];
+    SLM_UNROLL
+    for (size_t c = 0; c < n; c++)
+        acc[c] = _mm512_setzero_ps();
+    for (size_t b = 0; b < n_blocks; b++, x += SLM_TILE_K_WORDS * width) {
+        const uint8_t *body = panel + plane + b * vectors * 64;
+        const uint8_t *halves = plane ? panel + b * 32 : body;
+        slm_factors f;
+        __m512i total[SLM_TILE_ROWS];
+        if (prefetch)
+            for (size_t i = 0; i < vectors; i++)
+                _mm_prefetch((const char *)((uintptr_t)body + SLM_PREFETCH_AHEAD + 64 * i),
+                             _MM_HINT_T0);
+        slm_factors_of(type, body, &f);
+        SLM_UNROLL
+        for (size_t c = 0; c < n; c++)
+            total[c] = _mm512_setzero_si512();
+        const uint32_t *q = x;
+        for (size_t p = 0; p < 8; p++) {
+            __m512i sum[SLM_TILE_ROWS];
+            SLM_UNROLL
+            for (int i = 0; i < 8; i++, q += width) {
+                const __m512i w = slm_weights(type, body, p, i);
+                if (i == 0 || (!wide && i == 4)) {
+                    SLM_UNROLL
+                    for (size_t c = 0; c < n; c++)
+                        sum[c] = has_min ? _mm512_setzero_si512()
+                                         : slm_bcast(x[(bias + 2 * p + (size_t)i / 4) * width + c]);
+                }
+                SLM_UNROLL
+                for (size_t c = 0; c < n; c++)
+                    sum[c] = _mm512_dpbusd_epi32(sum[c], w, slm_bcast(q[c]));
+                if (i == 7 || (!wide && i == 3)) {
+                    const __m512i scale = f.scale[wide ? p : 2 * p + (size_t)i / 4];
+                    SLM_UNROLL
+                    for (size_t c = 0; c < n; c++)
+                        total[c] = _mm512_add_epi32(total[c], _mm512_mullo_epi32(sum[c], scale));
+                }
+            }
+        }
+        const __m512 d = slm_halves(halves);
+        SLM_UNROLL
+        for (size_t c = 0; c < n; c++) {
+            const __m512 da = slm_bcast_float(x[SLM_TILE_K_D * width + c]);
+            acc[c] = _mm512_add_ps(
+                acc[c], _mm512_mul_ps(_mm512_mul_ps(d, da), _mm512_cvtepi32_ps(total[c])));
+        }
+        if (has_min) {
+            const __m512 dmin = slm_halves(halves + 32);
+            SLM_UNROLL
+            for (size_t c = 0; c < n; c++) {
+                const __m512 da = slm_bcast_float(x[SLM_TILE_K_D * width + c]);
+                __m512i low = _mm512_setzero_si512();
+                SLM_UNROLL
+                for (size_t s = 0; s < n_min; s++)
+                    low = _mm512_dpwssd_epi32(low, f.min[s], slm_bcast(x[(sums + s) * width + c]));
+                acc[c] = _mm512_sub_ps(
+                    acc[c], _mm512_mul_ps(_mm512_mul_ps(dmin, da), _mm512_cvtepi32_ps(low)));
+            }
+        }
+    }
+    const __mmask16 mask = n_w >= 16 ? 0xffff : (__mmask16)((1u << n_w) - 1);
+    SLM_UNROLL
+    for (size_t c = 0; c < n; c++)
+        _mm512_mask_storeu_ps(y + c * y_stride, mask, acc[c]);
+}
+
+/* The same for Q4_0 and Q8_0: blocks of 32. */
+SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, size_t n_w,
+                            const uint8_t *panel, size_t plane, size_t vectors, const uint32_t *x,
+                            size_t width, size_t n_blocks, int prefetch) {
+    const unsigned bias = type == SLM_DTYPE_Q8_0 ? 7 : 3; /* 128 and 8 as shifts */
+    __m512 acc[SLM_TILE_ROWS];
+    SLM_UNROLL
+    for (size_t c = 0; c < n; c++)
+        acc[c] = _mm512_setzero_ps();
+    for (size_t b = 0; b < n_blocks; b++, x += SLM_TILE_0_WORDS * width) {
+        const uint8_t *body = panel + plane + b * vectors * 64;
+        __m512i sum[SLM_TILE_ROWS];
+        if (prefetch)
+            for (size_t i = 0; i < vectors; i++)
+                _mm_prefetch((const char *)((uintptr_t)body + SLM_PREFETCH_AHEAD + 64 * i),
+                             _MM_HINT_T0);
+        SLM_UNROLL
+        for (size_t c = 0; c < n; c++)
+            sum[c] = _mm512_slli_epi32(slm_bcast(x[SLM_TILE_0_NEG * width + c]), bias);
+        SLM_UNROLL
+        for (size_t i = 0; i < 8; i++) {
+            __m512i w;
+            if (type == SLM_DTYPE_Q8_0)
+                w = slm_vec(body, i);
+            else
+                w = _mm512_and_si512(slm_right(slm_vec(body, i % 4), (int)(i / 4 * 4)),
+                                     slm_bytes(15));
+            SLM_UNROLL
+            for (size_t c = 0; c < n; c++)
+                sum[c] = _mm512_dpbusd_epi32(sum[c], w, slm_bcast(x[i * width + c]));
+        }
+        const __m512 d = slm_halves(panel + b * 32);
+        SLM_UNROLL
+        for (size_t c = 0; c < n; c++) {
+            const __m512 da = slm_bcast_float(x[SLM_TILE_0_D * width + c]);
+            acc[c] = _mm512_add_ps(acc[c],
+                                   _mm512_mul_ps(_mm512_mul_ps(d, da), _mm512_cvtepi32_ps(sum[c])));
+        }
+    }
+    const __mmask16 mask = n_w >= 16 ? 0xffff : (__mmask16)((1u << n_w) - 1);
+    SLM_UNROLL
+    for (size_t c = 0; c < n; c++)
+        _mm512_mask_storeu_ps(y + c * y_stride, mask, acc[c]);
+}
+
+/* Defines the product of one type: a function for each number of columns, and the walk over tiles,
+ * panels and groups of columns. */
+#define SLM_PACKED_COLUMNS(panel_fn, TYPE, name, vectors, n)                                       \
+    static __attribute__((noinline)) void name##_##n(                                              \
+        float *y, size_t y_stride, size_t n_w, const uint8_t *panel, size_t plane,                 \
+        const uint32_t *x, size_t width, size_t n_blocks) {                                        \
+        panel_fn(SLM_DTYPE_##TYPE, n, y, y_stride, n_w, panel, plane, vectors, x, width, n_blocks, \
+                 n <= 4);                                                                          \
+    }
+
+#define SLM_PACKED_MATMUL(panel_fn, TYPE, name, block, vectors)                                    \
+    SLM_PACKED_COLUMNS(panel_fn, TYPE, name, vectors, 1)                                           \
+    SLM_PACKED_COLUMNS(panel_fn, TYPE, name, vectors, 2)                                           \
+    SLM_PACKED_COLUMNS(panel_fn, TYPE, name, vectors, 3)                                           \
+    SLM_PACKED_COLUMNS(panel_fn, TYPE, name, vectors, 4)                                           \
+    SLM_PACKED_COLUMNS(panel_fn, TYPE, name, vectors, 6)                                           \
+    SLM_PACKED_COLUMNS(panel_fn, TYPE, name, vectors, 8)                                           \
+    SLM_PACKED_COLUMNS(panel_fn, TYPE, name, vectors, 12)                                          \
+    SLM_AVX512_MATMUL(name) {                                                                      \
+        const size_t plane = slm_panel_plane_bytes(SLM_DTYPE_##TYPE, k), n_blocks = k / (block);   \
+        for (size_t j0 = 0; j0 < n_a; j0 += SLM_TILE_ROWS) {                                       \
+            const size_t width = n_a - j0 < SLM_TILE_ROWS ? n_a - j0 : SLM_TILE_ROWS;              \
+            const uint32_t *x =                                                                    \
+                (const uint32_t *)(const void *)((const uint8_t *)a + j0 * a_bytes);               \
+            for (size_t i = 0; i < n_w; i += SLM_PANEL_ROWS) {                                     \
+                const uint8_t *panel = (const uint8_t *)w + i / SLM_PANEL_ROWS * w_bytes;          \
+                for (size_t c = 0; c < width;) {                                                   \
+                    float *to = y + (j0 + c) * y_stride + i;                                       \
+                    const size_t n = width - c;                                                    \
+                    if (n == 12) {                                                                 \
+                        name##_12(to, y_stride, n_w - i, panel, plane, x + c, width, n_blocks);    \
+                        c += 12;                                                                   \
+                    } else if (n >= 8) {                                                           \
+                        name##_8(to, y_stride, n_w - i, panel, plane, x + c, width, n_blocks);     \
+                        c += 8;                                                                    \
+                    } else if (n >= 6) {                                                           \
+                        name##_6(to, y_stride, n_w - i, panel, plane, x + c, width, n_blocks);     \
+                        c += 6;                                                                    \
+                    } else if (n >= 4) {                                                           \
+                        name##_4(to, y_stride, n_w - i, panel, plane, x + c, width, n_blocks);     \
+                        c += 4;                                                                    \
+                    } else if (n == 3) {                                                           \
+                        name##_3(to, y_stride, n_w - i, panel, plane, x + c, width, n_blocks);     \
+                        c += 3;                                                                    \
+                    } else if (n == 2) {                                                           \
+                        name##_2(to, y_stride, n_w - i, panel, plane, x + c, width, n_blocks);     \
+                        c += 2;                                                                    \
+                    } else {                                                                       \
+                        name##_1(to, y_stride, n_w - i, panel, plane, x + c, width, n_blocks);     \
+                        c += 1;                                                                    \
+                    }                                                                              \
+                }                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+    }
+
+#endif
