@@ -40,6 +40,7 @@ typedef void (*slm_quantize_fn)(void *a, const float *x, size_t k);
 typedef void (*slm_dequantize_fn)(float *x, const void *w, size_t k);
 
 typedef struct slm_kernels {
+    int prefers_packed; /* products of packed weights are faster than those of rows                 */
     /* Indexed by slm_dtype and slm_act. NULL: no such product. Every supported type has one with
      * slm_act_for(type), and one with SLM_ACT_I8_ROW. */
     slm_matmul_fn matmul[SLM_DTYPE_LIMIT][SLM_ACT_LIMIT];

@@ -15,6 +15,13 @@ void slm_kernels_init_avx2(slm_kernels *kernels) {
     kernels->matmul[SLM_DTYPE_Q5_1][SLM_ACT_Q8_0] = slm_matmul_q5_1_q8_0_avx2;
     kernels->matmul[SLM_DTYPE_Q8_0][SLM_ACT_Q8_0] = slm_matmul_q8_0_q8_0_avx2;
     kernels->matmul[SLM_DTYPE_IQ4_NL][SLM_ACT_Q8_0] = slm_matmul_iq4_nl_q8_0_avx2;
+    kernels->matmul[SLM_DTYPE_Q2_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q2_k_q8_k_tile_avx2;
+    kernels->matmul[SLM_DTYPE_Q3_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q3_k_q8_k_tile_avx2;
+    kernels->matmul[SLM_DTYPE_Q4_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q4_k_q8_k_tile_avx2;
+    kernels->matmul[SLM_DTYPE_Q5_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q5_k_q8_k_tile_avx2;
+    kernels->matmul[SLM_DTYPE_Q6_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q6_k_q8_k_tile_avx2;
+    kernels->matmul[SLM_DTYPE_Q4_0][SLM_ACT_Q8_0_TILE] = slm_matmul_q4_0_q8_0_tile_avx2;
+    kernels->matmul[SLM_DTYPE_Q8_0][SLM_ACT_Q8_0_TILE] = slm_matmul_q8_0_q8_0_tile_avx2;
     kernels->matmul[SLM_DTYPE_TQ1_0][SLM_ACT_I8_ROW] = slm_matmul_tq1_0_i8_row_avx2;
     kernels->matmul[SLM_DTYPE_TQ2_0][SLM_ACT_I8_ROW] = slm_matmul_tq2_0_i8_row_avx2;
     kernels->matmul[SLM_DTYPE_I2_S][SLM_ACT_I8_ROW] = slm_matmul_i2_s_i8_row_avx2;

@@ -126,7 +126,7 @@ static slm_status take(slm_host *host, slm_file *f, slm_load load, slm_progress_
 }
 
 static slm_status check_load(slm_load load, slm_error *error) {
-    if (load >= SLM_LOAD_AUTO && load <= SLM_LOAD_READ)
+    if (load >= SLM_LOAD_AUTO && load <= SLM_LOAD_PACK)
         return SLM_OK;
     return slm_fail(error, SLM_ERR_ARG, "load", SLM_NO_OFFSET,
                     "load is %" PRId32 ", wanted one of SLM_LOAD_...", load);

@@ -34,6 +34,15 @@ int slm_path_exists(const char *path);
 /* SLM_ERR_CHANGED when the file behind the mapping is no longer what it was at opening. */
 slm_status slm_file_check(const slm_file *file, slm_error *error);
 
+/* Bytes of the file without touching its mapping: a file that has become shorter is an error. */
+slm_status slm_file_read_at(const slm_file *file, void *data, size_t size, uint64_t offset,
+                            slm_error *error);
+/* Which pages of a mapped file the system holds in memory now: bit 0 of a byte for each page, to be
+ * freed by the caller; NULL where that cannot be known. */
+uint8_t *slm_file_resident(slm_host *host, const slm_file *file);
+/* Lets the system forget the pages of a range, but those that it held (resident) before. */
+void slm_file_drop(const slm_file *file, const uint8_t *resident, uint64_t offset, uint64_t size);
+
 /* Writing whole files by the tools' writers: to a temporary name beside the target, synced, then
  * renamed over it, so that the target is the old or the new file and never a mix. Links are
  * followed and the mode of the old file is kept; one that may not be written is refused, and so is
@@ -45,7 +54,8 @@ slm_status slm_out_write(slm_out *out, const void *data, size_t size, slm_error 
 slm_status slm_out_commit(slm_out **out, slm_error *error); /* closes                              */
 void slm_out_abandon(slm_out **out);                        /* closes, removes the temporary file  */
 
-/* Physical cores this process may use, at least 1: by CPU affinity and cgroup quota. */
+/* Physical cores this process may use, at least 1: by CPU affinity and cgroup quota. Where there are
+ * fast and slow cores these are the fast ones. */
 uint32_t slm_cpu_count(void);
 /* Bytes of memory that can still be had without swapping, by the system and the cgroup's limit;
  * UINT64_MAX when unknown. */
@@ -56,5 +66,8 @@ uint64_t slm_now_ns(void);
  * by it, with every page touched so that it cannot be refused later. With the default allocator,
  * NULL when it exceeds slm_memory_available. Contents are undefined. */
 void *slm_alloc_touched(slm_host *host, size_t size);
+/* Asks for huge pages for memory that has not been touched yet: reading it then misses the tables of
+ * pages less often. */
+void slm_advise_huge(void *data, size_t size);
 
 #endif

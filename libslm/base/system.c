@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,6 @@
 #include <unistd.h>
 
 #define PATH_CAP 600
-#define MAX_CPUS 8192 /* the most that Linux can be built for */
 
 int slm_read_text(const char *path, char *text, size_t cap) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -147,52 +145,10 @@ static void visit_memory_v1(const char *path, uint64_t *least) {
 
 /* ---- processors ---- */
 
-/* Whether a list such as "0-3,8" names a processor of the set that is below cpu. */
-static int has_lower(const char *list, int cpu, const cpu_set_t *set, size_t set_size) {
-    while (*list >= '0' && *list <= '9') {
-        char *end;
-        long from = strtol(list, &end, 10);
-        long to = *end == '-' ? strtol(end + 1, &end, 10) : from;
-        for (long i = from; i <= to && i < cpu; i++) {
-            if (CPU_ISSET_S((size_t)i, set_size, set))
-                return 1;
-        }
-        list = *end == ',' ? end + 1 : end;
-    }
-    return 0;
-}
-
-static uint64_t count_cores(const char *root, const cpu_set_t *set, size_t set_size, int n_cpus) {
-    uint64_t n = 0;
-    for (int cpu = 0; cpu < n_cpus; cpu++) {
-        char path[PATH_CAP], list[1024];
-        if (!CPU_ISSET_S((size_t)cpu, set_size, set))
-            continue;
-        snprintf(path, sizeof path, "%s/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list",
-                 root, cpu);
-        if (!slm_read_text(path, list, sizeof list) || !has_lower(list, cpu, set, set_size))
-            n++;
-    }
-    return n;
-}
-
-static uint64_t allowed_cores(const char *root) {
-    unsigned long words[MAX_CPUS / (8 * sizeof(unsigned long))] = {0};
-    cpu_set_t *set = (cpu_set_t *)words;
-    uint64_t n = 0;
-    if (sched_getaffinity(0, sizeof words, set) == 0)
-        n = count_cores(root, set, sizeof words, MAX_CPUS);
-    if (n == 0) {
-        long online = sysconf(_SC_NPROCESSORS_ONLN);
-        n = online > 0 ? (uint64_t)online : 1;
-    }
-    return n;
-}
-
 uint32_t slm_cpu_count_in(const char *root) {
     static const cgroup v2 = {"/sys/fs/cgroup", ""};
     static const cgroup v1 = {"/sys/fs/cgroup/cpu", "cpu"};
-    uint64_t n = allowed_cores(root);
+    uint64_t n = slm_core_count(root);
     cgroup_walk(root, &v2, visit_cpu_v2, &n);
     cgroup_walk(root, &v1, visit_cpu_v1, &n);
     return (uint32_t)n;
@@ -230,6 +186,7 @@ void *slm_alloc_touched(slm_host *host, size_t size) {
     uint8_t *data = slm_alloc(host, size);
     if (!data)
         return NULL;
+    slm_advise_huge(data, size);
     long page = sysconf(_SC_PAGESIZE);
     size_t step = page > 0 ? (size_t)page : 4096;
     /* volatile: a store that nothing reads must stay. */

@@ -17,9 +17,9 @@ static slm_status check_options(slm_model_options *o, slm_error *error) {
     if (o->device == SLM_DEVICE_CUDA)
         return slm_fail(error, SLM_ERR_UNSUP, "device", SLM_NO_OFFSET,
                         "device: got cuda, but this build of libslm runs on the CPU only");
-    if (o->load < SLM_LOAD_AUTO || o->load > SLM_LOAD_READ)
+    if (o->load < SLM_LOAD_AUTO || o->load > SLM_LOAD_PACK)
         return slm_fail(error, SLM_ERR_ARG, "load", SLM_NO_OFFSET,
-                        "slm_model_options.load: got %d, wanted 0 to 2", o->load);
+                        "slm_model_options.load: got %d, wanted 0 to 3", o->load);
     if (o->allocator != NULL && (o->allocator->alloc == NULL) != (o->allocator->free == NULL))
         return slm_fail(error, SLM_ERR_ARG, "allocator", SLM_NO_OFFSET,
                         "slm_model_options.allocator: got one of alloc and free, wanted both");
@@ -33,6 +33,7 @@ static void destroy(slm_model *m) {
     slm_free(host, m->inv_freq[0]);
     slm_free(host, m->inv_freq[1]);
     slm_free(host, m->vectors);
+    slm_free(host, m->packed);
     slm_free(host, m->layers);
     slm_vocab_close(m->vocab);
     slm_gguf_close(m->gguf);
@@ -110,6 +111,7 @@ static slm_status open_parts(slm_model *m, const slm_model_source *s, const slm_
     SLM_TRY(slm_weights_bind(m, o->flags, error));
     if (o->flags & SLM_MODEL_CHECK_TENSORS)
         SLM_TRY(slm_weights_check(m, o->progress, o->progress_user, error));
+    SLM_TRY(slm_weights_pack(m, o->load, o->progress, o->progress_user, error));
     m->has_weights = 1;
     return SLM_OK;
 }
@@ -137,7 +139,7 @@ slm_status slm_model_open_source(const slm_model_source *source, const slm_model
         destroy(m);
         return status;
     }
-    m->own_bytes = atomic_load(&m->host.bytes) - m->read_bytes;
+    m->own_bytes = atomic_load(&m->host.bytes) - m->read_bytes - m->packed_bytes;
     *out = m;
     return SLM_OK;
 }

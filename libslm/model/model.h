@@ -7,11 +7,13 @@
 #include "text/chat.h"
 #include "text/vocab.h"
 
-/* A matrix of n_out rows of n_in weights, in the file's own type and place. */
+/* A matrix of n_out rows of n_in weights, in the file's own type: in its place there, or packed. */
 typedef struct slm_linear {
-    const uint8_t *w;   /* [n_out][row_bytes]                                                        */
+    const uint8_t *w;   /* [n_out][row_bytes], or packed: [n_out / 16 rounded up][panel_bytes]       */
     const float *bias;  /* [n_out] or NULL                                                           */
-    size_t row_bytes;
+    size_t row_bytes;   /* of a row in the file                                                      */
+    size_t panel_bytes; /* of a packed panel (kernels/packed.h); 0: rows as in the file              */
+    uint32_t part;      /* of the file, where the rows are                                           */
     uint32_t n_in;
     uint32_t n_out;
     uint32_t type;      /* slm_dtype                                                                 */
@@ -65,6 +67,8 @@ struct slm_model {
     float *vectors;             /* all norms and biases, aligned copies                              */
     uint64_t weight_bytes;      /* of all tensors in the file                                        */
     uint64_t n_parameters;
+    uint8_t *packed;            /* all packed weights, or NULL                                       */
+    uint64_t packed_bytes;      /* allocated for them                                                */
     uint64_t mapped_bytes;      /* of the file, used in place                                        */
     uint64_t read_bytes;        /* of the file, read into our memory                                 */
     uint64_t own_bytes;         /* allocated for vocabulary, tables, norms                           */
@@ -85,6 +89,9 @@ void slm_model_release(slm_model *model);
 
 /* Finds, checks and binds every tensor (weights.c). */
 slm_status slm_weights_bind(slm_model *model, uint32_t flags, slm_error *error);
+/* Packs what the kernels want packed, by the rule of slm_load (pack.c). */
+slm_status slm_weights_pack(slm_model *model, slm_load load, slm_progress_fn progress,
+                            void *progress_user, slm_error *error);
 /* Refuses NaN and infinity in any weight, naming tensor and row. */
 slm_status slm_weights_check(const slm_model *model, slm_progress_fn progress, void *progress_user,
                              slm_error *error);

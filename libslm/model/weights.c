@@ -86,6 +86,8 @@ static slm_status bind_rows(slm_binder *b, const char *name, uint32_t n_in, uint
     out->n_out = n_out;
     out->row_bytes = (size_t)(n_in / info->block) * info->bytes;
     out->w = t->data + first * out->row_bytes;
+    out->panel_bytes = 0;
+    out->part = t->part;
     out->bias = NULL;
     out->act = in_layer && b->c->arch->act_i8_row ? SLM_ACT_I8_ROW : slm_act_for(t->type);
     out->scale = 1.0f;

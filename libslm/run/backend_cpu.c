@@ -2,13 +2,15 @@
 
 #include "base/checked.h"
 #include "base/threads.h"
+#include "packed.h"
 #include "run/fpenv.h"
 
 #include <omp.h>
 #include <string.h>
 
 /* Weight rows multiplied with all activation rows before going on: they stay in the L2 cache. */
-#define ROWS_PER_TILE 32u
+#define ROWS_PER_PASS   32u
+#define PANELS_PER_PASS 4u
 
 /* ---------------------------------------------------------------- scratch -------------------- */
 
@@ -16,6 +18,13 @@ static void need_act(slm_backend_cpu *cpu, const slm_linear *w) {
     size_t bytes = slm_act_row_bytes(w->act, w->n_in);
     if (bytes > cpu->act_bytes[w->act])
         cpu->act_bytes[w->act] = bytes;
+}
+
+static int is_tile(slm_act act) { return act == SLM_ACT_Q8_0_TILE || act == SLM_ACT_Q8_K_TILE; }
+
+/* The format in which a row is quantised before it is put into a tile. */
+static slm_act rows_of(slm_act act) {
+    return act == SLM_ACT_Q8_0_TILE ? SLM_ACT_Q8_0 : act == SLM_ACT_Q8_K_TILE ? SLM_ACT_Q8_K : act;
 }
 
 static void *carve(uint8_t *memory, size_t *used, size_t bytes) {
@@ -61,6 +70,15 @@ size_t slm_backend_cpu_layout(slm_backend_cpu *cpu, const slm_model *m, const sl
     cpu->scores = carve(memory, &used, (size_t)shape->n_threads * (c->n_heads / c->n_kv_heads) *
                                            cpu->score_stride * f);
     cpu->lane_row = carve(memory, &used, shape->n_threads * cpu->lane_stride * f);
+    cpu->lane_act_bytes = 0;
+    for (int a = 0; a < SLM_ACT_LIMIT; a++)
+        if (cpu->act_bytes[a] > 0 && is_tile((slm_act)a)) {
+            size_t bytes = slm_act_row_bytes(rows_of((slm_act)a), cpu->lane_stride + 255);
+            cpu->lane_act_bytes = bytes > cpu->lane_act_bytes ? bytes : cpu->lane_act_bytes;
+        }
+    cpu->lane_act = carve(memory, &used, shape->n_threads * cpu->lane_act_bytes);
+    for (int a = 0; a < SLM_ACT_LIMIT; a++)
+        cpu->own_act[a] = carve(memory, &used, shape->n_threads * cpu->act_bytes[a]);
     cpu->logits = carve(memory, &used, (size_t)shape->n_logits * c->n_vocab * f);
     return used;
 }
@@ -83,38 +101,72 @@ static void share(const slm_backend_cpu *cpu, uint32_t n, uint32_t unit, int lan
 
 static uint32_t act_bit(const slm_linear *w) { return 1u << w->act; }
 
-/* Turns one row of n floats into every activation format of `acts`. */
+/* Where prepared activations of format `a` are: the lane's own place if they are a single row. */
+static uint8_t *act_rows(const slm_backend_cpu *cpu, int a, int is_single, int lane) {
+    return is_single ? cpu->own_act[a] + (size_t)lane * cpu->act_bytes[a] : cpu->act[a];
+}
+
+/* Turns one row of n floats into every activation format of `acts`: row r of a run of n_rows that
+ * begins at row `at` of the buffers. */
 static void prepare_row(slm_backend_cpu *cpu, const float *x, size_t n, const float *norm,
-                        uint32_t acts, uint32_t row, int lane) {
+                        uint32_t acts, uint32_t at, uint32_t r, uint32_t n_rows, int is_single,
+                        int lane) {
     const slm_kernels *k = &cpu->model->kernels;
+    uint8_t *row = cpu->lane_act + (size_t)lane * cpu->lane_act_bytes;
     if (norm != NULL) {
         float *y = cpu->lane_row + (size_t)lane * cpu->lane_stride;
         k->rms_norm(y, x, norm, n, cpu->model->config.norm_eps);
         x = y;
     }
-    for (int a = 0; a < SLM_ACT_LIMIT; a++)
-        if (acts & (1u << a))
-            k->quantize[a](cpu->act[a] + row * cpu->act_bytes[a], x, n);
+    for (int a = 0; a < SLM_ACT_LIMIT; a++) {
+        if (!(acts & (1u << a)))
+            continue;
+        uint8_t *base = act_rows(cpu, a, is_single, lane) + at * cpu->act_bytes[a];
+        if (!is_tile((slm_act)a)) {
+            k->quantize[a](base + r * cpu->act_bytes[a], x, n);
+            continue;
+        }
+        uint32_t first = r / SLM_TILE_ROWS * SLM_TILE_ROWS, width = n_rows - first;
+        size_t block = a == SLM_ACT_Q8_K_TILE ? 256 : 32;
+        k->quantize[rows_of((slm_act)a)](row, x, n);
+        slm_tile_put((slm_act)a, base + first * slm_act_row_bytes((slm_act)a, n),
+                     width < SLM_TILE_ROWS ? width : SLM_TILE_ROWS, r - first, row, 0,
+                     (n + block - 1) / block);
+    }
 }
 
+/* All rows of a step. A single row is prepared by each lane for itself, which costs less than
+ * waiting for one another. */
 static void prepare(slm_backend_cpu *cpu, const float *x, size_t stride, size_t n,
                     const float *norm, uint32_t acts, int lane) {
-    for (uint32_t r = (uint32_t)lane; r < cpu->step->n_rows; r += cpu->n_lanes)
-        prepare_row(cpu, x + r * stride, n, norm, acts, r, lane);
+    uint32_t n_rows = cpu->step->n_rows, first, last;
+    if (n_rows == 1) {
+        prepare_row(cpu, x, n, norm, acts, 0, 0, 1, 1, lane);
+        return;
+    }
+    share(cpu, n_rows, 1, lane, &first, &last);
+    for (uint32_t r = first; r < last; r++)
+        prepare_row(cpu, x + r * stride, n, norm, acts, 0, r, n_rows, 0, lane);
     barrier();
 }
 
-/* y[r][i] = W[i] . act[r] for rows i in [first, last) of W and n_rows prepared rows from row0 on;
- * without bias. */
+/* y[r][i] = W[i] . act[r] for rows i in [first, last) of W and the run of n_rows prepared rows at
+ * `at`; without bias. */
 static void multiply(const slm_backend_cpu *cpu, const slm_linear *w, float *y, size_t y_stride,
-                     uint32_t first, uint32_t last, uint32_t row0, uint32_t n_rows) {
+                     uint32_t first, uint32_t last, uint32_t at, uint32_t n_rows, int is_single,
+                     int lane) {
     slm_matmul_fn matmul = cpu->model->kernels.matmul[w->type][w->act];
-    const uint8_t *act = cpu->act[w->act] + row0 * cpu->act_bytes[w->act];
-    uint32_t tile = n_rows == 1 ? last - first : ROWS_PER_TILE;
-    for (uint32_t i = first; i < last; i += tile) {
-        uint32_t n = last - i < tile ? last - i : tile;
-        matmul(y + i, y_stride, w->w + i * w->row_bytes, w->row_bytes, n, act,
-               cpu->act_bytes[w->act], n_rows, w->n_in);
+    size_t a_bytes = is_tile(w->act) ? slm_act_row_bytes(w->act, w->n_in) : cpu->act_bytes[w->act];
+    const uint8_t *act = act_rows(cpu, (int)w->act, is_single, lane) + at * cpu->act_bytes[w->act];
+    uint32_t pass = w->panel_bytes ? PANELS_PER_PASS * SLM_PANEL_ROWS : ROWS_PER_PASS;
+    if (n_rows <= SLM_TILE_ROWS && (w->panel_bytes || n_rows == 1))
+        pass = last - first;
+    for (uint32_t i = first; i < last; i += pass) {
+        uint32_t n = last - i < pass ? last - i : pass;
+        const uint8_t *rows = w->panel_bytes ? w->w + i / SLM_PANEL_ROWS * w->panel_bytes
+                                             : w->w + i * w->row_bytes;
+        matmul(y + i, y_stride, rows, w->panel_bytes ? w->panel_bytes : w->row_bytes, n, act,
+               a_bytes, n_rows, w->n_in);
     }
     if (w->type == SLM_DTYPE_I2_S)
         for (uint32_t r = 0; r < n_rows; r++)
@@ -125,9 +177,10 @@ static void multiply(const slm_backend_cpu *cpu, const slm_linear *w, float *y, 
 /* A lane's share of a whole product of the step. */
 static void product(const slm_backend_cpu *cpu, const slm_linear *w, float *y, size_t y_stride,
                     int lane, uint32_t *first, uint32_t *last) {
-    share(cpu, w->n_out, 16, lane, first, last);
+    share(cpu, w->n_out, SLM_PANEL_ROWS, lane, first, last);
     if (*first < *last)
-        multiply(cpu, w, y, y_stride, *first, *last, 0, cpu->step->n_rows);
+        multiply(cpu, w, y, y_stride, *first, *last, 0, cpu->step->n_rows, cpu->step->n_rows == 1,
+                 lane);
 }
 
 /* ---------------------------------------------------------------- ops ------------------------ */
@@ -140,7 +193,15 @@ static void op_embed(void *backend, int lane) {
     for (uint32_t r = (uint32_t)lane; r < cpu->step->n_rows; r += cpu->n_lanes) {
         const slm_row *row = &cpu->step->rows[r];
         float *x = cpu->x + r * d;
-        m->kernels.dequantize[e->type](x, e->w + (size_t)row->token * e->row_bytes, d);
+        const uint8_t *w = e->w + (size_t)row->token * e->row_bytes;
+        if (e->panel_bytes > 0) {
+            uint32_t t = (uint32_t)row->token;
+            uint8_t *unpacked = (uint8_t *)(cpu->lane_row + (size_t)lane * cpu->lane_stride);
+            slm_unpack_row(e->type, unpacked, e->w + t / SLM_PANEL_ROWS * e->panel_bytes,
+                           t % SLM_PANEL_ROWS, d);
+            w = unpacked;
+        }
+        m->kernels.dequantize[e->type](x, w, d);
         if (e->type == SLM_DTYPE_I2_S)
             for (size_t i = 0; i < d; i++)
                 x[i] *= e->scale;
@@ -308,38 +369,39 @@ static void op_project_add(void *backend, const slm_linear *w, slm_branch branch
     barrier();
 }
 
-/* Rows that want logits are moved together, then multiplied in runs of consecutive target rows. */
+/* The next run of rows from *r on that write consecutive rows of the logits; its length, or 0. */
+static uint32_t next_run(const slm_step *step, uint32_t *r) {
+    while (*r < step->n_rows && step->rows[*r].logits_row == SLM_NO_LOGITS)
+        ++*r;
+    uint32_t n = 0;
+    while (*r + n < step->n_rows && step->rows[*r + n].logits_row != SLM_NO_LOGITS &&
+           step->rows[*r + n].logits_row == step->rows[*r].logits_row + n)
+        n++;
+    return n;
+}
+
+/* Rows that want logits are moved together, and multiplied in runs of consecutive target rows. */
 static void op_head(void *backend, int lane) {
     slm_backend_cpu *cpu = backend;
     const slm_model *m = cpu->model;
     const slm_step *step = cpu->step;
     size_t d = m->config.d_model, n_vocab = m->config.n_vocab;
+    uint32_t r, at, n, first, last;
+    int is_single = step->n_logits == 1;
     if (step->n_logits == 0)
         return;
-    for (uint32_t r = 0, j = 0; r < step->n_rows; r++) {
-        if (step->rows[r].logits_row == SLM_NO_LOGITS)
-            continue;
-        if (j % cpu->n_lanes == (uint32_t)lane)
-            prepare_row(cpu, cpu->x + r * d, d, m->output_norm, act_bit(&m->head), j, lane);
-        j++;
-    }
-    barrier();
+    for (r = at = 0; (n = next_run(step, &r)) > 0; r += n, at += n)
+        for (uint32_t i = 0; i < n; i++)
+            if (is_single || (at + i) % cpu->n_lanes == (uint32_t)lane)
+                prepare_row(cpu, cpu->x + (r + i) * d, d, m->output_norm, act_bit(&m->head), at, i,
+                            n, is_single, lane);
+    if (!is_single)
+        barrier();
 
-    uint32_t first, last;
-    share(cpu, m->head.n_out, 16, lane, &first, &last);
-    for (uint32_t r = 0, j = 0; first < last && r < step->n_rows;) {
-        uint32_t target = step->rows[r].logits_row, n = 0;
-        if (target == SLM_NO_LOGITS) {
-            r++;
-            continue;
-        }
-        while (r < step->n_rows && step->rows[r].logits_row == target + n) {
-            n++;
-            r++;
-        }
-        multiply(cpu, &m->head, cpu->logits + target * n_vocab, n_vocab, first, last, j, n);
-        j += n;
-    }
+    share(cpu, m->head.n_out, SLM_PANEL_ROWS, lane, &first, &last);
+    for (r = at = 0; first < last && (n = next_run(step, &r)) > 0; r += n, at += n)
+        multiply(cpu, &m->head, cpu->logits + step->rows[r].logits_row * n_vocab, n_vocab, first,
+                 last, at, n, is_single, lane);
     barrier();
 }
 

@@ -36,6 +36,9 @@ typedef struct slm_backend_cpu {
     float *cos, *sin;                /* [max_rows][n_rot / 2]                                        */
     uint8_t *act[SLM_ACT_LIMIT];     /* [max_rows][act_bytes]  inputs of products                    */
     size_t act_bytes[SLM_ACT_LIMIT]; /* of the longest row; 0: format not used                       */
+    uint8_t *own_act[SLM_ACT_LIMIT]; /* [n_threads][act_bytes] the input of a single row             */
+    uint8_t *lane_act;               /* [n_threads][lane_act_bytes] a row before it joins a tile     */
+    size_t lane_act_bytes;
     float *scores;                   /* [n_threads][n_heads / n_kv_heads][score_stride]              */
     float *lane_row;                 /* [n_threads][lane_stride]                                     */
     float *logits;                   /* [n_logits][n_vocab]                                          */

@@ -162,7 +162,7 @@ static slm_status make_plan(const slm_model *m, const slm_cache_options *options
                           3 * SLM_ALLOC_HEADER;
     plan->n_threads = o->n_threads;
     plan->weights_mapped = m->mapped_bytes;
-    plan->weights_allocated = m->read_bytes;
+    plan->weights_allocated = m->read_bytes + m->packed_bytes;
     plan->model_bytes = m->own_bytes;
     slm_plan_token(m, &plan->bytes_per_token, &plan->macs_per_token);
     plan->total_bytes = plan->weights_mapped + plan->weights_allocated + plan->model_bytes +

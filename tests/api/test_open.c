@@ -55,7 +55,7 @@ static void same_logits(slm_model *m) {
 
 static void descriptor(void **state) {
     (void)state;
-    for (int load = SLM_LOAD_AUTO; load <= SLM_LOAD_READ; load++)
+    for (int load = SLM_LOAD_AUTO; load <= SLM_LOAD_PACK; load++)
         for (off_t position = 0; position <= 1000000; position += 500000) {
             slm_model_options o = {.struct_size = sizeof o, .load = load};
             slm_model *m = NULL;
@@ -106,7 +106,7 @@ static void descriptor_refused(void **state) {
 
 static void memory(void **state) {
     (void)state;
-    for (int load = SLM_LOAD_AUTO; load <= SLM_LOAD_READ; load++)
+    for (int load = SLM_LOAD_AUTO; load <= SLM_LOAD_PACK; load++)
         for (size_t remainder = 0; remainder < 64; remainder += 21) {
             slm_model_options o = {.struct_size = sizeof o, .load = load};
             slm_plan plan = {.struct_size = sizeof plan};

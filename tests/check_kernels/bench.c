@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "check.h"
 
+#include "packed.h"
+
 #include <time.h>
 
 #define WEIGHT_BYTES (96u << 20) /* more than the caches hold */
@@ -84,6 +86,67 @@ static void bench_matmul(const slm_kernels *k, const char *level, const type_inf
     free(a);
 }
 
+/* Packed weights by tiles. The panels lie one behind the other, as in a model; with many columns
+ * there are fewer of them. */
+static void bench_packed(const slm_kernels *k, const char *level, const type_info *t, uint8_t *w,
+                         double bandwidth, const char *filter) {
+    enum { MOST = 48 };
+    static const size_t counts[] = {1, 4, 12, MOST};
+    const slm_act act = slm_act_for(t->type), tile_act = slm_act_packed(act);
+    char name[64];
+    snprintf(name, sizeof name, "packed %s %s", t->name, act_name(act));
+    if (!slm_packs(t->type) || (filter != NULL && strstr(name, filter) == NULL))
+        return;
+    size_t row = K / t->block * t->bytes, panel = slm_panel_bytes(t->type, K);
+    size_t n_rows = WEIGHT_BYTES / panel * SLM_PANEL_ROWS;
+    size_t a_bytes = slm_act_row_bytes(act, K), tile_bytes = slm_act_row_bytes(tile_act, K);
+    float *x = malloc(K * sizeof *x), *y = malloc(n_rows * MOST * sizeof *y);
+    uint8_t *a = aligned_alloc(64, a_bytes), *tiles = aligned_alloc(64, MOST * tile_bytes);
+    uint8_t *rows = malloc(SLM_PANEL_ROWS * row);
+    if (x == NULL || y == NULL || a == NULL || tiles == NULL || rows == NULL)
+        exit(2);
+    check c = {.k = k, .ref = k, .level = level, .test = "bench"};
+    slm_rng_seed(&c.rng, 1);
+    random_weights(&c, t, BLOCK_RANDOM, rows, SLM_PANEL_ROWS * K);
+    slm_pack_panel(t->type, w, rows, row, SLM_PANEL_ROWS, K);
+    for (size_t i = SLM_PANEL_ROWS; i < n_rows; i += SLM_PANEL_ROWS)
+        memcpy(w + i / SLM_PANEL_ROWS * panel, w, panel);
+    for (size_t n = 0; n < sizeof counts / sizeof counts[0]; n++) {
+        size_t n_a = counts[n], used = n_rows / n_a / SLM_PANEL_ROWS * SLM_PANEL_ROWS;
+        for (size_t j = 0; j < n_a; j++) {
+            size_t first = j / SLM_TILE_ROWS * SLM_TILE_ROWS;
+            size_t width = n_a - first < SLM_TILE_ROWS ? n_a - first : SLM_TILE_ROWS;
+            for (size_t i = 0; i < K; i++)
+                x[i] = (float)((double)slm_splitmix64(&state) * 0x1p-64 - 0.5);
+            k->quantize[act](a, x, K);
+            slm_tile_put(tile_act, tiles + first * tile_bytes, width, j - first, a, 0,
+                         K / (act == SLM_ACT_Q8_K ? 256 : 32));
+        }
+        /* each tile over a few panels at a time, which then lie in the cache */
+        const size_t pass = n_a > SLM_TILE_ROWS ? 4 * SLM_PANEL_ROWS : used;
+        double best = 1e9, total = 0;
+        for (int round = 0; round < 5 && (round < 2 || total < 0.6); round++) {
+            double start = now();
+            for (size_t i = 0; i < used; i += pass)
+                k->matmul[t->type][tile_act](y + i, n_rows, w + i / SLM_PANEL_ROWS * panel, panel,
+                                             used - i < pass ? used - i : pass, tiles, tile_bytes,
+                                             n_a, K);
+            double seconds = now() - start;
+            total += seconds;
+            best = seconds < best ? seconds : best;
+        }
+        double bytes = (double)(used / SLM_PANEL_ROWS * panel) / best;
+        printf("%-22s %-9s %2zu rows  %9.1f ns/row of W  %7.2f GB/s  %5.1f %%  %7.2f GMAC/s\n",
+               name, level, n_a, best / (double)used * 1e9, bytes * 1e-9, 100 * bytes / bandwidth,
+               (double)(used * n_a) * K / best * 1e-9);
+    }
+    free(x);
+    free(y);
+    free(a);
+    free(tiles);
+    free(rows);
+}
+
 /* Calls that take little time, on data in the cache; bytes: what one call reads. */
 static void report(const char *name, const char *level, double seconds, double bytes,
                    double bandwidth) {
@@ -152,7 +215,7 @@ static void bench_small(const slm_kernels *k, const char *level, uint8_t *memory
 
 void bench(const slm_kernels *const *levels, const char *const *names, size_t n_levels,
            const char *filter) {
-    uint8_t *memory = malloc(WEIGHT_BYTES + 65536);
+    uint8_t *memory = aligned_alloc(64, WEIGHT_BYTES + 65536);
     if (memory == NULL)
         exit(2);
     fill(memory, WEIGHT_BYTES);
@@ -164,6 +227,8 @@ void bench(const slm_kernels *const *levels, const char *const *names, size_t n_
                          bandwidth, filter);
         bench_matmul(levels[l], names[l], &types[n_types - 2], SLM_ACT_I8_ROW, memory, bandwidth,
                      filter);
+        for (size_t i = 0; i < n_types; i++)
+            bench_packed(levels[l], names[l], &types[i], memory, bandwidth, filter);
         bench_small(levels[l], names[l], memory, bandwidth, filter);
     }
     free(memory);

@@ -50,7 +50,8 @@ uint32_t float_bits(float f) {
 }
 
 const char *act_name(slm_act act) {
-    static const char *const names[SLM_ACT_LIMIT] = {"f32", "q8_0", "q8_k", "i8_row", "q8_0_tile", "q8_k_tile"};
+    static const char *const names[SLM_ACT_LIMIT] = {"f32",    "q8_0",      "q8_k",
+                                                     "i8_row", "q8_0_tile", "q8_k_tile"};
     return names[act];
 }
 

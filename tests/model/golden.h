@@ -72,11 +72,12 @@ static inline json_t *golden_json(const char *dir, const char *name) {
             fail_msg("%s: %s: %s", #call, slm_status_name(status_), golden_err.message); \
     } while (0)
 static slm_error golden_err = SLM_ERROR_INIT;
+static slm_load golden_load = SLM_LOAD_AUTO;
 
 static inline slm_model *golden_open(const char *dir, const char *gguf, uint32_t levels) {
     char path[1024];
     golden_path(path, sizeof path, dir, gguf);
-    slm_model_options mo = {.struct_size = sizeof mo, .cpu_levels = levels};
+    slm_model_options mo = {.struct_size = sizeof mo, .cpu_levels = levels, .load = golden_load};
     slm_model *model = NULL;
     OK(slm_model_open(path, &mo, &model, &golden_err));
     return model;

@@ -178,9 +178,29 @@ static void every_model_with_portable_kernels(void **state) {
     golden_at(SLM_CPU_PORTABLE);
 }
 
+/* Weights as they lie in the file, and packed for kernels that would not ask for it. */
+static void every_model_mapped(void **state) {
+    (void)state;
+    golden_load = SLM_LOAD_MAP;
+    golden_at(0);
+    golden_load = SLM_LOAD_AUTO;
+}
+
+static void every_model_packed(void **state) {
+    (void)state;
+#ifdef SLM_EMULATED
+    skip();
+#endif
+    golden_load = SLM_LOAD_PACK;
+    golden_at(SLM_CPU_PORTABLE);
+    golden_load = SLM_LOAD_AUTO;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_model_with_all_levels),
+        cmocka_unit_test(every_model_mapped),
+        cmocka_unit_test(every_model_packed),
         cmocka_unit_test(every_model_with_portable_kernels),
     };
     golden_need_data();

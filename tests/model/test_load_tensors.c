@@ -352,7 +352,7 @@ static void files_cut_at_their_end(void **state) {
     for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
         temp_write(path, bytes, size - cuts[i]);
         const char *end = say("the file has %zu", size - cuts[i]);
-        for (slm_load load = SLM_LOAD_AUTO; load <= SLM_LOAD_READ; load++) {
+        for (slm_load load = SLM_LOAD_AUTO; load <= SLM_LOAD_PACK; load++) {
             slm_model_options o = {.struct_size = sizeof o, .load = load};
             int fd = open(path, O_RDONLY);
             for (int way = 0; way < 3; way++) {

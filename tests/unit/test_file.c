@@ -100,7 +100,7 @@ static void test_open_refuses_arguments(void **state) {
     (void)state;
     slm_error e = SLM_ERROR_INIT;
     slm_file *f = NULL;
-    assert_int_equal(slm_file_open(&host, "x", 3, NULL, NULL, &f, &e), SLM_ERR_ARG);
+    assert_int_equal(slm_file_open(&host, "x", 4, NULL, NULL, &f, &e), SLM_ERR_ARG);
     assert_int_equal(slm_file_open_fd(&host, 0, -1, NULL, NULL, &f, &e), SLM_ERR_ARG);
     assert_int_equal(slm_file_open_memory(&host, "x", 1, 9, &f, &e), SLM_ERR_ARG);
     assert_non_null(strstr(e.message, "load is 9"));

@@ -1,0 +1,83 @@
+/* Files and memory by the page. */
+#include "base/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define HUGE_PAGE ((uintptr_t)2 << 20)
+
+static uint64_t page_size(void) {
+    long size = sysconf(_SC_PAGESIZE);
+    return size > 0 ? (uint64_t)size : 4096;
+}
+
+void slm_advise_huge(void *data, size_t size) {
+#ifdef MADV_HUGEPAGE
+    uintptr_t from = ((uintptr_t)data + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    uintptr_t to = ((uintptr_t)data + size) / HUGE_PAGE * HUGE_PAGE;
+    if (to > from && madvise((void *)from, to - from, MADV_HUGEPAGE) != 0)
+        return; /* costs speed, nothing else */
+#else
+    (void)data;
+    (void)size;
+#endif
+}
+
+uint8_t *slm_file_resident(slm_host *host, const slm_file *file) {
+#ifdef __linux__
+    uint64_t n = (file->size + page_size() - 1) / page_size();
+    if (file->kind != SLM_FILE_MAPPED || file->fd < 0)
+        return NULL;
+    uint8_t *pages = slm_alloc(host, (size_t)n);
+    if (pages != NULL &&
+        mincore((void *)(uintptr_t)file->data, (size_t)file->size, pages) != 0) {
+        slm_free(host, pages);
+        pages = NULL;
+    }
+    return pages;
+#else
+    (void)host;
+    (void)file;
+    return NULL;
+#endif
+}
+
+void slm_file_drop(const slm_file *file, const uint8_t *resident, uint64_t offset, uint64_t size) {
+#ifdef POSIX_FADV_DONTNEED
+    uint64_t page = page_size(), end = (offset + size) / page;
+    if (resident == NULL || file->fd < 0)
+        return;
+    for (uint64_t i = (offset + page - 1) / page, n; i < end; i += n + 1) {
+        for (n = 0; i + n < end && !(resident[i + n] & 1);)
+            n++;
+        if (n > 0 && posix_fadvise(file->fd, (off_t)(i * page), (off_t)(n * page),
+                                   POSIX_FADV_DONTNEED) != 0)
+            return;
+    }
+#else
+    (void)file;
+    (void)resident;
+    (void)offset;
+    (void)size;
+#endif
+}
+
+slm_status slm_file_read_at(const slm_file *file, void *data, size_t size, uint64_t offset,
+                            slm_error *error) {
+    if (file->fd < 0) {
+        memcpy(data, file->data + offset, size);
+        return SLM_OK;
+    }
+    ssize_t got = slm_pread_full(file->fd, data, size, offset);
+    if (got < 0)
+        return slm_fail_errno(error, errno, "read", file->name);
+    if ((size_t)got < size)
+        return slm_fail(error, SLM_ERR_CHANGED, file->name, offset + (uint64_t)got,
+                        "%s became shorter while it was read: %" PRIu64 " bytes, wanted %" PRIu64,
+                        file->name, offset + (uint64_t)got, file->size);
+    return SLM_OK;
+}
