@@ -181,7 +181,11 @@ enum {
 enum {
     SLM_CPU_PORTABLE = 1u << 0,
     SLM_CPU_AVX2 = 1u << 1,    /* AVX2 + FMA + F16C  */
-    SLM_CPU_DOTPROD = 1u << 2  /* Armv8.2 dot product */
+    SLM_CPU_DOTPROD = 1u << 2, /* Armv8.2 dot product */
+    SLM_CPU_AVX512 = 1u << 3,  /* AVX-512 F, BW, DQ, VL and VNNI, with AVX2 */
+    SLM_CPU_AVXVNNI = 1u << 4, /* AVX-VNNI, with AVX2 */
+    SLM_CPU_I8MM = 1u << 5,    /* Armv8.6 matrix products of bytes, with DOTPROD */
+    SLM_CPU_NEON = 1u << 6     /* Armv8.0: packed weights */
 };
 
 typedef struct slm_model_options {
@@ -397,7 +401,7 @@ typedef struct slm_cache_options {
                                 once; whole pages a session; default: n_ctx * max_sessions            */
     uint32_t max_sessions;   /* default 1                                                           */
     slm_kv_type kv_type;     /* default F16                                                         */
-    uint32_t page_tokens;    /* tokens in a page, a power of two from 1 to 1024; default 64         */
+    uint32_t page_tokens;    /* tokens in a page, a power of two from 16 to 1024; default 64        */
     uint32_t max_rows;       /* tokens evaluated in one step; default 256                           */
     uint32_t max_logits;     /* rows that SLM_LOGITS_ALL can give in one call; default 1            */
     uint32_t n_threads;      /* default: physical cores                                             */

@@ -39,6 +39,34 @@ typedef void (*slm_quantize_fn)(void *a, const float *x, size_t k);
  * I2_S: without the tensor's scale. */
 typedef void (*slm_dequantize_fn)(float *x, const void *w, size_t k);
 
+/* ---- attention ----
+ * Queries of one head of keys and values go over a session's tokens in blocks of SLM_KV_BLOCK, which
+ * begin at multiples of it: so the bits of a query's result depend neither on pages nor on the other
+ * queries. Values are rows; keys lie in groups of SLM_KV_GROUP tokens, element by element:
+ *   F16, F32  [d][16]
+ *   Q8_0      [d/4][16] four elements plus 128 each, then [d/32][16] halves; d rounded up to 32
+ * A block: s_t = q . k_t for its tokens; with m' = max(m, s), o and l times exp(m - m') and then
+ * plus p_t v_t and p_t, p_t = exp(s_t - m'), t ascending (Milakov and Gimelshein 2018; Dao 2022).
+ * Q8_0 keys are multiplied with queries as SLM_ACT_Q8_0 makes them. */
+#define SLM_KV_GROUP 16u
+#define SLM_KV_BLOCK 64u
+
+typedef struct slm_attention {
+    size_t d;
+    size_t stride;         /* of the rows of q and o: d rounded up to 16                            */
+    const float *q;        /* [n][stride] queries times 1/sqrt(d), 64-aligned                       */
+    const uint8_t *q8;     /* [n][q8_bytes] the same by quantize[SLM_ACT_Q8_0]; for Q8_0 keys       */
+    size_t q8_bytes;
+    float *o;              /* [n][stride] sums of weighted values; to begin with 0                  */
+    float *m;              /* [n] largest score; to begin with -infinity                            */
+    float *l;              /* [n][16] partial sums of weights; to begin with 0                      */
+} slm_attention;
+
+/* Takes tokens [t0, t1) of a block into the queries [first, first + n). k and v: the four groups of
+ * the block; those without a token of the range are not read. v_bytes: of a row of values. */
+typedef void (*slm_attend_fn)(const slm_attention *a, size_t first, size_t n, const void *const k[4],
+                              const void *const v[4], size_t v_bytes, size_t t0, size_t t1);
+
 typedef struct slm_kernels {
     int prefers_packed; /* products of packed weights are faster than those of rows                 */
     /* Indexed by slm_dtype and slm_act. NULL: no such product. Every supported type has one with
@@ -50,16 +78,10 @@ typedef struct slm_kernels {
     /* y = x * w / sqrt(mean(x^2) + eps); w may be NULL (ones). y may be x. */
     void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
 
-    /* Cache rows. d = d_head. */
+    /* A value row of the cache, or a key before slm_kv_put_key; d = d_head. */
     void (*kv_store[SLM_KVT_LIMIT])(void *row, const float *x, size_t d);
-    /* s[h*s_stride + t] = scale * (q[h*q_stride ..] . k[t]),  h < n_q, t < n_k; k rows k_bytes apart */
-    void (*kv_scores[SLM_KVT_LIMIT])(float *s, size_t s_stride, const float *q, size_t q_stride,
-                                     size_t n_q, const void *k, size_t k_bytes, size_t n_k,
-                                     size_t d, float scale);
-    /* o[h*o_stride + i] += p[h*p_stride + t] * v[t][i], t ascending */
-    void (*kv_values[SLM_KVT_LIMIT])(float *o, size_t o_stride, const float *p, size_t p_stride,
-                                     size_t n_q, const void *v, size_t v_bytes, size_t n_k,
-                                     size_t d);
+    slm_attend_fn attend[SLM_KVT_LIMIT];
+
     /* s[t] = exp(s[t] - max) / sum, in place. n >= 1. */
     void (*softmax)(float *s, size_t n);
     /* Largest of n >= 1 values and its lowest index; *finite is 0 if any value is NaN or +inf. */
@@ -78,7 +100,10 @@ enum {
     SLM_LEVEL_PORTABLE = 1u,
     SLM_LEVEL_AVX2 = 2u,
     SLM_LEVEL_DOTPROD = 4u,
-    SLM_LEVEL_AVX512 = 8u /* AVX-512 F, BW, DQ, VL and VNNI */
+    SLM_LEVEL_AVX512 = 8u, /* AVX-512 F, BW, DQ, VL and VNNI */
+    SLM_LEVEL_AVXVNNI = 16u, /* with AVX2            */
+    SLM_LEVEL_I8MM = 32u,  /* with DOTPROD                   */
+    SLM_LEVEL_NEON = 64u   /* packed weights only            */
 };
 
 /* Levels that this build contains and this processor can run. */
@@ -87,8 +112,11 @@ uint32_t slm_cpu_levels(void);
 void slm_kernels_init(slm_kernels *kernels, uint32_t mask);
 void slm_kernels_init_ref(slm_kernels *kernels);
 void slm_kernels_init_avx2(slm_kernels *kernels);    /* only built for x86-64 */
+void slm_kernels_init_avxvnni(slm_kernels *kernels);
 void slm_kernels_init_avx512(slm_kernels *kernels);
-void slm_kernels_init_dotprod(slm_kernels *kernels); /* only built for aarch64 */
+void slm_kernels_init_neon(slm_kernels *kernels);    /* only built for aarch64 */
+void slm_kernels_init_dotprod(slm_kernels *kernels);
+void slm_kernels_init_i8mm(slm_kernels *kernels);
 
 /* The activation format in which a weight type is multiplied by default: F32 for F32, F16, BF16;
  * Q8_K for types of 256; Q8_0 for types of 32; I8_ROW for I2_S. */
@@ -97,8 +125,10 @@ slm_act slm_act_for(uint32_t type);
 slm_act slm_act_packed(slm_act act);
 /* Bytes of one activation row of k values, a multiple of 64. */
 size_t slm_act_row_bytes(slm_act act, size_t k);
-/* Bytes of one cache row. */
+/* Bytes of one cache row; a group of keys is SLM_KV_GROUP times that. */
 size_t slm_kv_row_bytes(slm_kv kv, size_t d_head);
+/* Puts a row that kv_store made into place t of a group of keys. */
+void slm_kv_put_key(slm_kv kv, void *group, size_t t, const void *row, size_t d);
 
 /* RoPE on one head. cos, sin: n_rot/2 values. Elements from n_rot on are left alone.
  * half: pairs (i, i + n_rot/2), in place.

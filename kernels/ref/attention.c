@@ -1,5 +1,6 @@
-/* Cache rows. Scores: the order of slm_dot_lanes, then times scale. Values: one accumulator an
- * output, t ascending, a product and a sum each. A Q8_0 value is d * q, rounded once. */
+/* Cache rows and attention over them, as kernels.h says. A score is one chain of sums, element by
+ * element (Q8_0: block by block); a Q8_0 value is d * q, rounded once. */
+#include "exp.h"
 #include "ref.h"
 
 void slm_kv_store_f32_ref(void *row, const float *x, size_t d) {
@@ -31,6 +32,65 @@ void slm_kv_store_q8_0_ref(void *row, const float *x, size_t d) {
     }
 }
 
+
+SLM_INLINE uint16_t half_at(const void *p, size_t i) {
+    uint16_t h;
+    memcpy(&h, (const uint8_t *)p + 2 * i, 2);
+    return h;
+}
+
+void slm_kv_put_key(slm_kv kv, void *group, size_t t, const void *row, size_t d) {
+    uint8_t *g = group;
+    const uint8_t *r = row;
+    size_t size = kv == SLM_KVT_F16 ? 2 : 4, n = d;
+    if (kv == SLM_KVT_Q8_0) {
+        const slm_block_q8_0 *b = row;
+        size_t n_blocks = (d + 31) / 32;
+        uint8_t *scales = g + 32 * n_blocks * SLM_KV_GROUP;
+        for (size_t i = 0; i < n_blocks; i++) {
+            memcpy(scales + 2 * (i * SLM_KV_GROUP + t), b[i].d, 2);
+            for (size_t j = 0; j < 32; j++)
+                g[4 * ((8 * i + j / 4) * SLM_KV_GROUP + t) + j % 4] = (uint8_t)(b[i].qs[j] ^ 0x80);
+        }
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        memcpy(g + size * (i * SLM_KV_GROUP + t), r + size * i, size);
+}
+
+/* The score of one token of a group. */
+typedef float (*score_fn)(const slm_attention *a, size_t query, const void *group, size_t t);
+
+SLM_INLINE float score_f16(const slm_attention *a, size_t query, const void *group, size_t t) {
+    const float *q = a->q + query * a->stride;
+    float s = 0;
+    for (size_t i = 0; i < a->d; i++)
+        s += q[i] * slm_half_to_float(half_at(group, i * SLM_KV_GROUP + t));
+    return s;
+}
+
+SLM_INLINE float score_f32(const slm_attention *a, size_t query, const void *group, size_t t) {
+    const float *q = a->q + query * a->stride, *k = group;
+    float s = 0;
+    for (size_t i = 0; i < a->d; i++)
+        s += q[i] * k[i * SLM_KV_GROUP + t];
+    return s;
+}
+
+SLM_INLINE float score_q8_0(const slm_attention *a, size_t query, const void *group, size_t t) {
+    const slm_act_q8_0 *q = (const void *)(a->q8 + query * a->q8_bytes);
+    size_t n_blocks = (a->d + 31) / 32;
+    const uint8_t *k = group, *scales = k + 32 * n_blocks * SLM_KV_GROUP;
+    float s = 0;
+    for (size_t b = 0; b < n_blocks; b++) {
+        int32_t dot = 0;
+        for (size_t j = 0; j < 32; j++)
+            dot += q[b].q[j] * ((int)k[4 * ((8 * b + j / 4) * SLM_KV_GROUP + t) + j % 4] - 128);
+        s += q[b].d * slm_half_to_float(half_at(scales, b * SLM_KV_GROUP + t)) * (float)dot;
+    }
+    return s;
+}
+
 typedef void (*load_fn)(float *x, const void *row, size_t first, size_t n);
 
 SLM_INLINE void load_f16(float *x, const void *row, size_t first, size_t n) {
@@ -46,52 +106,47 @@ SLM_INLINE void load_f32(float *x, const void *row, size_t first, size_t n) {
     memcpy(x, (const uint8_t *)row + 4 * first, 4 * n);
 }
 
-SLM_INLINE void scores(load_fn load, float *s, size_t s_stride, const float *q, size_t q_stride,
-                       size_t n_q, const void *k, size_t k_bytes, size_t n_k, size_t d,
-                       float scale) {
-    for (size_t t = 0; t < n_k; t++) {
-        const uint8_t *row = (const uint8_t *)k + t * k_bytes;
-        for (size_t h0 = 0; h0 < n_q; h0 += SLM_REF_TILE) {
-            size_t tile = n_q - h0 < SLM_REF_TILE ? n_q - h0 : SLM_REF_TILE;
-            float lanes[SLM_REF_TILE][16] = {{0}};
-            for (size_t p = 0; p < d; p += SLM_REF_PIECE) {
-                size_t n = d - p < SLM_REF_PIECE ? d - p : SLM_REF_PIECE;
-                float piece[SLM_REF_PIECE];
-                load(piece, row, p, n);
-                for (size_t h = 0; h < tile; h++)
-                    slm_dot_lanes(lanes[h], piece, q + (h0 + h) * q_stride + p, n);
-            }
-            for (size_t h = 0; h < tile; h++)
-                s[(h0 + h) * s_stride + t] = scale * slm_add_lanes(lanes[h]);
-        }
+SLM_INLINE void add_value(load_fn load, float *restrict o, float weight, const void *row,
+                          size_t d) {
+    for (size_t first = 0; first < d; first += SLM_REF_PIECE) {
+        size_t n = d - first < SLM_REF_PIECE ? d - first : SLM_REF_PIECE;
+        float piece[SLM_REF_PIECE];
+        load(piece, row, first, n);
+        for (size_t i = 0; i < n; i++)
+            o[first + i] += weight * piece[i];
     }
 }
 
-SLM_INLINE void values(load_fn load, float *restrict o, size_t o_stride, const float *restrict p,
-                       size_t p_stride, size_t n_q, const void *v, size_t v_bytes, size_t n_k,
-                       size_t d) {
-    for (size_t t = 0; t < n_k; t++) {
-        const uint8_t *row = (const uint8_t *)v + t * v_bytes;
-        for (size_t first = 0; first < d; first += SLM_REF_PIECE) {
-            size_t n = d - first < SLM_REF_PIECE ? d - first : SLM_REF_PIECE;
-            float piece[SLM_REF_PIECE];
-            load(piece, row, first, n);
-            for (size_t h = 0; h < n_q; h++) {
-                float *restrict out = o + h * o_stride + first;
-                float weight = p[h * p_stride + t];
-                for (size_t i = 0; i < n; i++)
-                    out[i] += weight * piece[i];
-            }
+SLM_INLINE void attend(score_fn score, load_fn load, const slm_attention *a, size_t first, size_t n,
+                       const void *const k[4], const void *const v[4], size_t v_bytes, size_t t0,
+                       size_t t1) {
+    for (size_t query = first; query < first + n; query++) {
+        float s[SLM_KV_BLOCK], m = a->m[query], *o = a->o + query * a->stride;
+        float *l = a->l + query * 16;
+        for (size_t t = t0; t < t1; t++) {
+            s[t] = score(a, query, k[t / SLM_KV_GROUP], t % SLM_KV_GROUP);
+            m = s[t] > m ? s[t] : m;
+        }
+        if (m != a->m[query]) {
+            float scale = slm_expf(a->m[query] - m);
+            a->m[query] = m;
+            for (size_t i = 0; i < a->d; i++)
+                o[i] *= scale;
+            for (int i = 0; i < 16; i++)
+                l[i] *= scale;
+        }
+        for (size_t t = t0; t < t1; t++) {
+            float p = slm_expf(s[t] - m);
+            l[t % 16] += p;
+            add_value(load, o, p, (const uint8_t *)v[t / SLM_KV_GROUP] + t % SLM_KV_GROUP * v_bytes,
+                      a->d);
         }
     }
 }
 
 #define DEFINE(type)                                                                               \
-    SLM_REF_KV_SCORES(slm_kv_scores_##type##_ref) {                                                \
-        scores(load_##type, s, s_stride, q, q_stride, n_q, k, k_bytes, n_k, d, scale);             \
-    }                                                                                              \
-    SLM_REF_KV_VALUES(slm_kv_values_##type##_ref) {                                                \
-        values(load_##type, o, o_stride, p, p_stride, n_q, v, v_bytes, n_k, d);                    \
+    SLM_REF_ATTEND(slm_attend_##type##_ref) {                                                      \
+        attend(score_##type, load_##type, a, first, n, k, v, v_bytes, t0, t1);                     \
     }
 DEFINE(f16)
 DEFINE(q8_0)

@@ -43,12 +43,9 @@ void slm_kernels_init_ref(slm_kernels *kernels) {
     kernels->kv_store[SLM_KVT_F16] = slm_kv_store_f16_ref;
     kernels->kv_store[SLM_KVT_Q8_0] = slm_kv_store_q8_0_ref;
     kernels->kv_store[SLM_KVT_F32] = slm_kv_store_f32_ref;
-    kernels->kv_scores[SLM_KVT_F16] = slm_kv_scores_f16_ref;
-    kernels->kv_scores[SLM_KVT_Q8_0] = slm_kv_scores_q8_0_ref;
-    kernels->kv_scores[SLM_KVT_F32] = slm_kv_scores_f32_ref;
-    kernels->kv_values[SLM_KVT_F16] = slm_kv_values_f16_ref;
-    kernels->kv_values[SLM_KVT_Q8_0] = slm_kv_values_q8_0_ref;
-    kernels->kv_values[SLM_KVT_F32] = slm_kv_values_f32_ref;
+    kernels->attend[SLM_KVT_F16] = slm_attend_f16_ref;
+    kernels->attend[SLM_KVT_Q8_0] = slm_attend_q8_0_ref;
+    kernels->attend[SLM_KVT_F32] = slm_attend_f32_ref;
     kernels->softmax = slm_softmax_ref;
     kernels->max_index = slm_max_index_ref;
     kernels->sum_exp = slm_sum_exp_ref;

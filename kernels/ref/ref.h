@@ -194,18 +194,12 @@ void slm_rms_norm_ref(float *y, const float *x, const float *w, size_t n, float 
 void slm_kv_store_f16_ref(void *row, const float *x, size_t d);
 void slm_kv_store_q8_0_ref(void *row, const float *x, size_t d);
 void slm_kv_store_f32_ref(void *row, const float *x, size_t d);
-#define SLM_REF_KV_SCORES(name)                                                                    \
-    void name(float *s, size_t s_stride, const float *q, size_t q_stride, size_t n_q,              \
-              const void *k, size_t k_bytes, size_t n_k, size_t d, float scale)
-#define SLM_REF_KV_VALUES(name)                                                                    \
-    void name(float *o, size_t o_stride, const float *p, size_t p_stride, size_t n_q,              \
-              const void *v, size_t v_bytes, size_t n_k, size_t d)
-SLM_REF_KV_SCORES(slm_kv_scores_f16_ref);
-SLM_REF_KV_SCORES(slm_kv_scores_q8_0_ref);
-SLM_REF_KV_SCORES(slm_kv_scores_f32_ref);
-SLM_REF_KV_VALUES(slm_kv_values_f16_ref);
-SLM_REF_KV_VALUES(slm_kv_values_q8_0_ref);
-SLM_REF_KV_VALUES(slm_kv_values_f32_ref);
+#define SLM_REF_ATTEND(name)                                                                       \
+    void name(const slm_attention *a, size_t first, size_t n, const void *const k[4],              \
+              const void *const v[4], size_t v_bytes, size_t t0, size_t t1)
+SLM_REF_ATTEND(slm_attend_f16_ref);
+SLM_REF_ATTEND(slm_attend_q8_0_ref);
+SLM_REF_ATTEND(slm_attend_f32_ref);
 void slm_softmax_ref(float *s, size_t n);
 float slm_max_index_ref(const float *x, size_t n, size_t *index, int *finite);
 double slm_sum_exp_ref(const float *x, size_t n, float max);

@@ -33,12 +33,9 @@ void slm_kernels_init_avx2(slm_kernels *kernels) {
     kernels->quantize[SLM_ACT_I8_ROW] = slm_quantize_act_i8_row_avx2;
     kernels->kv_store[SLM_KVT_F16] = slm_kv_store_f16_avx2;
     kernels->kv_store[SLM_KVT_Q8_0] = slm_kv_store_q8_0_avx2;
-    kernels->kv_scores[SLM_KVT_F16] = slm_kv_scores_f16_avx2;
-    kernels->kv_scores[SLM_KVT_Q8_0] = slm_kv_scores_q8_0_avx2;
-    kernels->kv_scores[SLM_KVT_F32] = slm_kv_scores_f32_avx2;
-    kernels->kv_values[SLM_KVT_F16] = slm_kv_values_f16_avx2;
-    kernels->kv_values[SLM_KVT_Q8_0] = slm_kv_values_q8_0_avx2;
-    kernels->kv_values[SLM_KVT_F32] = slm_kv_values_f32_avx2;
+    kernels->attend[SLM_KVT_F16] = slm_attend_f16_avx2;
+    kernels->attend[SLM_KVT_Q8_0] = slm_attend_q8_0_avx2;
+    kernels->attend[SLM_KVT_F32] = slm_attend_f32_avx2;
     kernels->rms_norm = slm_rms_norm_avx2;
     kernels->softmax = slm_softmax_avx2;
     kernels->max_index = slm_max_index_avx2;

@@ -9,4 +9,7 @@ void slm_kernels_init_avx512(slm_kernels *kernels) {
     kernels->matmul[SLM_DTYPE_Q6_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q6_k_q8_k_tile_avx512;
     kernels->matmul[SLM_DTYPE_Q4_0][SLM_ACT_Q8_0_TILE] = slm_matmul_q4_0_q8_0_tile_avx512;
     kernels->matmul[SLM_DTYPE_Q8_0][SLM_ACT_Q8_0_TILE] = slm_matmul_q8_0_q8_0_tile_avx512;
+    kernels->attend[SLM_KVT_F16] = slm_attend_f16_avx512;
+    kernels->attend[SLM_KVT_Q8_0] = slm_attend_q8_0_avx512;
+    kernels->attend[SLM_KVT_F32] = slm_attend_f32_avx512;
 }

@@ -35,18 +35,12 @@ SLM_AVX2_MATMUL(slm_matmul_f32_f32_avx2);
 SLM_AVX2_MATMUL(slm_matmul_f16_f32_avx2);
 SLM_AVX2_MATMUL(slm_matmul_bf16_f32_avx2);
 
-#define SLM_AVX2_KV_SCORES(name)                                                                  \
-    void name(float *s, size_t s_stride, const float *q, size_t q_stride, size_t n_q,             \
-              const void *k, size_t k_bytes, size_t n_k, size_t d, float scale)
-#define SLM_AVX2_KV_VALUES(name)                                                                  \
-    void name(float *o, size_t o_stride, const float *p, size_t p_stride, size_t n_q,             \
-              const void *v, size_t v_bytes, size_t n_k, size_t d)
-SLM_AVX2_KV_SCORES(slm_kv_scores_f16_avx2);
-SLM_AVX2_KV_SCORES(slm_kv_scores_q8_0_avx2);
-SLM_AVX2_KV_SCORES(slm_kv_scores_f32_avx2);
-SLM_AVX2_KV_VALUES(slm_kv_values_f16_avx2);
-SLM_AVX2_KV_VALUES(slm_kv_values_q8_0_avx2);
-SLM_AVX2_KV_VALUES(slm_kv_values_f32_avx2);
+#define SLM_AVX2_ATTEND(name)                                                                     \
+    void name(const slm_attention *a, size_t first, size_t n, const void *const k[4],             \
+              const void *const v[4], size_t v_bytes, size_t t0, size_t t1)
+SLM_AVX2_ATTEND(slm_attend_f16_avx2);
+SLM_AVX2_ATTEND(slm_attend_q8_0_avx2);
+SLM_AVX2_ATTEND(slm_attend_f32_avx2);
 void slm_kv_store_f16_avx2(void *row, const float *x, size_t d);
 void slm_kv_store_q8_0_avx2(void *row, const float *x, size_t d);
 

@@ -11,6 +11,8 @@
 /* Weight rows multiplied with all activation rows before going on: they stay in the L2 cache. */
 #define ROWS_PER_PASS   32u
 #define PANELS_PER_PASS 4u
+/* Queries of an attention task: their sums stay in the L2 cache while keys and values pass by. */
+#define QUERIES_PER_TASK 96u
 
 /* ---------------------------------------------------------------- scratch -------------------- */
 
@@ -50,7 +52,6 @@ size_t slm_backend_cpu_layout(slm_backend_cpu *cpu, const slm_model *m, const sl
             need_act(cpu, all[j]);
     }
     cpu->raw_stride = slm_round_up(n_q + 2 * n_kv > c->d_model ? n_q + 2 * n_kv : c->d_model, 16);
-    cpu->score_stride = slm_round_up(shape->n_ctx, 16);
     cpu->lane_stride = n_q > c->d_model ? n_q : c->d_model;
     if (c->d_ff > cpu->lane_stride)
         cpu->lane_stride = c->d_ff;
@@ -67,8 +68,16 @@ size_t slm_backend_cpu_layout(slm_backend_cpu *cpu, const slm_model *m, const sl
     cpu->sin = carve(memory, &used, rows * (c->n_rot / 2) * f);
     for (int a = 0; a < SLM_ACT_LIMIT; a++)
         cpu->act[a] = carve(memory, &used, rows * cpu->act_bytes[a]);
-    cpu->scores = carve(memory, &used, (size_t)shape->n_threads * (c->n_heads / c->n_kv_heads) *
-                                           cpu->score_stride * f);
+    uint32_t group = c->n_heads / c->n_kv_heads;
+    size_t most = shape->max_rows * (size_t)group, stride = slm_round_up(c->d_head, 16);
+    if (most > QUERIES_PER_TASK)
+        most = group > QUERIES_PER_TASK ? group : QUERIES_PER_TASK;
+    cpu->attend_queries = (uint32_t)most;
+    cpu->lane_attend_bytes = (most * (2 * stride + 16) + slm_round_up(most, 16)) * f +
+                             most * slm_act_row_bytes(SLM_ACT_Q8_0, c->d_head);
+    cpu->lane_attend = carve(memory, &used, shape->n_threads * cpu->lane_attend_bytes);
+    cpu->lane_key_bytes = slm_round_up(slm_kv_row_bytes(SLM_KVT_F32, c->d_head) + 64, 64);
+    cpu->lane_key = carve(memory, &used, shape->n_threads * cpu->lane_key_bytes);
     cpu->lane_row = carve(memory, &used, shape->n_threads * cpu->lane_stride * f);
     cpu->lane_act_bytes = 0;
     for (int a = 0; a < SLM_ACT_LIMIT; a++)
@@ -231,19 +240,33 @@ static void finish_head(const slm_backend_cpu *cpu, float *raw, const float *bia
     }
 }
 
-static void *kv_row(const slm_backend_cpu *cpu, const slm_layer *l, const slm_row *row, int is_v,
-                    uint32_t kv_head) {
-    const slm_kv_table *table = &cpu->seqs[row->slot].tables[l->kv_group];
-    uint32_t page = table->pages[row->position >> cpu->layout->page_shift];
-    uint32_t cell = row->position & (cpu->layout->page_tokens - 1);
+/* Where a group of keys, or the values of its tokens, are for one head of keys and values. */
+static uint8_t *kv_group(const slm_backend_cpu *cpu, const slm_layer *l, uint32_t slot,
+                         uint32_t position, int is_v, uint32_t kv_head) {
+    const slm_kv_table *table = &cpu->seqs[slot].tables[l->kv_group];
+    uint32_t page = table->pages[position >> cpu->layout->page_shift];
+    uint32_t cell = position & (cpu->layout->page_tokens - 1) & ~(SLM_KV_GROUP - 1);
     return slm_kv_page(&cpu->pools[l->kv_group], cpu->layout, page, l->kv_index, is_v, kv_head) +
            cell * cpu->layout->row_bytes;
+}
+
+static void store_kv(const slm_backend_cpu *cpu, const slm_layer *l, const slm_row *row, int is_v,
+                     uint32_t kv_head, const float *x, int lane) {
+    const slm_kv_layout *layout = cpu->layout;
+    size_t d = cpu->model->config.d_head, t = row->position % SLM_KV_GROUP;
+    uint8_t *group = kv_group(cpu, l, row->slot, row->position, is_v, kv_head);
+    if (is_v) {
+        cpu->model->kernels.kv_store[layout->type](group + t * layout->row_bytes, x, d);
+        return;
+    }
+    uint8_t *key = cpu->lane_key + (size_t)lane * cpu->lane_key_bytes;
+    cpu->model->kernels.kv_store[layout->type](key, x, d);
+    slm_kv_put_key(layout->type, group, t, key, d);
 }
 
 static void op_qkv(void *backend, const slm_layer *l, int lane) {
     slm_backend_cpu *cpu = backend;
     const slm_config *c = &cpu->model->config;
-    const slm_kernels *kernels = &cpu->model->kernels;
     uint32_t first, last, d = c->d_head;
     size_t n_q = (size_t)c->n_heads * d, n_kv = (size_t)c->n_kv_heads * d;
     prepare(cpu, cpu->x, c->d_model, c->d_model, l->attn_norm,
@@ -265,63 +288,130 @@ static void op_qkv(void *backend, const slm_layer *l, int lane) {
         } else if ((h -= c->n_heads) < c->n_kv_heads) {
             finish_head(cpu, raw, l->k.bias == NULL ? NULL : l->k.bias + h * (size_t)d, l->k_norm,
                         r, tmp);
-            kernels->kv_store[cpu->layout->type](kv_row(cpu, l, row, 0, h), tmp, d);
+            store_kv(cpu, l, row, 0, h, tmp, lane);
         } else {
             h -= c->n_kv_heads;
             for (uint32_t i = 0; l->v.bias != NULL && i < d; i++)
                 raw[i] += l->v.bias[h * (size_t)d + i];
-            kernels->kv_store[cpu->layout->type](kv_row(cpu, l, row, 1, h), raw, d);
+            store_kv(cpu, l, row, 1, h, raw, lane);
         }
     }
     barrier();
 }
 
-/* All query heads that share one kv head, for one row. The order of every sum is that of the keys'
- * positions, so it depends neither on pages nor on chunks. */
-static void attend_one(slm_backend_cpu *cpu, const slm_layer *l, uint32_t r, uint32_t kv_head,
-                       int lane) {
-    const slm_config *c = &cpu->model->config;
-    const slm_kernels *kernels = &cpu->model->kernels;
-    const slm_kv_layout *layout = cpu->layout;
-    const slm_kv_pool *pool = &cpu->pools[l->kv_group];
-    const slm_row *row = &cpu->step->rows[r];
-    const slm_kv_table *table = &cpu->seqs[row->slot].tables[l->kv_group];
-    uint32_t window = cpu->model->groups[l->kv_group].window;
-    uint32_t group = c->n_heads / c->n_kv_heads, d = c->d_head;
-    uint32_t begin = window != 0 && row->position >= window ? row->position + 1 - window : 0;
-    uint32_t end = row->position + 1;
-    size_t n_q = (size_t)c->n_heads * d, at = r * n_q + (size_t)kv_head * group * d;
-    const float *q = cpu->q + at;
-    float *out = cpu->attended + at;
-    float *scores = cpu->scores + (size_t)lane * group * cpu->score_stride;
-    float scale = 1.0f / __builtin_sqrtf((float)d);
+/* Rows of one session that follow one another, with the query heads of one head of keys and
+ * values: they go over the same tokens together. */
+typedef struct slm_attend_task {
+    uint32_t row, n_rows, kv_head;
+} slm_attend_task;
 
-    for (uint32_t t = begin, n; t < end; t += n) {
-        uint32_t cell = t & (layout->page_tokens - 1);
-        n = end - t < layout->page_tokens - cell ? end - t : layout->page_tokens - cell;
-        const uint8_t *k = slm_kv_page(pool, layout, table->pages[t >> layout->page_shift],
-                                       l->kv_index, 0, kv_head) + cell * layout->row_bytes;
-        kernels->kv_scores[layout->type](scores + (t - begin), cpu->score_stride, q, d, group, k,
-                                         layout->row_bytes, n, d, scale);
+/* Tokens [begin, end) that a row sees. */
+static void visible(const slm_backend_cpu *cpu, const slm_layer *l, uint32_t row, uint32_t *begin,
+                    uint32_t *end) {
+    uint32_t window = cpu->model->groups[l->kv_group].window;
+    *end = cpu->step->rows[row].position + 1;
+    *begin = window != 0 && *end > window ? *end - window : 0;
+}
+
+static slm_attention begin_attention(slm_backend_cpu *cpu, const slm_attend_task *task, int lane) {
+    const slm_config *c = &cpu->model->config;
+    uint32_t group = c->n_heads / c->n_kv_heads, d = c->d_head, n = task->n_rows * group;
+    size_t stride = slm_round_up(d, 16), most = cpu->attend_queries;
+    float scale = 1.0f / __builtin_sqrtf((float)d);
+    uint8_t *at = cpu->lane_attend + (size_t)lane * cpu->lane_attend_bytes;
+    float *q = (float *)(void *)at, *o = q + most * stride, *l = o + most * stride, *m = l + most * 16;
+    uint8_t *q8 = (uint8_t *)(m + slm_round_up(most, 16));
+    slm_attention a = {.d = d, .stride = stride, .q = q, .o = o, .l = l, .m = m, .q8 = q8,
+                       .q8_bytes = slm_act_row_bytes(SLM_ACT_Q8_0, d)};
+    memset(o, 0, n * stride * sizeof *o);
+    memset(l, 0, n * 16 * sizeof *l);
+    for (uint32_t j = 0; j < n; j++) {
+        const float *from = cpu->q + (task->row + j / group) * (size_t)c->n_heads * d +
+                            (task->kv_head * group + j % group) * (size_t)d;
+        float *to = q + j * stride;
+        for (uint32_t i = 0; i < d; i++)
+            to[i] = from[i] * scale;
+        m[j] = -__builtin_inff();
+        if (cpu->layout->type == SLM_KVT_Q8_0)
+            cpu->model->kernels.quantize[SLM_ACT_Q8_0](q8 + j * a.q8_bytes, to, d);
     }
-    for (uint32_t h = 0; h < group; h++)
-        kernels->softmax(scores + h * cpu->score_stride, end - begin);
-    memset(out, 0, (size_t)group * d * sizeof *out);
-    for (uint32_t t = begin, n; t < end; t += n) {
-        uint32_t cell = t & (layout->page_tokens - 1);
-        n = end - t < layout->page_tokens - cell ? end - t : layout->page_tokens - cell;
-        const uint8_t *v = slm_kv_page(pool, layout, table->pages[t >> layout->page_shift],
-                                       l->kv_index, 1, kv_head) + cell * layout->row_bytes;
-        kernels->kv_values[layout->type](out, d, scores + (t - begin), cpu->score_stride, group, v,
-                                         layout->row_bytes, n, d);
+    return a;
+}
+
+static void end_attention(slm_backend_cpu *cpu, const slm_attend_task *task,
+                          const slm_attention *a) {
+    const slm_config *c = &cpu->model->config;
+    uint32_t group = c->n_heads / c->n_kv_heads, d = c->d_head;
+    for (uint32_t j = 0; j < task->n_rows * group; j++) {
+        float *to = cpu->attended + (task->row + j / group) * (size_t)c->n_heads * d +
+                    (task->kv_head * group + j % group) * (size_t)d;
+        const float *o = a->o + j * a->stride, *l = a->l + (size_t)j * 16;
+        float sum = 0;
+        for (int i = 0; i < 16; i++)
+            sum += l[i];
+        float inv = 1.0f / sum;
+        for (uint32_t i = 0; i < d; i++)
+            to[i] = o[i] * inv;
     }
+}
+
+/* Where the four groups of a block are; NULL where the session holds no page. */
+static void find_block(const slm_backend_cpu *cpu, const slm_layer *l, const slm_attend_task *task,
+                       uint32_t base, uint32_t end, const void *k[4], const void *v[4]) {
+    uint32_t slot = cpu->step->rows[task->row].slot;
+    const slm_kv_table *table = &cpu->seqs[slot].tables[l->kv_group];
+    for (uint32_t g = 0; g < SLM_KV_BLOCK / SLM_KV_GROUP; g++) {
+        uint32_t position = base + g * SLM_KV_GROUP, page = position >> cpu->layout->page_shift;
+        k[g] = v[g] = NULL;
+        if (position >= end || page < table->begin || page >= table->end)
+            continue;
+        k[g] = kv_group(cpu, l, slot, position, 0, task->kv_head);
+        v[g] = kv_group(cpu, l, slot, position, 1, task->kv_head);
+    }
+}
+
+static void attend_task(slm_backend_cpu *cpu, const slm_layer *l, const slm_attend_task *task,
+                        int lane) {
+    slm_attend_fn attend = cpu->model->kernels.attend[cpu->layout->type];
+    uint32_t group = cpu->model->config.n_heads / cpu->model->config.n_kv_heads;
+    uint32_t begin, end, last_begin, first_end, last = task->row + task->n_rows - 1;
+    visible(cpu, l, task->row, &begin, &first_end);
+    visible(cpu, l, last, &last_begin, &end);
+    slm_attention a = begin_attention(cpu, task, lane);
+    for (uint32_t base = begin / SLM_KV_BLOCK * SLM_KV_BLOCK; base < end; base += SLM_KV_BLOCK) {
+        const void *k[4], *v[4];
+        size_t bytes = cpu->layout->row_bytes;
+        find_block(cpu, l, task, base, end, k, v);
+        if (base >= last_begin && base + SLM_KV_BLOCK <= first_end) { /* all rows see all of it */
+            attend(&a, 0, (size_t)task->n_rows * group, k, v, bytes, 0, SLM_KV_BLOCK);
+            continue;
+        }
+        for (uint32_t r = 0; r < task->n_rows; r++) {
+            uint32_t from, to;
+            visible(cpu, l, task->row + r, &from, &to);
+            from = from > base ? from - base : 0;
+            to = to < base ? 0 : to - base < SLM_KV_BLOCK ? to - base : SLM_KV_BLOCK;
+            if (from < to)
+                attend(&a, (size_t)r * group, group, k, v, bytes, from, to);
+        }
+    }
+    end_attention(cpu, task, &a);
 }
 
 static void op_attend(void *backend, const slm_layer *l, int lane) {
     slm_backend_cpu *cpu = backend;
-    uint32_t n_kv = cpu->model->config.n_kv_heads;
-    for (uint32_t u = (uint32_t)lane; u < cpu->step->n_rows * n_kv; u += cpu->n_lanes)
-        attend_one(cpu, l, u / n_kv, u % n_kv, lane);
+    const slm_step *step = cpu->step;
+    uint32_t n_kv = cpu->model->config.n_kv_heads, u = 0;
+    uint32_t most = cpu->attend_queries / (cpu->model->config.n_heads / n_kv);
+    for (uint32_t r = 0, n; r < step->n_rows; r += n) {
+        for (n = 1; n < most && r + n < step->n_rows && step->rows[r + n].slot == step->rows[r].slot;)
+            n++;
+        for (uint32_t h = 0; h < n_kv; h++, u++) {
+            slm_attend_task task = {r, n, h};
+            if (u % cpu->n_lanes == (uint32_t)lane)
+                attend_task(cpu, l, &task, lane);
+        }
+    }
     barrier();
 }
 

@@ -39,10 +39,14 @@ typedef struct slm_backend_cpu {
     uint8_t *own_act[SLM_ACT_LIMIT]; /* [n_threads][act_bytes] the input of a single row             */
     uint8_t *lane_act;               /* [n_threads][lane_act_bytes] a row before it joins a tile     */
     size_t lane_act_bytes;
-    float *scores;                   /* [n_threads][n_heads / n_kv_heads][score_stride]              */
+    uint8_t *lane_attend;            /* [n_threads][lane_attend_bytes] queries and sums of a task    */
+    size_t lane_attend_bytes;
+    uint32_t attend_queries;         /* of a task, at most                                           */
+    uint8_t *lane_key;               /* [n_threads][lane_key_bytes] a key before it joins its group  */
+    size_t lane_key_bytes;
     float *lane_row;                 /* [n_threads][lane_stride]                                     */
     float *logits;                   /* [n_logits][n_vocab]                                          */
-    size_t raw_stride, score_stride, lane_stride;
+    size_t raw_stride, lane_stride;
 } slm_backend_cpu;
 
 /* Fills the strides and sizes and, when memory is not NULL, the pointers into it. Returns the bytes

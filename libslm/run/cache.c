@@ -49,7 +49,7 @@ static slm_status fill_options(const slm_model *m, slm_cache_options *o, slm_err
                         "slm_cache_options.n_ctx: got %u, wanted at most the model's %u", o->n_ctx,
                         n_train);
     SLM_TRY(check_u32("max_sessions", o->max_sessions, 1, 4096, error));
-    SLM_TRY(check_u32("page_tokens", o->page_tokens, 1, 1024, error));
+    SLM_TRY(check_u32("page_tokens", o->page_tokens, SLM_KV_GROUP, 1024, error));
     SLM_TRY(check_u32("max_rows", o->max_rows, 1, 65536, error));
     SLM_TRY(check_u32("max_logits", o->max_logits, 1, 65536, error));
     SLM_TRY(check_u32("n_threads", o->n_threads, 1, 1024, error));

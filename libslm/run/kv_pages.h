@@ -1,6 +1,9 @@
 /* Pages of keys and values. A page holds page_tokens tokens of all layers of one group:
  *
- *   [layer of the group][K, V][kv head][token][row]      row: slm_kv_row_bytes(type, d_head)
+ *   [layer of the group][K, V][kv head][group of 16 tokens]
+ *
+ * A group of V is sixteen rows of slm_kv_row_bytes(type, d_head); one of K has the same size and lies
+ * element by element (kernels.h).
  *
  * Pages are reference-counted: forks share them, and a shared page is copied when one of its
  * holders is about to write to it. All memory is allocated once. */

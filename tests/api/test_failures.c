@@ -97,8 +97,8 @@ static void pages_run_out(void **state) {
         for (int swapped = 0; swapped < 2; swapped++)
             for (int32_t before = SLM_LOGITS_NONE; before <= SLM_LOGITS_LAST; before++)
                 for (int32_t wanted = SLM_LOGITS_NONE; wanted <= SLM_LOGITS_ALL; wanted++) {
-                    slm_cache_options o = {.struct_size = sizeof o, .n_ctx = 64, .n_cells = 24,
-                                           .max_sessions = 2, .page_tokens = 4,
+                    slm_cache_options o = {.struct_size = sizeof o, .n_ctx = 64, .n_cells = 32,
+                                           .max_sessions = 2, .page_tokens = 16,
                                            .max_rows = max_rows, .max_logits = 32, .n_threads = 1};
                     slm_cache *c = NULL;
                     slm_session *a = NULL, *b = NULL;
@@ -175,7 +175,7 @@ static void cancelled(void **state) {
     (void)state;
     pthread_t thread;
     float wanted[3][TINY_VOCAB];
-    slm_cache_options o = {.struct_size = sizeof o, .max_sessions = 2, .page_tokens = 4,
+    slm_cache_options o = {.struct_size = sizeof o, .max_sessions = 2, .page_tokens = 16,
                            .max_rows = 1, .max_logits = 128, .n_threads = 1};
     slm_cache *c = NULL;
     slm_session *a = NULL, *b = NULL;

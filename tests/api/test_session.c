@@ -103,7 +103,8 @@ static void cache_options(void **state) {
     } while (0)
     BAD(n_ctx, 513, SLM_ERR_LIMIT, "n_ctx", "513", "512");
     BAD(n_ctx, UINT32_MAX, SLM_ERR_LIMIT, "n_ctx", "4294967295");
-    BAD(page_tokens, 3, SLM_ERR_RANGE, "page_tokens", "3", "power of two");
+    BAD(page_tokens, 24, SLM_ERR_RANGE, "page_tokens", "24", "power of two");
+    BAD(page_tokens, 8, SLM_ERR_RANGE, "page_tokens", "8", "16 to 1024");
     BAD(page_tokens, 2048, SLM_ERR_RANGE, "page_tokens", "2048", "1024");
     BAD(max_sessions, 5000, SLM_ERR_RANGE, "max_sessions", "5000", "4096");
     BAD(max_rows, 100000, SLM_ERR_RANGE, "max_rows", "100000");

@@ -171,7 +171,7 @@ static void report(const char *name, const char *level, double seconds, double b
 
 static void bench_small(const slm_kernels *k, const char *level, uint8_t *memory, double bandwidth,
                         const char *filter) {
-    enum { N = 4096, D = 128, HEADS = 4, KEYS = 256 };
+    enum { N = 4096, D = 128 };
     float *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y), *z = malloc(N * sizeof *z);
     uint8_t *a = aligned_alloc(64, slm_act_row_bytes(SLM_ACT_F32, N));
     if (x == NULL || y == NULL || z == NULL || a == NULL)
@@ -196,16 +196,27 @@ static void bench_small(const slm_kernels *k, const char *level, uint8_t *memory
     TIME("relu2_mul", N * 8.0, k->relu2_mul(y, x, x, N));
     for (int kv = 0; kv < SLM_KVT_LIMIT; kv++) {
         static const char *const names[] = {"f16", "q8_0", "f32"};
-        size_t row = slm_kv_row_bytes((slm_kv)kv, D);
-        for (size_t t = 0; t < KEYS; t++)
-            k->kv_store[kv](memory + t * row, x + t % 32 * D, D);
-        snprintf(name, sizeof name, "kv_scores %s x%d", names[kv], HEADS);
-        TIME(name, (double)(KEYS * row),
-             k->kv_scores[kv](y, KEYS, x, D, HEADS, memory, row, KEYS, D, 0.1f));
-        snprintf(name, sizeof name, "kv_values %s x%d", names[kv], HEADS);
-        memset(y, 0, N * sizeof *y);
-        TIME(name, (double)(KEYS * row),
-             k->kv_values[kv](y, D, z, KEYS, HEADS, memory, row, KEYS, D));
+        size_t row = slm_kv_row_bytes((slm_kv)kv, D), q8 = slm_act_row_bytes(SLM_ACT_Q8_0, D);
+        uint8_t *keys = memory, *values = memory + SLM_KV_BLOCK * row, *q8s = values + SLM_KV_BLOCK * row;
+        const void *group[4], *rows[4];
+        for (size_t t = 0; t < SLM_KV_BLOCK; t++) {
+            uint8_t key[4 * D];
+            k->kv_store[kv](values + t * row, x + t % 32 * D, D);
+            k->kv_store[kv](key, x + t % 32 * D, D);
+            group[t / 16] = keys + t / 16 * 16 * row;
+            rows[t / 16] = values + t / 16 * 16 * row;
+            slm_kv_put_key((slm_kv)kv, keys + t / 16 * 16 * row, t % 16, key, D);
+        }
+        for (size_t j = 0; j < 24; j++)
+            k->quantize[SLM_ACT_Q8_0](q8s + j * q8, x + j * D, D);
+        static float o[24 * D], m[24], l[24 * 16];
+        slm_attention queries = {D, D, x, q8s, q8, o, m, l};
+        static const size_t counts[] = {1, 3, 4, 24};
+        for (size_t n = 0; n < 4; n++) {
+            snprintf(name, sizeof name, "attend %s x%zu", names[kv], counts[n]);
+            TIME(name, (double)(2 * SLM_KV_BLOCK * row),
+                 k->attend[kv](&queries, 0, counts[n], group, rows, row, 0, SLM_KV_BLOCK));
+        }
     }
     free(x);
     free(y);

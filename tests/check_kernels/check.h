@@ -57,6 +57,7 @@ void bench(const slm_kernels *const *levels, const char *const *names, size_t n_
  * what lies before it is a pattern that guard_release checks. freeze makes it read-only. */
 void *guard_alloc(size_t size);
 void guard_freeze(void *p);
+void guard_thaw(void *p);
 void guard_release(check *c); /* all of them */
 
 /* Random data. */

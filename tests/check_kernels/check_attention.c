@@ -1,4 +1,4 @@
-/* Cache rows: stored bytes, scores, values. */
+/* Cache rows: stored bytes, and attention over them. */
 #include "check.h"
 
 static const char *const kv_names[] = {"f16", "q8_0", "f32"};
@@ -62,133 +62,208 @@ static void store(check *c) {
             }
 }
 
+
+/* Queries over a few blocks of a session's tokens. */
 typedef struct cache {
-    size_t d, n_q, n_k, q_stride, row_bytes, s_stride;
-    float *q, *s;
-    uint8_t *rows;
-    double *x; /* [n_k][d] */
+    size_t d, stride, n_q, n_tokens, row_bytes, q8_bytes;
+    float *q, *o, *m, *l;
+    uint8_t *q8, *keys, *values; /* groups one behind the other */
+    double *x, *k, *v;           /* queries as they are multiplied, keys, values: [n][d] */
 } cache;
 
-static void make_cache(check *c, slm_kv kv, cache *m) {
-    m->d = head_sizes[random_below(c, N_HEAD_SIZES)];
-    m->n_q = 1 + random_below(c, random_below(c, 4) == 0 ? 33 : 9);
-    m->n_k = 1 + random_below(c, 70);
-    m->q_stride = m->d + random_below(c, 5);
-    m->s_stride = m->n_k + random_below(c, 5);
-    m->row_bytes = slm_kv_row_bytes(kv, m->d) + 4 * random_below(c, 4);
-    m->q = guard_alloc(((m->n_q - 1) * m->q_stride + m->d) * sizeof(float));
-    m->s = guard_alloc(((m->n_q - 1) * m->s_stride + m->n_k) * sizeof(float));
-    m->rows = guard_alloc((m->n_k - 1) * m->row_bytes + slm_kv_row_bytes(kv, m->d));
-    m->x = malloc(m->n_k * m->d * sizeof(double));
-    if (m->x == NULL)
+static double *doubles(size_t n) {
+    double *x = malloc(n * sizeof *x);
+    if (x == NULL)
         exit(2);
-    random_floats(c, m->q, (m->n_q - 1) * m->q_stride + m->d, 1.0f);
-    for (size_t t = 0; t < m->n_k; t++) {
-        float row[300];
-        random_floats(c, row, m->d, t % 7 == 3 ? 1e-4f : 1.0f);
-        c->ref->kv_store[kv](m->rows + t * m->row_bytes, row, m->d);
-        row_values(kv, m->rows + t * m->row_bytes, m->d, m->x + t * m->d);
-    }
-    guard_freeze(m->rows);
+    return x;
 }
 
-static void scores(check *c) {
-    const float scale = 0.125f;
+static void make_cache(check *c, slm_kv kv, cache *m) {
+    static const size_t sizes[] = {16, 32, 64, 80, 96, 112, 128, 256, 8, 33, 100};
+    m->d = sizes[random_below(c, sizeof sizes / sizeof sizes[0])];
+    m->stride = (m->d + 15) / 16 * 16;
+    m->n_q = 1 + random_below(c, random_below(c, 3) == 0 ? 33 : 9);
+    m->n_tokens = 1 + random_below(c, 200);
+    m->row_bytes = slm_kv_row_bytes(kv, m->d);
+    m->q8_bytes = slm_act_row_bytes(SLM_ACT_Q8_0, m->d);
+    size_t n_groups = (m->n_tokens + SLM_KV_GROUP - 1) / SLM_KV_GROUP;
+    size_t bytes = n_groups * SLM_KV_GROUP * m->row_bytes;
+    m->q = guard_alloc(m->n_q * m->stride * sizeof(float));
+    m->o = guard_alloc(m->n_q * m->stride * sizeof(float));
+    m->m = guard_alloc(m->n_q * sizeof(float));
+    m->l = guard_alloc(m->n_q * 16 * sizeof(float));
+    m->q8 = guard_alloc(m->n_q * m->q8_bytes);
+    m->keys = guard_alloc(bytes);
+    m->values = guard_alloc(bytes);
+    m->x = doubles(m->n_q * m->d);
+    m->k = doubles(m->n_tokens * m->d);
+    m->v = doubles(m->n_tokens * m->d);
+    memset(m->q, 0, m->n_q * m->stride * sizeof(float));
+    for (size_t j = 0; j < m->n_q; j++) {
+        float *q = m->q + j * m->stride;
+        random_floats(c, q, m->d, 0.3f);
+        c->ref->quantize[SLM_ACT_Q8_0](m->q8 + j * m->q8_bytes, q, m->d);
+        const slm_act_q8_0 *b = (const void *)(m->q8 + j * m->q8_bytes);
+        for (size_t i = 0; i < m->d; i++)
+            m->x[j * m->d + i] =
+                kv == SLM_KVT_Q8_0 ? (double)b[i / 32].d * b[i / 32].q[i % 32] : (double)q[i];
+    }
+    memset(m->keys, 0xff, bytes); /* NaN where no token is */
+    memset(m->values, 0xff, bytes);
+    for (size_t t = 0; t < m->n_tokens; t++) {
+        float row[300];
+        uint8_t stored[1200];
+        random_floats(c, row, m->d, t % 7 == 3 ? 4.0f : 1.0f);
+        c->ref->kv_store[kv](stored, row, m->d);
+        row_values(kv, stored, m->d, m->k + t * m->d);
+        slm_kv_put_key(kv, m->keys + t / SLM_KV_GROUP * SLM_KV_GROUP * m->row_bytes,
+                       t % SLM_KV_GROUP, stored, m->d);
+        random_floats(c, row, m->d, 1.0f);
+        c->ref->kv_store[kv](m->values + t * m->row_bytes, row, m->d);
+        row_values(kv, m->values + t * m->row_bytes, m->d, m->v + t * m->d);
+    }
+    guard_freeze(m->q);
+    guard_freeze(m->q8);
+    guard_freeze(m->keys);
+    guard_freeze(m->values);
+}
+
+static void free_cache(check *c, cache *m) {
+    free(m->x);
+    free(m->k);
+    free(m->v);
+    guard_release(c);
+}
+
+/* Tokens [begin, end) by the blocks that hold them, for queries [first, first + n). */
+static void go(check *c, slm_kv kv, cache *m, size_t first, size_t n, size_t begin, size_t end) {
+    slm_attention a = {m->d, m->stride, m->q, m->q8, m->q8_bytes, m->o, m->m, m->l};
+    for (size_t j = first; j < first + n; j++) {
+        memset(m->o + j * m->stride, 0, m->stride * sizeof *m->o);
+        memset(m->l + j * 16, 0, 16 * sizeof *m->l);
+        m->m[j] = -INFINITY;
+    }
+    for (size_t base = begin / SLM_KV_BLOCK * SLM_KV_BLOCK; base < end; base += SLM_KV_BLOCK) {
+        const void *k[4] = {NULL}, *v[4] = {NULL};
+        size_t t0 = begin > base ? begin - base : 0;
+        size_t t1 = end - base < SLM_KV_BLOCK ? end - base : SLM_KV_BLOCK;
+        for (size_t g = t0 / SLM_KV_GROUP; g * SLM_KV_GROUP < t1; g++) {
+            k[g] = m->keys + (base + g * SLM_KV_GROUP) * m->row_bytes;
+            v[g] = m->values + (base + g * SLM_KV_GROUP) * m->row_bytes;
+        }
+        c->k->attend[kv](&a, first, n, k, v, m->row_bytes, t0, t1);
+    }
+}
+
+/* The result, with the bound of its error. A score s has error e_s <= sum_bound(d) of its terms; a
+ * weight exp(s - max) then has the relative error e^(2 e_s) - 1, and that of the exponential and of
+ * the changes of the maximum, below 8 u each block; the mean of values v with weights that are off
+ * by a factor of 1 +- r is off by at most 2 r max|v|, and its own sums add n u. */
+static int compare(check *c, slm_kv kv, const cache *m, size_t j, size_t begin, size_t end) {
+    size_t n = end - begin;
+    double *s = doubles(n), max = -INFINITY, total = 0, most_v = 0, off = 0;
+    for (size_t t = 0; t < n; t++) {
+        double sum_abs = 0;
+        s[t] = 0;
+        for (size_t i = 0; i < m->d; i++) {
+            double term = m->x[j * m->d + i] * m->k[(begin + t) * m->d + i];
+            s[t] += term;
+            sum_abs += fabs(term);
+            most_v = fmax(most_v, fabs(m->v[(begin + t) * m->d + i]));
+        }
+        /* one chain of d sums */
+        off = fmax(off, 1.01 * ((double)m->d + 8) * U * sum_abs);
+        max = fmax(max, s[t]);
+    }
+    for (size_t t = 0; t < n; t++)
+        total += s[t] = exp(s[t] - max);
+    double relative = expm1(2 * off) + (8.0 * (double)(n / SLM_KV_BLOCK + 2) + (double)n) * U;
+    double limit = 2.02 * relative * most_v, sum_l = 0;
+    for (int i = 0; i < 16; i++)
+        sum_l += (double)m->l[j * 16 + (size_t)i];
+    for (size_t i = 0; i < m->d; i++) {
+        double want = 0, got = (double)m->o[j * m->stride + i] / sum_l;
+        for (size_t t = 0; t < n; t++)
+            want += s[t] * m->v[(begin + t) * m->d + i];
+        want /= total;
+        if (!(fabs(got - want) <= limit)) {
+            fail(c, "%s d %zu n_q %zu tokens %zu to %zu: o[%zu][%zu] = %.9g, exact %.9g, limit %.3g",
+                 kv_names[kv], m->d, m->n_q, begin, end, j, i, got, want, limit);
+            free(s);
+            return 0;
+        }
+    }
+    for (size_t i = m->d; i < m->stride; i++)
+        if (m->o[j * m->stride + i] != 0)
+            fail(c, "%s d %zu: wrote behind the end of a query", kv_names[kv], m->d);
+    free(s);
+    return 1;
+}
+
+static void attend(check *c) {
     for (unsigned r = 0; r < 40 * c->rounds; r++)
         for (int kv = 0; kv < SLM_KVT_LIMIT; kv++) {
             cache m;
             make_cache(c, (slm_kv)kv, &m);
-            guard_freeze(m.q);
-            c->k->kv_scores[kv](m.s, m.s_stride, m.q, m.q_stride, m.n_q, m.rows, m.row_bytes, m.n_k,
-                                m.d, scale);
-            for (size_t h = 0; h < m.n_q; h++)
-                for (size_t t = 0; t < m.n_k; t++) {
-                    double sum = 0, sum_abs = 0;
-                    float got = m.s[h * m.s_stride + t], alone;
-                    for (size_t i = 0; i < m.d; i++) {
-                        double term =
-                            (double)scale * (double)m.q[h * m.q_stride + i] * m.x[t * m.d + i];
-                        sum += term;
-                        sum_abs += fabs(term);
-                    }
-                    if (!(fabs((double)got - sum) <= sum_bound(m.d, sum_abs))) {
-                        fail(c,
-                             "%s d %zu n_q %zu n_k %zu: s[%zu][%zu] = %.9g, exact %.9g, limit "
-                             "%.3g",
-                             kv_names[kv], m.d, m.n_q, m.n_k, h, t, (double)got, sum,
-                             sum_bound(m.d, sum_abs));
-                        goto next;
-                    }
-                    c->k->kv_scores[kv](&alone, 1, m.q + h * m.q_stride, m.q_stride, 1,
-                                        m.rows + t * m.row_bytes, m.row_bytes, 1, m.d, scale);
-                    if (float_bits(alone) != float_bits(got)) {
-                        fail(c, "%s d %zu n_q %zu n_k %zu: s[%zu][%zu] = %.9g, alone %.9g",
-                             kv_names[kv], m.d, m.n_q, m.n_k, h, t, (double)got, (double)alone);
-                        goto next;
-                    }
+            size_t begin = r % 2 ? random_below(c, m.n_tokens) : 0;
+            size_t end = begin + 1 + random_below(c, m.n_tokens - begin);
+            go(c, (slm_kv)kv, &m, 0, m.n_q, begin, end);
+            for (size_t j = 0; j < m.n_q && compare(c, (slm_kv)kv, &m, j, begin, end); j++)
+                ;
+            /* THE RULE OF ORDER: a query alone gives the same bits */
+            for (size_t j = 0; j < m.n_q; j++) {
+                float o[256], l[16], most = m.m[j];
+                memcpy(o, m.o + j * m.stride, m.d * sizeof *o);
+                memcpy(l, m.l + j * 16, sizeof l);
+                go(c, (slm_kv)kv, &m, j, 1, begin, end);
+                if (bits_differ(o, m.o + j * m.stride, m.d * sizeof *o) ||
+                    bits_differ(l, m.l + j * 16, sizeof l) || most != m.m[j]) {
+                    fail(c, "%s d %zu n_q %zu: query %zu alone differs", kv_names[kv], m.d, m.n_q,
+                         j);
+                    break;
                 }
-        next:
-            free(m.x);
-            guard_release(c);
+            }
+            free_cache(c, &m);
         }
 }
 
-static void values(check *c) {
-    for (unsigned r = 0; r < 40 * c->rounds; r++)
-        for (int kv = 0; kv < SLM_KVT_LIMIT; kv++) {
+/* A NaN in a query, a key or a value shows in the results of the queries that see it. */
+static void not_finite(check *c) {
+    for (int kv = 0; kv < SLM_KVT_LIMIT; kv++)
+        for (int where = 0; where < 3; where++) {
             cache m;
             make_cache(c, (slm_kv)kv, &m);
-            size_t stride = m.d + random_below(c, 5), n = (m.n_q - 1) * stride + m.d;
-            float *o = guard_alloc(n * sizeof *o), *parts = guard_alloc(n * sizeof *parts);
-            float *start = guard_alloc(n * sizeof *start);
-            for (size_t i = 0; i < (m.n_q - 1) * m.s_stride + m.n_k; i++)
-                m.s[i] = (float)random_unit(c);
-            random_floats(c, start, n, r % 2 ? 1.0f : 0.0f);
-            guard_freeze(m.s);
-            memcpy(o, start, n * sizeof *o);
-            memcpy(parts, start, n * sizeof *o);
-            c->k->kv_values[kv](o, stride, m.s, m.s_stride, m.n_q, m.rows, m.row_bytes, m.n_k, m.d);
-            for (size_t h = 0; h < m.n_q; h++)
-                for (size_t i = 0; i < stride && h * stride + i < n; i++) {
-                    double sum = (double)start[h * stride + i], sum_abs = fabs(sum);
-                    float got = o[h * stride + i];
-                    for (size_t t = 0; t < m.n_k && i < m.d; t++) {
-                        double term = (double)m.s[h * m.s_stride + t] * m.x[t * m.d + i];
-                        sum += term;
-                        sum_abs += fabs(term);
-                    }
-                    /* one chain of n_k sums; between rows of o nothing may change */
-                    double limit = i < m.d ? 1.01 * ((double)m.n_k + 4) * U * sum_abs : 0;
-                    if (!(fabs((double)got - sum) <= limit)) {
-                        fail(c,
-                             "%s d %zu n_q %zu n_k %zu: o[%zu][%zu] = %.9g, exact %.9g, limit "
-                             "%.3g",
-                             kv_names[kv], m.d, m.n_q, m.n_k, h, i, (double)got, sum, limit);
-                        goto next;
-                    }
-                }
-            /* heads one by one, and keys in two runs: the same bits */
-            for (size_t h = 0; h < m.n_q; h++) {
-                size_t cut = random_below(c, m.n_k + 1);
-                c->k->kv_values[kv](parts + h * stride, stride, m.s + h * m.s_stride, m.s_stride, 1,
-                                    m.rows, m.row_bytes, cut, m.d);
-                if (cut < m.n_k)
-                    c->k->kv_values[kv](parts + h * stride, stride, m.s + h * m.s_stride + cut,
-                                        m.s_stride, 1, m.rows + cut * m.row_bytes, m.row_bytes,
-                                        m.n_k - cut, m.d);
+            size_t begin = 0, end = m.n_tokens, bad = random_below(c, m.n_tokens);
+            float row[300];
+            uint8_t stored[1200];
+            random_floats(c, row, m.d, 1.0f);
+            row[random_below(c, m.d)] = NAN;
+            c->ref->kv_store[kv](stored, row, m.d);
+            guard_thaw(where == 0 ? (void *)m.q : where == 1 ? m.keys : m.values);
+            if (where == 0) {
+                guard_thaw(m.q8);
+                m.q[random_below(c, m.d)] = NAN;
+                c->ref->quantize[SLM_ACT_Q8_0](m.q8, m.q, m.d);
+            } else if (where == 1) {
+                slm_kv_put_key((slm_kv)kv, m.keys + bad / SLM_KV_GROUP * SLM_KV_GROUP * m.row_bytes,
+                               bad % SLM_KV_GROUP, stored, m.d);
+            } else {
+                memcpy(m.values + bad * m.row_bytes, stored, m.row_bytes);
             }
-            if (bits_differ(o, parts, n * sizeof *o))
-                fail(c, "%s d %zu n_q %zu n_k %zu: parts differ from the whole", kv_names[kv], m.d,
-                     m.n_q, m.n_k);
-        next:
-            free(m.x);
-            guard_release(c);
+            go(c, (slm_kv)kv, &m, 0, m.n_q, begin, end);
+            int shown = 0;
+            for (size_t i = 0; i < m.d; i++)
+                shown += isnan(m.o[i]);
+            if (!shown)
+                fail(c, "%s d %zu: NaN in a %s does not show", kv_names[kv], m.d,
+                     where == 0 ? "query" : where == 1 ? "key" : "value");
+            free_cache(c, &m);
         }
 }
 
 const check_test tests_attention[] = {
     {"kv_store", store, 0, 0},
-    {"kv_scores", scores, 0, 0},
-    {"kv_values", values, 0, 0},
+    {"attend", attend, 0, 0},
+    {"attend_not_finite", not_finite, 0, 0},
     {NULL, NULL, 0, 0},
 };

@@ -36,12 +36,16 @@ void *guard_alloc(size_t size) {
     return buffers[n_buffers++].data;
 }
 
-void guard_freeze(void *p) {
+static void protect(void *p, int how) {
     size_t page = page_size();
     for (size_t i = 0; i < n_buffers; i++)
         if (buffers[i].data == p)
-            mprotect(buffers[i].base + page, buffers[i].mapped - 2 * page, PROT_READ);
+            mprotect(buffers[i].base + page, buffers[i].mapped - 2 * page, how);
 }
+
+void guard_freeze(void *p) { protect(p, PROT_READ); }
+
+void guard_thaw(void *p) { protect(p, PROT_READ | PROT_WRITE); }
 
 void guard_release(check *c) {
     size_t page = page_size();
