@@ -13,36 +13,27 @@ medians are printed. A run is `slm run --raw` with a prompt and 32 tokens, as a 
     over_file_kv   peak_bytes - the file - keys and values
 """
 import argparse
-import csv
 import json
 import pathlib
 import statistics
-import subprocess
 import sys
+
+from common import Failed, print_row, run, write_csv
 
 DEFAULT = ["llama-3.2-1b:Q4_K_M", "phi-4-mini:Q4_K_M", "qwen2.5-7b:Q3_K_M"]
 PROMPT = "The quick brown fox jumps over the lazy dog while the sun sets behind the old mill."
-
-
-def run(*command):
-    """(standard output, standard error) of a command that must succeed."""
-    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))}: exit status {done.returncode}\n"
-                 + done.stderr.decode(errors="replace")[-2000:])
-    return done.stdout, done.stderr.decode(errors="replace")
 
 
 def measure(args, shape, kind):
     """One row of the table."""
     path = args.folder / f"{shape}-{kind}.gguf"
     if not path.exists():
-        run(args.bin / "slm_make_model", shape, kind, path)
-    plan = json.loads(run(args.bin / "slm", "inspect", "--plan", "--json", path)[0])["plan"]
+        run([args.bin / "slm_make_model", shape, kind, path])
+    plan = json.loads(run([args.bin / "slm", "inspect", "--plan", "--json", path])[0])["plan"]
     rows = []
     for turn in range(4):
-        text = run(args.bin / "slm", "run", path, "--raw", "--temp", "0", "-n", "32", "--stats",
-                   PROMPT)[1]
+        text = run([args.bin / "slm", "run", path, "--raw", "--temp", "0", "-n", "32", "--stats",
+                    PROMPT])[1]
         if turn > 0:
             rows.append(json.loads(text.strip().splitlines()[-1]))
     middle = {k: statistics.median(r[k] for r in rows) for k in rows[0]}
@@ -70,13 +61,13 @@ def main():
     for model in args.models:
         shape, _, kind = model.partition(":")
         table.append(measure(args, shape, kind))
-        print(*(f"{k}={v}" for k, v in table[-1].items()), flush=True)
+        print_row(table[-1])
     if args.csv:
-        with open(args.csv, "w", newline="", encoding="utf-8") as out:
-            writer = csv.DictWriter(out, fieldnames=table[0].keys(), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(table)
+        write_csv(args.csv, table)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Failed as failed:
+        sys.exit(f"full_size.py: {failed}")

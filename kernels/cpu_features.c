@@ -20,9 +20,12 @@ uint32_t slm_cpu_detect(void) {
     if ((xcr0 & 6u) != 6u || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & avx2))
         return SLM_LEVEL_PORTABLE;
     const unsigned f_dq = 1u << 16 | 1u << 17, bw_vl = 1u << 30 | 1u << 31, vnni = 1u << 11;
+    const unsigned avx_vnni = 1u << 4; /* of leaf 7, sub-leaf 1, which a says there is */
     uint32_t levels = SLM_LEVEL_PORTABLE | SLM_LEVEL_AVX2;
     if ((xcr0 & 0xe6u) == 0xe6u && (b & (f_dq | bw_vl)) == (f_dq | bw_vl) && (c & vnni))
         levels |= SLM_LEVEL_AVX512;
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & avx_vnni))
+        levels |= SLM_LEVEL_AVXVNNI;
     return levels;
 }
 
@@ -30,11 +33,19 @@ uint32_t slm_cpu_detect(void) {
 
 #include <sys/auxv.h>
 
-#define HWCAP_DOT_PRODUCT (1ul << 20) /* HWCAP_ASIMDDP of Linux's arm64 asm/hwcap.h */
+/* HWCAP_ASIMDDP and HWCAP2_I8MM of Linux's arm64 asm/hwcap.h. The base vector instructions belong
+ * to what a 64-bit program is compiled for. */
+#define HWCAP_DOT_PRODUCT  (1ul << 20)
+#define HWCAP2_INT8_MATRIX (1ul << 13)
 
 uint32_t slm_cpu_detect(void) {
-    unsigned long dotprod = getauxval(AT_HWCAP) & HWCAP_DOT_PRODUCT;
-    return SLM_LEVEL_PORTABLE | (dotprod ? SLM_LEVEL_DOTPROD : 0);
+    uint32_t levels = SLM_LEVEL_PORTABLE | SLM_LEVEL_NEON;
+    if (getauxval(AT_HWCAP) & HWCAP_DOT_PRODUCT) {
+        levels |= SLM_LEVEL_DOTPROD;
+        if (getauxval(AT_HWCAP2) & HWCAP2_INT8_MATRIX)
+            levels |= SLM_LEVEL_I8MM;
+    }
+    return levels;
 }
 
 #else

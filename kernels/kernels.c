@@ -7,8 +7,11 @@ uint32_t slm_cpu_levels(void) {
     uint32_t built = SLM_LEVEL_PORTABLE;
 #if defined(SLM_HAVE_AVX2)
     built |= SLM_LEVEL_AVX2 | SLM_LEVEL_AVX512;
+#if defined(SLM_HAVE_AVXVNNI)
+    built |= SLM_LEVEL_AVXVNNI;
+#endif
 #elif defined(SLM_HAVE_DOTPROD)
-    built |= SLM_LEVEL_DOTPROD;
+    built |= SLM_LEVEL_NEON | SLM_LEVEL_DOTPROD | SLM_LEVEL_I8MM;
 #endif
     return slm_cpu_detect() & built;
 }
@@ -19,11 +22,19 @@ void slm_kernels_init(slm_kernels *kernels, uint32_t mask) {
 #if defined(SLM_HAVE_AVX2)
     if (levels & SLM_LEVEL_AVX2)
         slm_kernels_init_avx2(kernels);
+#if defined(SLM_HAVE_AVXVNNI)
+    if ((levels & SLM_LEVEL_AVX2) && (levels & SLM_LEVEL_AVXVNNI))
+        slm_kernels_init_avxvnni(kernels);
+#endif
     if ((levels & SLM_LEVEL_AVX2) && (levels & SLM_LEVEL_AVX512))
         slm_kernels_init_avx512(kernels);
 #elif defined(SLM_HAVE_DOTPROD)
+    if (levels & SLM_LEVEL_NEON)
+        slm_kernels_init_neon(kernels);
     if (levels & SLM_LEVEL_DOTPROD)
         slm_kernels_init_dotprod(kernels);
+    if ((levels & SLM_LEVEL_DOTPROD) && (levels & SLM_LEVEL_I8MM))
+        slm_kernels_init_i8mm(kernels);
 #else
     (void)levels;
 #endif

@@ -1,10 +1,10 @@
-/* Time of one choice of the sampler, by chain, over a vocabulary of 128,256: one CSV line each.
+/* Processor time of one choice of the sampler, by chain: one CSV line each.
  *
- *   slm_bench_sampler [REPEATS]
+ *   slm_bench_sampler [REPEATS [N_VOCAB]]      (200; 200064)
  *
  * Rows of logits are drawn like those of a model: a few likely tokens over a wide tail. Ten rows
  * take turns, so that none stays in the nearest cache. The best and the median of 9 runs. */
-#include "base/file.h"
+#define _POSIX_C_SOURCE 200809L
 #include "base/rng.h"
 #include "run/sampler.h"
 
@@ -12,18 +12,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { VOCAB = 128256, ROWS = 10, RUNS = 9, HISTORY = 4096 };
+enum { ROWS = 10, RUNS = 9, HISTORY = 4096, MAX_VOCAB = 1 << 20 };
 
-static void make_row(float *x, slm_rng *rng) {
-    for (size_t i = 0; i < VOCAB; i++) {
+static uint64_t cpu_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void make_row(float *x, size_t n_vocab, slm_rng *rng) {
+    for (size_t i = 0; i < n_vocab; i++) {
         double g = 0;
         for (int k = 0; k < 6; k++)
             g += slm_rng_double(rng) - 0.5;
         x[i] = (float)(3.0 * g - 2.0);
     }
     for (int i = 0; i < 60; i++)
-        x[slm_rng_next(rng) % VOCAB] += (float)(14.0 * slm_rng_double(rng));
+        x[slm_rng_next(rng) % n_vocab] += (float)(14.0 * slm_rng_double(rng));
 }
 
 static int ascending(const void *a, const void *b) {
@@ -31,62 +38,76 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static int bench(slm_host *host, const slm_kernels *kernels, const char *name,
-                 const slm_sampling *sampling, uint32_t n_top, const float *rows,
-                 const int32_t *history, void *scratch, int repeats) {
+typedef struct setup {
+    slm_host host;
+    slm_kernels kernels;
+    uint32_t n_vocab;
+    int repeats;
+    float *rows;      /* [ROWS][n_vocab] */
+    int32_t *history; /* [HISTORY] */
+    void *scratch;
+} setup;
+
+static int bench(setup *t, const char *name, const slm_sampling *sampling, uint32_t n_top) {
     slm_error error = SLM_ERROR_INIT;
     slm_sampler *s;
     double ns[RUNS];
     uint64_t ids = 0;
-    if (slm_sampler_open(host, sampling, VOCAB, HISTORY, n_top, NULL, kernels, scratch, &s,
-                         &error) != SLM_OK) {
+    if (slm_sampler_open(&t->host, sampling, t->n_vocab, HISTORY, n_top, NULL, &t->kernels,
+                         t->scratch, &s, &error) != SLM_OK) {
         fprintf(stderr, "%s: %s\n", name, error.message);
         return 1;
     }
     for (int run = 0; run < RUNS; run++) {
-        uint64_t start = slm_now_ns();
-        for (int i = 0; i < repeats; i++) {
+        uint64_t start = cpu_ns();
+        for (int i = 0; i < t->repeats; i++) {
             int32_t token;
             float logprob;
-            size_t n_history = HISTORY / 2 + (size_t)(run * repeats + i) % (HISTORY / 2);
-            if (slm_sampler_choose(s, rows + (size_t)(i % ROWS) * VOCAB, history, n_history, &token,
-                                   &logprob, NULL, NULL, &error) != SLM_OK) {
+            size_t n_history = HISTORY / 2 + (size_t)(run * t->repeats + i) % (HISTORY / 2);
+            if (slm_sampler_choose(s, t->rows + (size_t)(i % ROWS) * t->n_vocab, t->history,
+                                   n_history, &token, &logprob, NULL, NULL, &error) != SLM_OK) {
                 fprintf(stderr, "%s: %s\n", name, error.message);
                 slm_sampler_close(s);
                 return 1;
             }
             ids += (uint64_t)token;
         }
-        ns[run] = (double)(slm_now_ns() - start) / repeats;
+        ns[run] = (double)(cpu_ns() - start) / t->repeats;
     }
     qsort(ns, RUNS, sizeof *ns, ascending);
-    printf("%s,%d,%.0f,%.0f,%zu,%llu\n", name, VOCAB, ns[0], ns[RUNS / 2], (size_t)host->bytes,
-           (unsigned long long)ids);
+    printf("%s,%u,%.0f,%.0f,%zu,%llu\n", name, t->n_vocab, ns[0], ns[RUNS / 2],
+           (size_t)t->host.bytes, (unsigned long long)ids);
     slm_sampler_close(s);
     return 0;
 }
 
 int main(int argc, char **argv) {
-    int repeats = argc > 1 ? atoi(argv[1]) : 200, failed = 0;
-    slm_host host;
-    slm_kernels kernels;
+    setup t;
     slm_rng rng;
-    float *rows = malloc(sizeof(float) * ROWS * VOCAB);
-    int32_t *history = malloc(sizeof *history * HISTORY);
-    size_t scratch_bytes = slm_sampler_scratch_bytes(VOCAB, HISTORY);
-    void *scratch = aligned_alloc(64, scratch_bytes);
-    if (rows == NULL || history == NULL || scratch == NULL || repeats < 1) {
-        fprintf(stderr, "usage: slm_bench_sampler [REPEATS]\n");
+    int n_vocab = argc > 2 ? atoi(argv[2]) : 200064, failed = 0;
+    memset(&t, 0, sizeof t);
+    t.repeats = argc > 1 ? atoi(argv[1]) : 200;
+    if (argc > 3 || t.repeats < 1 || n_vocab < 2000 || n_vocab > MAX_VOCAB) {
+        fprintf(stderr, "usage: slm_bench_sampler [REPEATS [N_VOCAB]]\n");
         return 2;
     }
-    memset(scratch, 0, scratch_bytes);
-    slm_host_init(&host, NULL, NULL, NULL, SLM_LOG_NONE);
-    slm_kernels_init(&kernels, UINT32_MAX);
+    t.n_vocab = (uint32_t)n_vocab;
+    size_t scratch_bytes = slm_sampler_scratch_bytes(t.n_vocab, HISTORY);
+    t.rows = malloc(sizeof *t.rows * ROWS * t.n_vocab);
+    t.history = malloc(sizeof *t.history * HISTORY);
+    t.scratch = aligned_alloc(64, scratch_bytes);
+    if (t.rows == NULL || t.history == NULL || t.scratch == NULL) {
+        fprintf(stderr, "slm_bench_sampler: no memory for %d rows of %d\n", ROWS, n_vocab);
+        return 1;
+    }
+    memset(t.scratch, 0, scratch_bytes);
+    slm_host_init(&t.host, NULL, NULL, NULL, SLM_LOG_NONE);
+    slm_kernels_init(&t.kernels, UINT32_MAX);
     slm_rng_seed(&rng, 1);
     for (size_t i = 0; i < ROWS; i++)
-        make_row(rows + i * VOCAB, &rng);
+        make_row(t.rows + i * t.n_vocab, t.n_vocab, &rng);
     for (size_t i = 0; i < HISTORY; i++)
-        history[i] = (int32_t)(slm_rng_next(&rng) % 2000);
+        t.history[i] = (int32_t)(slm_rng_next(&rng) % 2000);
 
     slm_sampling usual = slm_sampling_defaults, o;
     slm_sampling off = usual;
@@ -97,34 +118,34 @@ int main(int argc, char **argv) {
     printf("chain,n_vocab,best_ns,median_ns,bytes,ids\n");
     o = usual;
     o.temperature = 0;
-    failed |= bench(&host, &kernels, "greedy", &o, 0, rows, history, scratch, repeats);
-    failed |= bench(&host, &kernels, "default", &usual, 0, rows, history, scratch, repeats);
-    failed |= bench(&host, &kernels, "default top 20", &usual, 20, rows, history, scratch, repeats);
+    failed |= bench(&t, "greedy", &o, 0);
+    failed |= bench(&t, "default", &usual, 0);
+    failed |= bench(&t, "default top 20", &usual, 20);
     o = usual;
     o.repeat_penalty = 1.1f;
-    failed |= bench(&host, &kernels, "default penalties 64", &o, 0, rows, history, scratch, repeats);
+    failed |= bench(&t, "default penalties 64", &o, 0);
     o.penalty_last_n = -1;
     o.dry_multiplier = 0.8f;
-    failed |= bench(&host, &kernels, "default penalties dry", &o, 0, rows, history, scratch, repeats);
+    failed |= bench(&t, "default penalties dry", &o, 0);
     o = off;
     o.top_k = 20000;
-    failed |= bench(&host, &kernels, "top_k 20000", &o, 0, rows, history, scratch, repeats);
+    failed |= bench(&t, "top_k 20000", &o, 0);
     o = off;
     o.top_p = 0.95f;
-    failed |= bench(&host, &kernels, "top_p 0.95", &o, 0, rows, history, scratch, repeats);
+    failed |= bench(&t, "top_p 0.95", &o, 0);
     o.temperature = 5;
     o.order[0] = SLM_SAMPLER_TEMPERATURE;
     o.order[1] = SLM_SAMPLER_TOP_P;
-    failed |= bench(&host, &kernels, "top_p 0.95 flat", &o, 0, rows, history, scratch, repeats);
+    failed |= bench(&t, "top_p 0.95 flat", &o, 0);
     o = off;
     o.min_p = 0.05f;
-    failed |= bench(&host, &kernels, "min_p 0.05", &o, 0, rows, history, scratch, repeats);
+    failed |= bench(&t, "min_p 0.05", &o, 0);
     o = off;
     o.typical_p = 0.9f;
-    failed |= bench(&host, &kernels, "typical 0.9", &o, 0, rows, history, scratch, repeats);
-    failed |= bench(&host, &kernels, "all tokens", &off, 0, rows, history, scratch, repeats);
-    free(rows);
-    free(history);
-    free(scratch);
+    failed |= bench(&t, "typical 0.9", &o, 0);
+    failed |= bench(&t, "all tokens", &off, 0);
+    free(t.rows);
+    free(t.history);
+    free(t.scratch);
     return failed;
 }

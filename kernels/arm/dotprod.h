@@ -36,16 +36,6 @@ SLM_DOTPROD_MATMUL(slm_matmul_tq1_0_i8_row_dotprod);
 SLM_DOTPROD_MATMUL(slm_matmul_tq2_0_q8_k_dotprod);
 SLM_DOTPROD_MATMUL(slm_matmul_tq2_0_i8_row_dotprod);
 SLM_DOTPROD_MATMUL(slm_matmul_i2_s_i8_row_dotprod);
-void slm_kv_scores_f16_dotprod(float *s, size_t s_stride, const float *q, size_t q_stride,
-                               size_t n_q, const void *k, size_t k_bytes, size_t n_k, size_t d,
-                               float scale);
-void slm_kv_values_f16_dotprod(float *o, size_t o_stride, const float *p, size_t p_stride,
-                               size_t n_q, const void *v, size_t v_bytes, size_t n_k, size_t d);
-void slm_kv_scores_q8_0_dotprod(float *s, size_t s_stride, const float *q, size_t q_stride,
-                                size_t n_q, const void *k, size_t k_bytes, size_t n_k, size_t d,
-                                float scale);
-void slm_kv_values_q8_0_dotprod(float *o, size_t o_stride, const float *p, size_t p_stride,
-                                size_t n_q, const void *v, size_t v_bytes, size_t n_k, size_t d);
 
 SLM_INLINE float slm_load_half(const uint8_t p[2]) {
     uint16_t h;

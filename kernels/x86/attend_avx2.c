@@ -1,10 +1,9 @@
 /* Attention at the AVX2 level. */
 #include "ref/ref.h"
+#include "x86/unroll.h"
 #include "x86/level_avx2.h"
 
 #include <immintrin.h>
-
-#define SLM_UNROLL _Pragma("GCC unroll 16")
 
 #define VW     8
 #define TILE   3

@@ -1,10 +1,9 @@
 /* Attention at the AVX-512 level. */
 #include "ref/ref.h"
+#include "x86/unroll.h"
 #include "x86/level_avx512.h"
 
 #include <immintrin.h>
-
-#define SLM_UNROLL _Pragma("GCC unroll 16")
 
 #define VW     16
 #define TILE   6

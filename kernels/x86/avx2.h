@@ -16,12 +16,12 @@
 #endif
 
 #include "kernels.h"
+#include "x86/unroll.h"
 
 #include <immintrin.h>
 #include <string.h>
 
 #define SLM_INLINE static inline __attribute__((always_inline))
-#define SLM_UNROLL _Pragma("GCC unroll 16")
 
 enum { SLM_PANEL = 8 };
 

@@ -1,28 +1,28 @@
 /* Products of packed weights (packed.h) at the AVX2 level and, where SLM_DPBUSD names the
  * instruction for it, at the AVX-VNNI level. A vector of the layout is two registers: rows 0-7 and
- * 8-15 of the panel, which share the broadcast of four activations. Up to SLM_DIRECT columns take
- * the weights as they come from memory; more share one block of the panel, unpacked on the stack.
- * The float operations are those of the portable level, in its order. */
+ * 8-15 of the panel, which share the broadcast of four activations. One or two columns (of some
+ * types up to four) take the weights as they come from memory; more share a block of the panel,
+ * unpacked on the stack. The float operations are those of the portable level, in its order. */
 #ifndef SLM_X86_PACKED_AVX2_H
 #define SLM_X86_PACKED_AVX2_H
 
 #include "packed.h"
 #include "x86/avx2.h"
 
+/* clang-format off */
 enum {
     SLM_PREFETCH_AHEAD = 4096,
-    SLM_DIRECT = 4,     /* columns                                                                */
-    SLM_GROUP = 4,      /* columns that are multiplied at once with an unpacked block             */
-    SLM_CHUNK_BLOCKS = 8 /* blocks of 32 that are unpacked together                               */
+    SLM_GROUP = 4 /* columns that are multiplied at once */
 };
 
-/* Weights of a panel as bytes, and their factors. The last index of each is the half of the rows. */
+/* Weights of a panel as bytes, and their factors. The last index is the half of the rows. */
 typedef struct slm_unpacked {
-    __m256i q[64][2];     /* weights 4i .. 4i+3                                                    */
-    __m256i scale[16][2]; /* of each sub-block: 16 bits, twice in each lane; with VNNI 32 bits     */
-    __m256i pair[8][2];   /* minima, or scales where there are none, of two sub-blocks, 16 bits    */
-    __m256 d[8][2], m[2]; /* of each block                                                         */
+    __m256i q[64][2];     /* weights 4i .. 4i+3 */
+    __m256i scale[16][2]; /* of each sub-block: 16 bits, twice in each lane; with VNNI 32 bits */
+    __m256i pair[8][2];   /* minima, or scales where there are none, of two sub-blocks, 16 bits */
+    __m256 d[8][2], m[2]; /* of each block */
 } slm_unpacked;
+/* clang-format on */
 
 SLM_INLINE __m256i slm_vec(const uint8_t *p, size_t i, size_t h) {
     return _mm256_load_si256((const __m256i *)(const void *)(p + 64 * i + 32 * h));
@@ -49,12 +49,29 @@ SLM_INLINE void slm_prefetch_body(const uint8_t *body, size_t vectors) {
         _mm_prefetch((const char *)((uintptr_t)body + SLM_PREFETCH_AHEAD + 64 * i), _MM_HINT_T0);
 }
 
+/* What is in *u, to be read from there: compilers otherwise keep the factors of a block in the
+ * registers that its products need. */
+SLM_INLINE const slm_unpacked *slm_in_memory(const slm_unpacked *u) {
+    __asm__("" : "+r"(u) : : "memory");
+    return u;
+}
+
 SLM_INLINE int slm_is_wide(uint32_t type) { /* sub-blocks of 32 */
     return type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K;
 }
 
 SLM_INLINE int slm_has_min(uint32_t type) {
     return slm_is_wide(type) || type == SLM_DTYPE_Q2_K;
+}
+
+/* Whether blocks of 32 are unpacked as sizes and signs. */
+SLM_INLINE int slm_splits(uint32_t type) {
+#if defined(SLM_DPBUSD)
+    (void)type;
+    return 0;
+#else
+    return type == SLM_DTYPE_Q8_0;
+#endif
 }
 
 /* Weights 4i .. 4i+3 (i < 8) of group p, unsigned, of Q8_0 signed or with VNNI 128 more. */
@@ -117,8 +134,8 @@ SLM_INLINE void slm_factors(uint32_t type, const uint8_t *body, slm_unpacked *u)
             s[0] = slm_masked(w0, 63);
             m[0] = slm_masked(w1, 63);
             s[1] = _mm256_or_si256(slm_masked(slm_right(w0, 2), 48), slm_masked(w2, 15));
-            m[1] = _mm256_or_si256(slm_masked(slm_right(w1, 2), 48),
-                                   slm_masked(slm_right(w2, 4), 15));
+            m[1] =
+                _mm256_or_si256(slm_masked(slm_right(w1, 2), 48), slm_masked(slm_right(w2, 4), 15));
         } else if (type == SLM_DTYPE_Q2_K) {
             SLM_UNROLL
             for (size_t i = 0; i < 4; i++) {
@@ -154,18 +171,18 @@ SLM_INLINE void slm_factors(uint32_t type, const uint8_t *body, slm_unpacked *u)
 #if defined(SLM_DPBUSD)
 
 /* total[c] += the products of weights 4*first .. 4*first + 4*steps of group p with the activations
- * at q (those of the group) times their scale. */
+ * at q times their scale. */
 SLM_INLINE void slm_sub_block(uint32_t type, int direct, size_t n, __m256i total[][2],
                               const uint8_t *body, const slm_unpacked *u, size_t p, int first,
                               int steps, const __m256i scale[2], const uint32_t *q, size_t width) {
     __m256i sum[SLM_GROUP][2];
     SLM_UNROLL
-    for (int i = first; i < first + steps; i++) {
+    for (int i = first; i < first + steps; i++, q += width) {
         const __m256i w0 = slm_weights_of(type, direct, body, u, 0, p, i);
         const __m256i w1 = slm_weights_of(type, direct, body, u, 1, p, i);
         SLM_UNROLL
         for (size_t c = 0; c < n; c++) {
-            const __m256i x = slm_bcast(q[(size_t)i * width + c]), zero = _mm256_setzero_si256();
+            const __m256i x = slm_bcast(q[c]), zero = _mm256_setzero_si256();
             sum[c][0] = SLM_DPBUSD(i == first ? zero : sum[c][0], w0, x);
             sum[c][1] = SLM_DPBUSD(i == first ? zero : sum[c][1], w1, x);
         }
@@ -187,13 +204,14 @@ SLM_INLINE void slm_sums_0(uint32_t type, int direct, size_t n, __m256i total[][
     for (size_t c = 0; c < n; c++)
         total[c][0] = total[c][1] =
             _mm256_slli_epi32(slm_bcast(x[SLM_TILE_0_NEG * width + c]), bias);
+    const uint32_t *q = x;
     SLM_UNROLL
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 8; i++, q += width) {
         const __m256i w0 = slm_weights_of(type, direct, body, u, 0, p, i);
         const __m256i w1 = slm_weights_of(type, direct, body, u, 1, p, i);
         SLM_UNROLL
         for (size_t c = 0; c < n; c++) {
-            const __m256i a = slm_bcast(x[(size_t)i * width + c]);
+            const __m256i a = slm_bcast(q[c]);
             total[c][0] = SLM_DPBUSD(total[c][0], w0, a);
             total[c][1] = SLM_DPBUSD(total[c][1], w1, a);
         }
@@ -207,12 +225,12 @@ SLM_INLINE void slm_chain(uint32_t type, int direct, size_t n, __m256i sum[][2],
                           const uint8_t *body, const slm_unpacked *u, size_t p, int first,
                           int steps, const uint32_t *q, size_t width) {
     SLM_UNROLL
-    for (int i = first; i < first + steps; i++) {
+    for (int i = first; i < first + steps; i++, q += width) {
         const __m256i w0 = slm_weights_of(type, direct, body, u, 0, p, i);
         const __m256i w1 = slm_weights_of(type, direct, body, u, 1, p, i);
         SLM_UNROLL
         for (size_t c = 0; c < n; c++) {
-            const __m256i x = slm_bcast(q[(size_t)i * width + c]);
+            const __m256i x = slm_bcast(q[c]);
             const __m256i p0 = _mm256_maddubs_epi16(w0, x), p1 = _mm256_maddubs_epi16(w1, x);
             sum[c][0] = i == first ? p0 : _mm256_add_epi16(sum[c][0], p0);
             sum[c][1] = i == first ? p1 : _mm256_add_epi16(sum[c][1], p1);
@@ -221,7 +239,7 @@ SLM_INLINE void slm_chain(uint32_t type, int direct, size_t n, __m256i sum[][2],
 }
 
 /* total[c] += the products of weights 4*first .. 4*first + 4*steps of group p with the activations
- * at q (those of the group) times their scale. With the largest weight w, a lane of 16 bits takes
+ * at q times their scale. With the largest weight w, a lane of 16 bits takes
  * up to 2 * 127 * w each vector: 8 of Q4_K, 4 of Q5_K, Q3_K and Q2_K, 2 of Q6_K. */
 SLM_INLINE void slm_sub_block(uint32_t type, int direct, size_t n, __m256i total[][2],
                               const uint8_t *body, const slm_unpacked *u, size_t p, int first,
@@ -231,6 +249,7 @@ SLM_INLINE void slm_sub_block(uint32_t type, int direct, size_t n, __m256i total
     for (int i = first; i < first + steps; i += chain) {
         __m256i sum[SLM_GROUP][2];
         slm_chain(type, direct, n, sum, body, u, p, i, chain, q, width);
+        q += (size_t)chain * width;
         SLM_UNROLL
         for (size_t c = 0; c < n; c++) {
             total[c][0] = slm_add_madd(total[c][0], sum[c][0], scale[0]);
@@ -255,18 +274,28 @@ SLM_INLINE void slm_sums_0(uint32_t type, int direct, size_t n, __m256i total[][
         }
         return;
     }
+    const uint32_t *q = x;
     SLM_UNROLL
-    for (int i = 0; i < 8; i++) {
-        const __m256i w0 = slm_weights_of(type, direct, body, u, 0, p, i);
-        const __m256i w1 = slm_weights_of(type, direct, body, u, 1, p, i);
-        const __m256i a0 = _mm256_abs_epi8(w0), a1 = _mm256_abs_epi8(w1);
+    for (size_t i = 0; i < 8; i++, q += width) {
+        __m256i size[2], sign[2];
+        SLM_UNROLL
+        for (size_t h = 0; h < 2; h++) {
+            sign[h] = direct ? slm_weights(type, body, h, p, (int)i) : u->q[16 * p + 8 + i][h];
+            size[h] = direct ? _mm256_abs_epi8(sign[h]) : u->q[16 * p + i][h];
+        }
         SLM_UNROLL
         for (size_t c = 0; c < n; c++) {
-            const __m256i a = slm_bcast(x[(size_t)i * width + c]);
-            const __m256i p0 = _mm256_maddubs_epi16(a0, _mm256_sign_epi8(a, w0));
-            const __m256i p1 = _mm256_maddubs_epi16(a1, _mm256_sign_epi8(a, w1));
-            total[c][0] = i == 0 ? _mm256_madd_epi16(p0, one) : slm_add_madd(total[c][0], p0, one);
-            total[c][1] = i == 0 ? _mm256_madd_epi16(p1, one) : slm_add_madd(total[c][1], p1, one);
+            const __m256i a = slm_bcast(q[c]);
+            SLM_UNROLL
+            for (size_t h = 0; h < 2; h++) {
+                const __m256i b =
+                    direct ? _mm256_sign_epi8(a, sign[h]) : _mm256_xor_si256(a, sign[h]);
+                const __m256i sum = _mm256_madd_epi16(_mm256_maddubs_epi16(size[h], b), one);
+                if (i > 0)
+                    total[c][h] = _mm256_add_epi32(total[c][h], sum);
+                else
+                    total[c][h] = direct ? sum : _mm256_add_epi32(u->scale[p][h], sum);
+            }
         }
     }
 }
@@ -289,7 +318,8 @@ SLM_INLINE void slm_block_k(uint32_t type, int direct, size_t n, __m256 acc[][2]
             slm_sub_block(type, direct, n, total, body, u, p, 0, 8, u->scale[p], q, width);
         } else {
             slm_sub_block(type, direct, n, total, body, u, p, 0, 4, u->scale[2 * p], q, width);
-            slm_sub_block(type, direct, n, total, body, u, p, 4, 4, u->scale[2 * p + 1], q, width);
+            slm_sub_block(type, direct, n, total, body, u, p, 4, 4, u->scale[2 * p + 1],
+                          q + 4 * width, width);
         }
     }
     SLM_UNROLL
@@ -318,8 +348,8 @@ SLM_INLINE void slm_block_k(uint32_t type, int direct, size_t n, __m256 acc[][2]
 
 /* The same for a block of 32. */
 SLM_INLINE void slm_block_0(uint32_t type, int direct, size_t n, __m256 acc[][2],
-                            const uint8_t *body, const slm_unpacked *u, size_t p,
-                            const uint32_t *x, size_t width) {
+                            const uint8_t *body, const slm_unpacked *u, size_t p, const uint32_t *x,
+                            size_t width) {
     __m256i total[SLM_GROUP][2];
     slm_sums_0(type, direct, n, total, body, u, p, x, width);
     SLM_UNROLL
@@ -342,6 +372,32 @@ SLM_INLINE void slm_unpack_k(uint32_t type, slm_unpacked *u, const uint8_t *body
     }
 }
 
+/* The p-th block of 32 from body on. Of Q8_0 without VNNI the sizes of the weights, and masks of
+ * those below 0, whose activations take part as -1 - x; to make up, scale is their sum. */
+SLM_INLINE void slm_unpack_0(uint32_t type, slm_unpacked *u, size_t p, const uint8_t *body) {
+    const int split = slm_splits(type);
+    SLM_UNROLL
+    for (size_t h = 0; h < 2; h++) {
+        __m256i below = _mm256_setzero_si256();
+        SLM_UNROLL
+        for (size_t i = 0; i < 8; i++) {
+            const __m256i w = slm_weights(type, body, h, p, (int)i);
+            if (split) {
+                const __m256i size = _mm256_abs_epi8(w);
+                const __m256i mask = _mm256_cmpgt_epi8(_mm256_setzero_si256(), w);
+                const __m256i part = _mm256_and_si256(size, mask);
+                u->q[16 * p + i][h] = size;
+                u->q[16 * p + 8 + i][h] = mask;
+                below = _mm256_add_epi16(below, _mm256_maddubs_epi16(part, _mm256_set1_epi8(1)));
+            } else {
+                u->q[8 * p + i][h] = w;
+            }
+        }
+        if (split)
+            u->scale[p][h] = _mm256_madd_epi16(below, _mm256_set1_epi16(1));
+    }
+}
+
 /* d, and dmin of types that have it, of block b. */
 SLM_INLINE void slm_unpack_d(uint32_t type, slm_unpacked *u, size_t at, const uint8_t *halves) {
     u->d[at][0] = slm_halves(halves);
@@ -358,13 +414,13 @@ SLM_INLINE void slm_store_rows(float *y, size_t n_w, const __m256 acc[2]) {
         slm_store_lanes(y + 8, acc[1], n_w - 8);
 }
 
-/* Sixteen rows by n (constant) <= SLM_DIRECT columns of a tile. */
+/* Sixteen rows by n (constant) <= SLM_GROUP columns of a tile. */
 SLM_INLINE void slm_direct(uint32_t type, size_t vectors, size_t n, float *y, size_t y_stride,
                            size_t n_w, const uint8_t *panel, size_t plane, const uint32_t *x,
                            size_t width, size_t n_blocks) {
     const int is_k = type != SLM_DTYPE_Q4_0 && type != SLM_DTYPE_Q8_0;
     slm_unpacked u;
-    __m256 acc[SLM_DIRECT][2];
+    __m256 acc[SLM_GROUP][2];
     SLM_UNROLL
     for (size_t c = 0; c < n; c++)
         acc[c][0] = acc[c][1] = _mm256_setzero_ps();
@@ -374,7 +430,7 @@ SLM_INLINE void slm_direct(uint32_t type, size_t vectors, size_t n, float *y, si
         slm_unpack_d(type, &u, 0, plane ? panel + b * 32 : body);
         if (is_k) {
             slm_factors(type, body, &u);
-            slm_block_k(type, 1, n, acc, body, &u, x, width);
+            slm_block_k(type, 1, n, acc, body, slm_in_memory(&u), x, width);
             x += SLM_TILE_K_WORDS * width;
         } else {
             slm_block_0(type, 1, n, acc, body, &u, 0, x, width);
@@ -390,6 +446,7 @@ SLM_INLINE void slm_direct(uint32_t type, size_t vectors, size_t n, float *y, si
 SLM_INLINE void slm_multiply(uint32_t type, size_t n, __m256 acc[][2], const slm_unpacked *u,
                              const uint32_t *x, size_t width, size_t n_blocks) {
     __m256 sum[SLM_GROUP][2];
+    u = slm_in_memory(u);
     SLM_UNROLL
     for (size_t c = 0; c < n; c++)
         sum[c][0] = acc[c][0], sum[c][1] = acc[c][1];
@@ -408,7 +465,7 @@ SLM_INLINE void slm_unpacking(uint32_t type, size_t vectors, float *y, size_t y_
                               const uint8_t *panel, size_t plane, const uint32_t *x, size_t width,
                               size_t n_blocks) {
     const int is_k = type != SLM_DTYPE_Q4_0 && type != SLM_DTYPE_Q8_0;
-    const size_t chunk = is_k ? 1 : SLM_CHUNK_BLOCKS;
+    const size_t chunk = is_k ? 1 : slm_splits(type) ? 4 : 8; /* blocks that fit *u */
     const size_t words = is_k ? SLM_TILE_K_WORDS : SLM_TILE_0_WORDS;
     slm_unpacked u;
     __m256 acc[SLM_TILE_ROWS][2];
@@ -425,21 +482,17 @@ SLM_INLINE void slm_unpacking(uint32_t type, size_t vectors, float *y, size_t y_
             for (size_t p = 0; p < n; p++) {
                 slm_prefetch_body(body + p * vectors * 64, vectors);
                 slm_unpack_d(type, &u, p, panel + (b + p) * 32);
-                SLM_UNROLL
-                for (int i = 0; i < 8; i++) {
-                    u.q[8 * p + (size_t)i][0] = slm_weights(type, body, 0, p, i);
-                    u.q[8 * p + (size_t)i][1] = slm_weights(type, body, 1, p, i);
-                }
+                slm_unpack_0(type, &u, p, body);
             }
         }
         size_t c = 0;
         for (; c + SLM_GROUP <= width; c += SLM_GROUP)
             slm_multiply(type, SLM_GROUP, acc + c, &u, x + c, width, n);
-        if ((width - c) & 2) {
+        if (width - c == 3)
+            slm_multiply(type, 3, acc + c, &u, x + c, width, n);
+        else if (width - c == 2)
             slm_multiply(type, 2, acc + c, &u, x + c, width, n);
-            c += 2;
-        }
-        if ((width - c) & 1)
+        else if (width - c == 1)
             slm_multiply(type, 1, acc + c, &u, x + c, width, n);
         x += n * words * width;
     }
@@ -447,36 +500,45 @@ SLM_INLINE void slm_unpacking(uint32_t type, size_t vectors, float *y, size_t y_
         slm_store_rows(y + c * y_stride, n_w, acc[c]);
 }
 
-/* Defines the product of one type: a function for each small number of columns, one for more, and
- * the walk over tiles and panels. */
-#define SLM_PACKED_DIRECT(TYPE, name, vectors, n)                                                  \
-    static __attribute__((noinline)) void name##_##n(                                              \
-        float *y, size_t y_stride, size_t n_w, const uint8_t *panel, size_t plane,                 \
-        const uint32_t *x, size_t width, size_t n_blocks) {                                        \
-        slm_direct(SLM_DTYPE_##TYPE, vectors, n, y, y_stride, n_w, panel, plane, x, width,         \
-                   n_blocks);                                                                      \
+/* Defines the product of one type: functions for numbers of columns of a tile, and the walk over
+ * tiles and panels. */
+typedef void (*slm_columns_fn)(float *y, size_t y_stride, size_t n_w, const uint8_t *panel,
+                               size_t plane, const uint32_t *x, size_t width, size_t n_blocks);
+
+#define SLM_PACKED_DIRECT(TYPE, fn, vectors, n)                                                    \
+    static __attribute__((noinline)) void fn(float *y, size_t y_stride, size_t n_w,                \
+                                             const uint8_t *panel, size_t plane,                   \
+                                             const uint32_t *x, size_t width, size_t n_blocks) {   \
+        (void)width;                                                                               \
+        slm_direct(SLM_DTYPE_##TYPE, vectors, n, y, y_stride, n_w, panel, plane, x, n, n_blocks);  \
     }
 
-#define SLM_PACKED_MATMUL(TYPE, name, block, vectors)                                              \
-    SLM_PACKED_DIRECT(TYPE, name, vectors, 1)                                                      \
-    SLM_PACKED_DIRECT(TYPE, name, vectors, 2)                                                      \
-    SLM_PACKED_DIRECT(TYPE, name, vectors, 3)                                                      \
-    SLM_PACKED_DIRECT(TYPE, name, vectors, 4)                                                      \
-    static __attribute__((noinline)) void name##_many(                                             \
-        float *y, size_t y_stride, size_t n_w, const uint8_t *panel, size_t plane,                 \
-        const uint32_t *x, size_t width, size_t n_blocks) {                                        \
-        slm_unpacking(SLM_DTYPE_##TYPE, vectors, y, y_stride, n_w, panel, plane, x, width,         \
-                      n_blocks);                                                                   \
-    }                                                                                              \
+#define SLM_PACKED_UNPACKED(TYPE, fn, vectors, n)                                                  \
+    static __attribute__((noinline)) void fn(float *y, size_t y_stride, size_t n_w,                \
+                                             const uint8_t *panel, size_t plane,                   \
+                                             const uint32_t *x, size_t width, size_t n_blocks) {   \
+        (void)width;                                                                               \
+        slm_unpacking(SLM_DTYPE_##TYPE, vectors, y, y_stride, n_w, panel, plane, x, n, n_blocks);  \
+    }
+
+/* clang-format off */
+/* few: how three and four columns go, SLM_PACKED_DIRECT or SLM_PACKED_UNPACKED. */
+#define SLM_PACKED_MATMUL(TYPE, name, block, vectors, few)                                         \
+    SLM_PACKED_DIRECT(TYPE, name##_1, vectors, 1)                                                  \
+    SLM_PACKED_DIRECT(TYPE, name##_2, vectors, 2)                                                  \
+    few(TYPE, name##_3, vectors, 3)                                                                \
+    few(TYPE, name##_4, vectors, 4)                                                                \
+    SLM_PACKED_UNPACKED(TYPE, name##_12, vectors, SLM_TILE_ROWS)                                   \
+    SLM_PACKED_UNPACKED(TYPE, name##_any, vectors, width)                                          \
     void name(float *y, size_t y_stride, const void *w, size_t w_bytes, size_t n_w, const void *a, \
               size_t a_bytes, size_t n_a, size_t k) {                                              \
-        typedef void (*columns_fn)(float *, size_t, size_t, const uint8_t *, size_t,               \
-                                   const uint32_t *, size_t, size_t);                              \
-        static const columns_fn columns[] = {name##_1, name##_2, name##_3, name##_4};              \
+        static const slm_columns_fn fns[] = {name##_1, name##_2, name##_3, name##_4};              \
         const size_t plane = slm_panel_plane_bytes(SLM_DTYPE_##TYPE, k), n_blocks = k / (block);   \
         for (size_t j = 0; j < n_a; j += SLM_TILE_ROWS) {                                          \
             const size_t width = n_a - j < SLM_TILE_ROWS ? n_a - j : SLM_TILE_ROWS;                \
-            const columns_fn fn = width <= SLM_DIRECT ? columns[width - 1] : name##_many;          \
+            const slm_columns_fn fn = width <= SLM_GROUP       ? fns[width - 1]                    \
+                                      : width == SLM_TILE_ROWS ? name##_12                         \
+                                                               : name##_any;                       \
             const uint32_t *x =                                                                    \
                 (const uint32_t *)(const void *)((const uint8_t *)a + j * a_bytes);                \
             for (size_t i = 0; i < n_w; i += SLM_PANEL_ROWS)                                       \
@@ -484,5 +546,6 @@ SLM_INLINE void slm_unpacking(uint32_t type, size_t vectors, float *y, size_t y_
                    (const uint8_t *)w + i / SLM_PANEL_ROWS * w_bytes, plane, x, width, n_blocks);  \
         }                                                                                          \
     }
+/* clang-format on */
 
 #endif

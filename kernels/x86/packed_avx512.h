@@ -7,6 +7,7 @@
 
 #include "kernels.h"
 #include "packed.h"
+#include "x86/unroll.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -16,9 +17,19 @@
 #endif
 
 #define SLM_INLINE static inline __attribute__((always_inline))
-#define SLM_UNROLL _Pragma("GCC unroll 16")
+/* How far ahead of its use a weight is asked for where few columns make weights a stream. A panel of
+ * types with several planes is read here and there, which prefetchers of the processor follow less
+ * well; Q4_K is read from its beginning to its end and needs nothing. */
+SLM_INLINE size_t slm_ahead(uint32_t type) {
+    return type == SLM_DTYPE_Q4_K ? 0 : type == SLM_DTYPE_Q5_K || type == SLM_DTYPE_Q6_K ? 8192 : 4096;
+}
 
-enum { SLM_PREFETCH_AHEAD = 4096 };
+/* Asks for n vectors some way ahead; addresses past the end of the weights are harmless. */
+SLM_INLINE void slm_prefetch(const uint8_t *p, size_t ahead, size_t n) {
+    SLM_UNROLL
+    for (size_t i = 0; i < n; i++)
+        _mm_prefetch((const char *)((uintptr_t)p + ahead + 64 * i), _MM_HINT_T0);
+}
 
 SLM_INLINE __m512i slm_vec(const uint8_t *p, size_t i) {
     return _mm512_load_si512((const void *)(p + 64 * i));
@@ -172,10 +183,6 @@ SLM_INLINE void slm_panel_k(uint32_t type, size_t n, float *y, size_t y_stride, 
         const uint8_t *halves = plane ? panel + b * 32 : body;
         slm_factors f;
         __m512i total[SLM_TILE_ROWS];
-        if (prefetch)
-            for (size_t i = 0; i < vectors; i++)
-                _mm_prefetch((const char *)((uintptr_t)body + SLM_PREFETCH_AHEAD + 64 * i),
-                             _MM_HINT_T0);
         slm_factors_of(type, body, &f);
         SLM_UNROLL
         for (size_t c = 0; c < n; c++)
@@ -183,6 +190,8 @@ SLM_INLINE void slm_panel_k(uint32_t type, size_t n, float *y, size_t y_stride, 
         const uint32_t *q = x;
         for (size_t p = 0; p < 8; p++) {
             __m512i sum[SLM_TILE_ROWS];
+            if (prefetch && slm_ahead(type) > 0)
+                slm_prefetch(body + p * ((vectors + 7) / 8) * 64, slm_ahead(type), (vectors + 7) / 8);
             SLM_UNROLL
             for (int i = 0; i < 8; i++, q += width) {
                 const __m512i w = slm_weights(type, body, p, i);
@@ -243,9 +252,7 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, 
         const uint8_t *body = panel + plane + b * vectors * 64;
         __m512i sum[SLM_TILE_ROWS];
         if (prefetch)
-            for (size_t i = 0; i < vectors; i++)
-                _mm_prefetch((const char *)((uintptr_t)body + SLM_PREFETCH_AHEAD + 64 * i),
-                             _MM_HINT_T0);
+            slm_prefetch(body, slm_ahead(type), vectors);
         SLM_UNROLL
         for (size_t c = 0; c < n; c++)
             sum[c] = _mm512_slli_epi32(slm_bcast(x[SLM_TILE_0_NEG * width + c]), bias);

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 
+#include <sched.h>
 #include <sys/types.h>
 
 /* SLM_ERR_IO: "cannot <verb> <name>: <what errno says>". */
@@ -25,6 +26,12 @@ int slm_read_text(const char *path, char *text, size_t cap);
 /* slm_cpu_count and slm_memory_available with the system's files looked for below a folder. */
 uint32_t slm_cpu_count_in(const char *root);
 uint64_t slm_memory_available_in(const char *root);
+
+/* Physical cores that the process may run on, at least 1: only the fast ones of a machine that has
+ * fast and slow cores, unless it may run on slow ones alone. Without the limits of control groups.
+ * The second form takes the processors allowed and may find 0. */
+uint32_t slm_core_count(const char *root);
+uint32_t slm_core_count_in(const char *root, const cpu_set_t *allowed, size_t set_size);
 
 /* Whether memory comes from malloc. */
 int slm_host_is_std(const slm_host *host);

@@ -2,7 +2,6 @@
 #include "base/threads.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #define MAX_PROBE 1024u
 
@@ -38,12 +37,4 @@ uint32_t slm_threads_probe(uint32_t n) {
     pthread_cond_destroy(&g.opened);
     pthread_mutex_destroy(&g.mutex);
     return started + 1;
-}
-
-uint64_t slm_thread_number(void) {
-    static _Atomic uint64_t last;
-    static _Thread_local uint64_t own;
-    if (own == 0)
-        own = atomic_fetch_add(&last, 1) + 1;
-    return own;
 }

@@ -9,7 +9,4 @@
  * a thread, so this is asked before it is. */
 uint32_t slm_threads_probe(uint32_t n);
 
-/* A number of the calling thread's own, not 0, which no other thread of the process gets. */
-uint64_t slm_thread_number(void);
-
 #endif

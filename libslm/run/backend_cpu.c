@@ -1,16 +1,16 @@
 #include "run/backend_cpu.h"
 
 #include "base/checked.h"
-#include "base/threads.h"
 #include "packed.h"
 #include "run/fpenv.h"
 
-#include <omp.h>
 #include <string.h>
 
 /* Weight rows multiplied with all activation rows before going on: they stay in the L2 cache. */
 #define ROWS_PER_PASS   32u
 #define PANELS_PER_PASS 4u
+/* Bytes of weights that a lane takes at a time where few activation rows make them a stream. */
+#define CHUNK_BYTES ((size_t)192 << 10)
 /* Queries of an attention task: their sums stay in the L2 cache while keys and values pass by. */
 #define QUERIES_PER_TASK 96u
 
@@ -88,24 +88,34 @@ size_t slm_backend_cpu_layout(slm_backend_cpu *cpu, const slm_model *m, const sl
     cpu->lane_act = carve(memory, &used, shape->n_threads * cpu->lane_act_bytes);
     for (int a = 0; a < SLM_ACT_LIMIT; a++)
         cpu->own_act[a] = carve(memory, &used, shape->n_threads * cpu->act_bytes[a]);
+    cpu->work.lanes = carve(memory, &used, shape->n_threads * sizeof *cpu->work.lanes);
     cpu->logits = carve(memory, &used, (size_t)shape->n_logits * c->n_vocab * f);
     return used;
 }
 
 /* ---------------------------------------------------------------- pieces --------------------- */
 
-static void barrier(void) {
-#pragma omp barrier
+static void barrier(slm_backend_cpu *cpu) { slm_barrier_wait(&cpu->barrier, cpu->n_lanes); }
+
+/* The share of n items that a lane has: [*first, *last). */
+static void share(const slm_backend_cpu *cpu, uint32_t n, int lane, uint32_t *first,
+                  uint32_t *last) {
+    slm_work_share(n, 1, cpu->n_lanes, (uint32_t)lane, first, last);
 }
 
-/* The share of n items that a lane has: [*first, *last), in multiples of `unit`. */
-static void share(const slm_backend_cpu *cpu, uint32_t n, uint32_t unit, int lane, uint32_t *first,
-                  uint32_t *last) {
-    uint64_t n_units = (n + unit - 1) / unit;
-    uint64_t a = n_units * (uint64_t)lane / cpu->n_lanes * unit;
-    uint64_t b = n_units * (uint64_t)(lane + 1) / cpu->n_lanes * unit;
-    *first = (uint32_t)a;
-    *last = b > n ? n : (uint32_t)b;
+/* Begins to hand out the rows of products with w (and with others like it) to the lanes: chunks of
+ * whole panels, long enough to stream, short enough to end together. */
+static void begin_rows(slm_backend_cpu *cpu, const slm_linear *w, int lane) {
+    uint32_t most = w->panel_bytes ? PANELS_PER_PASS * SLM_PANEL_ROWS : ROWS_PER_PASS;
+    if (cpu->step->n_rows <= SLM_TILE_ROWS && (w->panel_bytes || cpu->step->n_rows == 1))
+        most = (uint32_t)(CHUNK_BYTES / w->row_bytes);
+    uint32_t even = w->n_out / (4 * cpu->n_lanes), n = most < even ? most : even;
+    n = n / SLM_PANEL_ROWS * SLM_PANEL_ROWS;
+    slm_work_begin(&cpu->work, (uint32_t)lane, w->n_out, n > 0 ? n : SLM_PANEL_ROWS);
+}
+
+static int next_rows(slm_backend_cpu *cpu, int lane, uint32_t *first, uint32_t *last) {
+    return slm_work_next(&cpu->work, (uint32_t)lane, first, last);
 }
 
 static uint32_t act_bit(const slm_linear *w) { return 1u << w->act; }
@@ -153,10 +163,10 @@ static void prepare(slm_backend_cpu *cpu, const float *x, size_t stride, size_t 
         prepare_row(cpu, x, n, norm, acts, 0, 0, 1, 1, lane);
         return;
     }
-    share(cpu, n_rows, 1, lane, &first, &last);
+    share(cpu, n_rows, lane, &first, &last);
     for (uint32_t r = first; r < last; r++)
         prepare_row(cpu, x + r * stride, n, norm, acts, 0, r, n_rows, 0, lane);
-    barrier();
+    barrier(cpu);
 }
 
 /* y[r][i] = W[i] . act[r] for rows i in [first, last) of W and the run of n_rows prepared rows at
@@ -183,13 +193,10 @@ static void multiply(const slm_backend_cpu *cpu, const slm_linear *w, float *y, 
                 y[r * y_stride + i] *= w->scale;
 }
 
-/* A lane's share of a whole product of the step. */
+/* Rows [first, last) of a product with all rows of the step. */
 static void product(const slm_backend_cpu *cpu, const slm_linear *w, float *y, size_t y_stride,
-                    int lane, uint32_t *first, uint32_t *last) {
-    share(cpu, w->n_out, SLM_PANEL_ROWS, lane, first, last);
-    if (*first < *last)
-        multiply(cpu, w, y, y_stride, *first, *last, 0, cpu->step->n_rows, cpu->step->n_rows == 1,
-                 lane);
+                    int lane, uint32_t first, uint32_t last) {
+    multiply(cpu, w, y, y_stride, first, last, 0, cpu->step->n_rows, cpu->step->n_rows == 1, lane);
 }
 
 /* ---------------------------------------------------------------- ops ------------------------ */
@@ -218,7 +225,7 @@ static void op_embed(void *backend, int lane) {
                         m->inv_freq[cpu->seqs[row->slot].rope_long], n_half, row->position,
                         m->config.rope_attn_factor);
     }
-    barrier();
+    barrier(cpu);
 }
 
 /* Bias, norm and RoPE of one head of one row, from raw to y. */
@@ -271,10 +278,14 @@ static void op_qkv(void *backend, const slm_layer *l, int lane) {
     size_t n_q = (size_t)c->n_heads * d, n_kv = (size_t)c->n_kv_heads * d;
     prepare(cpu, cpu->x, c->d_model, c->d_model, l->attn_norm,
             act_bit(&l->q) | act_bit(&l->k) | act_bit(&l->v), lane);
-    product(cpu, &l->q, cpu->raw, cpu->raw_stride, lane, &first, &last);
-    product(cpu, &l->k, cpu->raw + n_q, cpu->raw_stride, lane, &first, &last);
-    product(cpu, &l->v, cpu->raw + n_q + n_kv, cpu->raw_stride, lane, &first, &last);
-    barrier();
+    const slm_linear *const w[] = {&l->q, &l->k, &l->v};
+    float *const y[] = {cpu->raw, cpu->raw + n_q, cpu->raw + n_q + n_kv};
+    for (int i = 0; i < 3; i++) {
+        begin_rows(cpu, w[i], lane);
+        while (next_rows(cpu, lane, &first, &last))
+            product(cpu, w[i], y[i], cpu->raw_stride, lane, first, last);
+    }
+    barrier(cpu);
 
     float *tmp = cpu->lane_row + (size_t)lane * cpu->lane_stride;
     uint32_t per_row = c->n_heads + 2 * c->n_kv_heads;
@@ -296,7 +307,7 @@ static void op_qkv(void *backend, const slm_layer *l, int lane) {
             store_kv(cpu, l, row, 1, h, raw, lane);
         }
     }
-    barrier();
+    barrier(cpu);
 }
 
 /* Rows of one session that follow one another, with the query heads of one head of keys and
@@ -304,6 +315,14 @@ static void op_qkv(void *backend, const slm_layer *l, int lane) {
 typedef struct slm_attend_task {
     uint32_t row, n_rows, kv_head;
 } slm_attend_task;
+
+/* How many rows from r on, at most `most`, belong to the same session. */
+static uint32_t run_of_rows(const slm_step *step, uint32_t r, uint32_t most) {
+    uint32_t n = 1;
+    while (n < most && r + n < step->n_rows && step->rows[r + n].slot == step->rows[r].slot)
+        n++;
+    return n;
+}
 
 /* Tokens [begin, end) that a row sees. */
 static void visible(const slm_backend_cpu *cpu, const slm_layer *l, uint32_t row, uint32_t *begin,
@@ -401,45 +420,57 @@ static void attend_task(slm_backend_cpu *cpu, const slm_layer *l, const slm_atte
 static void op_attend(void *backend, const slm_layer *l, int lane) {
     slm_backend_cpu *cpu = backend;
     const slm_step *step = cpu->step;
-    uint32_t n_kv = cpu->model->config.n_kv_heads, u = 0;
+    uint32_t n_kv = cpu->model->config.n_kv_heads, n_runs = 0, at = 0, run = 0, length, u, end;
     uint32_t most = cpu->attend_queries / (cpu->model->config.n_heads / n_kv);
-    for (uint32_t r = 0, n; r < step->n_rows; r += n) {
-        for (n = 1; n < most && r + n < step->n_rows && step->rows[r + n].slot == step->rows[r].slot;)
-            n++;
-        for (uint32_t h = 0; h < n_kv; h++, u++) {
-            slm_attend_task task = {r, n, h};
-            if (u % cpu->n_lanes == (uint32_t)lane)
-                attend_task(cpu, l, &task, lane);
+    for (uint32_t r = 0; r < step->n_rows; r += run_of_rows(step, r, most))
+        n_runs++;
+    length = run_of_rows(step, 0, most);
+    slm_work_begin(&cpu->work, (uint32_t)lane, n_runs * n_kv, 1);
+    while (slm_work_next(&cpu->work, (uint32_t)lane, &u, &end)) {
+        if (u / n_kv < run)
+            at = run = 0, length = run_of_rows(step, 0, most);
+        for (; run < u / n_kv; run++) {
+            at += length;
+            length = run_of_rows(step, at, most);
         }
+        slm_attend_task task = {at, length, u % n_kv};
+        attend_task(cpu, l, &task, lane);
     }
-    barrier();
+    barrier(cpu);
+}
+
+/* gate = act(gate) * up */
+static void activate(const slm_backend_cpu *cpu, float *gate, const float *up, uint32_t n) {
+    const slm_kernels *k = &cpu->model->kernels;
+    switch (cpu->model->config.arch->activation) {
+    case SLM_ACTIVATION_SILU:
+        k->silu_mul(gate, gate, up, n);
+        break;
+    case SLM_ACTIVATION_GELU:
+        k->gelu_mul(gate, gate, up, n);
+        break;
+    case SLM_ACTIVATION_RELU2:
+        k->relu2_mul(gate, gate, up, n);
+        break;
+    }
 }
 
 static void op_gate_up(void *backend, const slm_layer *l, int lane) {
     slm_backend_cpu *cpu = backend;
     const slm_config *c = &cpu->model->config;
-    const slm_kernels *k = &cpu->model->kernels;
     uint32_t first, last;
     prepare(cpu, cpu->x, c->d_model, c->d_model, l->ffn_norm, act_bit(&l->gate) | act_bit(&l->up),
             lane);
-    product(cpu, &l->gate, cpu->gate, c->d_ff, lane, &first, &last);
-    product(cpu, &l->up, cpu->up, c->d_ff, lane, &first, &last);
-    for (uint32_t r = 0; first < last && r < cpu->step->n_rows; r++) {
-        float *gate = cpu->gate + r * (size_t)c->d_ff + first;
-        const float *up = cpu->up + r * (size_t)c->d_ff + first;
-        switch (c->arch->activation) {
-        case SLM_ACTIVATION_SILU:
-            k->silu_mul(gate, gate, up, last - first);
-            break;
-        case SLM_ACTIVATION_GELU:
-            k->gelu_mul(gate, gate, up, last - first);
-            break;
-        case SLM_ACTIVATION_RELU2:
-            k->relu2_mul(gate, gate, up, last - first);
-            break;
+    begin_rows(cpu, &l->gate, lane);
+    while (next_rows(cpu, lane, &first, &last)) {
+        product(cpu, &l->gate, cpu->gate, c->d_ff, lane, first, last);
+        product(cpu, &l->up, cpu->up, c->d_ff, lane, first, last);
+        for (uint32_t r = 0; r < cpu->step->n_rows; r++) {
+            float *gate = cpu->gate + r * (size_t)c->d_ff + first;
+            activate(cpu, gate, cpu->up + r * (size_t)c->d_ff + first, last - first);
         }
     }
-    barrier();
+    barrier(cpu);
 }
 
 static void op_project_add(void *backend, const slm_linear *w, slm_branch branch,
@@ -449,14 +480,17 @@ static void op_project_add(void *backend, const slm_linear *w, slm_branch branch
     uint32_t first, last;
     const float *from = branch == SLM_BRANCH_ATTENTION ? cpu->attended : cpu->gate;
     prepare(cpu, from, w->n_in, w->n_in, sub_norm, act_bit(w), lane);
-    product(cpu, w, cpu->raw, cpu->raw_stride, lane, &first, &last);
-    for (uint32_t r = 0; r < cpu->step->n_rows; r++) {
-        float *x = cpu->x + r * d;
-        const float *y = cpu->raw + r * cpu->raw_stride;
-        for (uint32_t i = first; i < last; i++)
-            x[i] += y[i];
+    begin_rows(cpu, w, lane);
+    while (next_rows(cpu, lane, &first, &last)) {
+        product(cpu, w, cpu->raw, cpu->raw_stride, lane, first, last);
+        for (uint32_t r = 0; r < cpu->step->n_rows; r++) {
+            float *x = cpu->x + r * d;
+            const float *y = cpu->raw + r * cpu->raw_stride;
+            for (uint32_t i = first; i < last; i++)
+                x[i] += y[i];
+        }
     }
-    barrier();
+    barrier(cpu);
 }
 
 /* The next run of rows from *r on that write consecutive rows of the logits; its length, or 0. */
@@ -486,13 +520,14 @@ static void op_head(void *backend, int lane) {
                 prepare_row(cpu, cpu->x + (r + i) * d, d, m->output_norm, act_bit(&m->head), at, i,
                             n, is_single, lane);
     if (!is_single)
-        barrier();
+        barrier(cpu);
 
-    share(cpu, m->head.n_out, SLM_PANEL_ROWS, lane, &first, &last);
-    for (r = at = 0; first < last && (n = next_run(step, &r)) > 0; r += n, at += n)
-        multiply(cpu, &m->head, cpu->logits + step->rows[r].logits_row * n_vocab, n_vocab, first,
-                 last, at, n, is_single, lane);
-    barrier();
+    begin_rows(cpu, &m->head, lane);
+    while (next_rows(cpu, lane, &first, &last))
+        for (r = at = 0; (n = next_run(step, &r)) > 0; r += n, at += n)
+            multiply(cpu, &m->head, cpu->logits + step->rows[r].logits_row * n_vocab, n_vocab,
+                     first, last, at, n, is_single, lane);
+    barrier(cpu);
 }
 
 static const slm_ops ops = {
@@ -504,25 +539,23 @@ static const slm_ops ops = {
     .head = op_head,
 };
 
-uint32_t slm_backend_cpu_start(slm_backend_cpu *cpu, uint32_t n_threads) {
-    /* A limit that was met leaves no room for anything else that starts a thread: not to the end. */
-    uint32_t n = slm_threads_probe(n_threads), spare = n < n_threads ? 2 : 0;
-    cpu->shape.n_threads = n > spare ? n - spare : 1;
-#pragma omp parallel num_threads((int)cpu->shape.n_threads)
-    {
-#pragma omp barrier
-    }
-    return cpu->shape.n_threads;
+void slm_backend_cpu_open(slm_backend_cpu *cpu) {
+    slm_barrier_init(&cpu->barrier);
+    slm_lanes_open(&cpu->lanes, cpu->shape.n_threads);
+    cpu->n_lanes = cpu->lanes.n;
+}
+
+void slm_backend_cpu_close(slm_backend_cpu *cpu) { slm_lanes_close(&cpu->lanes); }
+
+static void run_lane(void *context, uint32_t lane) {
+    slm_backend_cpu *cpu = context;
+    slm_fpenv saved = slm_fpenv_enter();
+    slm_forward(cpu->model, &ops, cpu, (int)lane);
+    slm_fpenv_leave(saved);
 }
 
 void slm_backend_cpu_run(slm_backend_cpu *cpu, const slm_step *step) {
     cpu->step = step;
-#pragma omp parallel num_threads((int)cpu->shape.n_threads)
-    {
-        slm_fpenv saved = slm_fpenv_enter();
-#pragma omp single
-        cpu->n_lanes = (uint32_t)omp_get_num_threads();
-        slm_forward(cpu->model, &ops, cpu, omp_get_thread_num());
-        slm_fpenv_leave(saved);
-    }
+    slm_work_start(&cpu->work, cpu->n_lanes);
+    slm_lanes_run(&cpu->lanes, run_lane, cpu);
 }

@@ -1,7 +1,9 @@
-/* The CPU backend: every lane is an OpenMP thread of one parallel region per step. */
+/* The CPU backend: a step is run by lanes, threads that stay for as long as the backend does. */
 #ifndef SLM_RUN_BACKEND_CPU_H
 #define SLM_RUN_BACKEND_CPU_H
 
+#include "base/lanes.h"
+#include "base/work.h"
 #include "run/kv_pages.h"
 
 /* What the backend needs to know of a session, by slot. */
@@ -18,7 +20,10 @@ typedef struct slm_cpu_shape {
     uint32_t n_logits; /* rows of the logits buffer */
 } slm_cpu_shape;
 
-typedef struct slm_backend_cpu {
+typedef struct slm_backend_cpu { /* 64-aligned */
+    slm_lanes lanes;
+    slm_barrier barrier;
+    slm_work work;
     const slm_model *model;
     const slm_kv_layout *layout;
     const slm_kv_pool *pools; /* [n_groups] */
@@ -54,10 +59,11 @@ typedef struct slm_backend_cpu {
 size_t slm_backend_cpu_layout(slm_backend_cpu *cpu, const slm_model *model,
                               const slm_cpu_shape *shape, void *memory);
 
-/* Has OpenMP start the threads that the calling thread's steps will use: n_threads, or as many as the
- * system allows, since an OpenMP run time that is refused one ends the program. Returns how many. */
-uint32_t slm_backend_cpu_start(slm_backend_cpu *cpu, uint32_t n_threads);
-/* Runs one step. Allocates nothing. */
+/* Starts the threads of the steps, n_threads with the caller's or as many as the system allows, and
+ * ends them. *cpu stays where it is in between. */
+void slm_backend_cpu_open(slm_backend_cpu *cpu);
+void slm_backend_cpu_close(slm_backend_cpu *cpu);
+/* Runs one step. Allocates nothing. From any thread, one at a time. */
 void slm_backend_cpu_run(slm_backend_cpu *cpu, const slm_step *step);
 
 #endif

@@ -1,7 +1,6 @@
 #include "run/session.h"
 
 #include "base/checked.h"
-#include "base/threads.h"
 #include "run/sampler.h"
 
 #include <string.h>
@@ -180,6 +179,7 @@ slm_status slm_cache_make_plan(const slm_model *model, const slm_cache_options *
 
 static void destroy(slm_cache *c) {
     slm_model *m = c->model;
+    slm_backend_cpu_close(&c->cpu);
     for (uint32_t g = 0; g < m->n_groups; g++)
         slm_free(c->host, c->pools[g].memory);
     slm_free(c->host, c->scratch);
@@ -261,8 +261,8 @@ slm_status slm_cache_create(slm_model *m, const slm_cache_options *options, slm_
         destroy(c);
         return status;
     }
-    c->thread = slm_thread_number();
-    c->plan.n_threads = slm_backend_cpu_start(&c->cpu, c->options.n_threads);
+    slm_backend_cpu_open(&c->cpu);
+    c->plan.n_threads = c->cpu.n_lanes;
     if (c->plan.n_threads < filled.n_threads)
         slm_log(c->host, SLM_LOG_WARNING, "the system allows %u of the %u threads asked for",
                 c->plan.n_threads, filled.n_threads);

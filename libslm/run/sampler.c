@@ -199,6 +199,7 @@ static void lay_out_scratch(slm_sampler *s, carver *c) {
     s->weight = carve(c, n_vocab, sizeof *s->weight);
     s->key = carve(c, n_vocab, sizeof *s->key);
     s->bins = carve(c, SLM_BINS, sizeof *s->bins);
+    s->block_max = carve(c, (n_vocab + SLM_BLOCK - 1) / SLM_BLOCK, sizeof *s->block_max);
     s->picked_key = carve(c, SLM_PICKED, sizeof *s->picked_key);
     s->picked_weight = carve(c, SLM_PICKED, sizeof *s->picked_weight);
     s->dry_reversed = carve(c, n_ctx, sizeof *s->dry_reversed);
@@ -338,7 +339,8 @@ static slm_status fail_empty(slm_error *error) {
 static slm_status check_logits(slm_sampler *s, const float *logits, float *max, size_t *index,
                                slm_error *error) {
     int finite = 0;
-    *max = s->kernels->max_index(logits, s->n_vocab, index, &finite);
+    *max = slm_block_maxima(s, logits, index, &finite);
+    s->blocks_of = logits;
     if (finite)
         return *max > -INFINITY ? SLM_OK : fail_empty(error);
     size_t i = 0;
@@ -393,11 +395,16 @@ static slm_status run_stages(slm_sampler *s, const float *logits, const int32_t 
     return SLM_OK;
 }
 
-/* Inserts into the list of the best, of which equals stay in the order of their ids. */
+/* Inserts into the list of the best, of which equals stay in the order of their ids. The block
+ * maxima are those of logits. */
 static void find_top(slm_sampler *s, const float *logits, float max, double log_sum) {
     size_t n = 0;
     float threshold = -INFINITY;
     for (size_t i = 0; i < s->n_vocab; i++) {
+        if (i % SLM_BLOCK == 0 && !(s->block_max[i / SLM_BLOCK] > threshold)) {
+            i += SLM_BLOCK - 1;
+            continue;
+        }
         float l = logits[i];
         if (!(l > threshold))
             continue;
@@ -478,15 +485,15 @@ slm_status slm_sampler_choose(slm_sampler *s, const float *logits, const int32_t
     if (logprob != NULL || s->n_top > 0)
         log_sum = log(s->kernels->sum_exp(logits, s->n_vocab, max));
     float row_max = max;
+    s->n_top_found = 0;
+    if (s->n_top > 0)
+        find_top(s, logits, row_max, log_sum);
     SLM_TRY(run_stages(s, logits, history, n_history, &max, &index, error));
     if (s->sampling.temperature != 0)
         index = draw(s);
     *token = s->dense ? (int32_t)index : s->id[index];
     if (logprob != NULL)
         *logprob = (float)((double)logits[*token] - (double)row_max - log_sum);
-    s->n_top_found = 0;
-    if (s->n_top > 0)
-        find_top(s, logits, row_max, log_sum);
     if (top != NULL) {
         *top = s->top;
         *n_top = s->n_top_found;

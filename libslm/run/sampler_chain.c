@@ -36,6 +36,34 @@ float *slm_candidate_find(slm_sampler *s, int32_t id) {
     return lo < s->n && s->id[lo] == id ? s->logit + lo : NULL;
 }
 
+float slm_block_maxima(slm_sampler *s, const float *x, size_t *index, int *finite) {
+    float max = 0;
+    *finite = 1;
+    for (size_t at = 0, b = 0; at < s->n_vocab; at += SLM_BLOCK, b++) {
+        size_t i, n = s->n_vocab - at < SLM_BLOCK ? s->n_vocab - at : SLM_BLOCK;
+        int ok;
+        s->block_max[b] = s->kernels->max_index(x + at, n, &i, &ok);
+        *finite &= ok;
+        if (b == 0 || s->block_max[b] > max) {
+            max = s->block_max[b];
+            *index = at + i;
+        }
+    }
+    s->blocks_of = NULL;
+    return max;
+}
+
+/* The block maxima of the candidates; NULL where they are no whole row. */
+static const float *blocks_of(slm_sampler *s) {
+    size_t index;
+    int finite;
+    if (!s->dense)
+        return NULL;
+    if (s->x != s->blocks_of)
+        (void)slm_block_maxima(s, s->x, &index, &finite);
+    return s->block_max;
+}
+
 /* ---- selection -------------------------------------------------------------------------------- */
 
 /* Maps floats to integers of the same order; both zeros give the same number. */
@@ -119,7 +147,7 @@ static float find_key(slm_sampler *s, const keyed *k, int32_t wanted, double tar
     int32_t bin[PIECE];
     for (size_t level = 0; level < 3; level++) {
         unsigned shift = shifts[level];
-        uint32_t digits = (level == 2 ? 1u << LOW : 1u << HIGH) - 1, found = 0;
+        uint32_t digits = (level == 2 ? 1u << LOW : 1u << HIGH) - 1, found = 0, most = 0;
         double sum = *above;
         memset(s->bins, 0, SLM_BINS * sizeof *s->bins);
         for (size_t i = 0; i < k->n; i += PIECE) {
@@ -127,13 +155,15 @@ static float find_key(slm_sampler *s, const keyed *k, int32_t wanted, double tar
             bins_of(k, i, n, bin);
             for (size_t j = 0; j < n; j++) {
                 uint32_t code = key_code(k->key[i + j]);
-                if (bin[j] == wanted && (code & mask) == prefix)
-                    s->bins[code >> shift & digits] +=
-                        k->weight != NULL ? (double)k->weight[i + j] : 1.0;
+                if (bin[j] == wanted && (code & mask) == prefix) {
+                    uint32_t d = code >> shift & digits;
+                    s->bins[d] += k->weight != NULL ? (double)k->weight[i + j] : 1.0;
+                    most = d > most ? d : most;
+                }
             }
         }
         /* Sums taken in another order may fall short of target by rounding: then the last one. */
-        for (uint32_t d = digits + 1; d-- > 0 && sum < target;)
+        for (uint32_t d = most + 1; d-- > 0 && sum < target;)
             if (s->bins[d] > 0) {
                 found = d;
                 *above = sum;
@@ -172,14 +202,24 @@ static int any_above(const float *x, size_t n, float threshold) {
     return any;
 }
 
+/* 1 when no logit of the block that starts at i is above the threshold. */
+static int passes_over(const float *blocks, size_t i, float threshold) {
+    return blocks != NULL && i % SLM_BLOCK == 0 && !(blocks[i / SLM_BLOCK] > threshold);
+}
+
 /* Keeps, in order, the candidates with a larger key, and of those with this key as many of the
- * first as it takes to fill room. */
-static void keep(slm_sampler *s, const float *key, const float *weight, float cut, double room) {
+ * first as it takes to fill room. blocks: of the keys, may be NULL. */
+static void keep(slm_sampler *s, const float *key, const float *weight, const float *blocks,
+                 float cut, double room) {
     float below = nextafterf(cut, -INFINITY);
     double got = 0;
     size_t m = 0;
     for (size_t i = 0; i < s->n; i += PIECE) {
         size_t n = piece(s->n, i);
+        if (passes_over(blocks, i, below)) {
+            i += SLM_BLOCK - PIECE;
+            continue;
+        }
         if (!any_above(key + i, n, below))
             continue;
         for (size_t j = i; j < i + n; j++) {
@@ -205,20 +245,42 @@ static float largest(const slm_sampler *s, const float *x, size_t n) {
 
 /* ---- filters ---------------------------------------------------------------------------------- */
 
+/* Keeps the k largest of the first m of our own arrays; *cut receives the k-th. */
+static size_t keep_k(slm_sampler *s, size_t m, size_t k, float *cut) {
+    keyed all = {s->logit, NULL, m, largest(s, s->logit, m)};
+    double room;
+    s->x = s->logit;
+    s->n = m;
+    s->dense = 0;
+    if (find_cut(s, &all, (double)k, cut, &room))
+        keep(s, s->logit, NULL, NULL, *cut, room);
+    return s->n;
+}
+
 /* Collects what exceeds the k-th largest seen so far, and finds that one anew when the buffer, the
- * front of our own arrays, is full. Masked logits never enter. */
+ * front of our own arrays, is full. Masked logits never enter. A row starts with the k-th largest
+ * of its block maxima, since k logits are at least as large. */
 void slm_stage_top_k(slm_sampler *s) {
     size_t k = (size_t)s->sampling.top_k, m = 0, n_all = s->n;
     if (k >= n_all)
         return;
     size_t cap = k < 256 ? 1024 : 4 * k;
-    const float *x = s->x;
+    const float *blocks = blocks_of(s), *x = s->x;
+    size_t n_blocks = blocks != NULL ? (n_all + SLM_BLOCK - 1) / SLM_BLOCK : 0;
     int dense = s->dense;
     float cut = -INFINITY;
-    double room;
+    if (n_blocks > k) {
+        keyed maxima = {blocks, NULL, n_blocks, largest(s, blocks, n_blocks)};
+        double room;
+        if (find_cut(s, &maxima, (double)k, &cut, &room))
+            cut = nextafterf(cut, -INFINITY);
+    }
     for (size_t i = 0; i < n_all; i += PIECE) {
         size_t n = piece(n_all, i);
-        int last = i + n == n_all;
+        if (passes_over(blocks, i, cut)) {
+            i += SLM_BLOCK - PIECE;
+            continue;
+        }
         if (any_above(x + i, n, cut))
             for (size_t j = i; j < i + n; j++)
                 if (x[j] > cut) {
@@ -226,24 +288,21 @@ void slm_stage_top_k(slm_sampler *s) {
                     s->id[m] = dense ? (int32_t)j : s->id[j];
                     m++;
                 }
-        if (m > k && (m >= cap || last)) {
-            keyed all = {s->logit, NULL, m, largest(s, s->logit, m)};
-            s->x = s->logit;
-            s->n = m;
-            s->dense = 0;
-            if (find_cut(s, &all, (double)k, &cut, &room))
-                keep(s, s->logit, NULL, cut, room);
-            m = s->n;
-        }
+        if (m > k && m >= cap)
+            m = keep_k(s, m, k, &cut);
     }
+    if (m > k)
+        m = keep_k(s, m, k, &cut);
     s->x = s->logit;
     s->n = m;
     s->dense = 0;
 }
 
 void slm_stage_min_p(slm_sampler *s) {
-    double max = (double)largest(s, s->x, s->n);
-    keep(s, s->x, NULL, (float)(max + log((double)s->sampling.min_p)), INFINITY);
+    const float *blocks = blocks_of(s);
+    double max = blocks != NULL ? (double)largest(s, blocks, (s->n + SLM_BLOCK - 1) / SLM_BLOCK)
+                                : (double)largest(s, s->x, s->n);
+    keep(s, s->x, NULL, blocks, (float)(max + log((double)s->sampling.min_p)), INFINITY);
 }
 
 static void weigh(slm_sampler *s) {
@@ -257,7 +316,7 @@ static void keep_mass(slm_sampler *s, const float *key, float p) {
     float cut;
     double room;
     if (find_cut(s, &all, p > 0 ? (double)p : DBL_MIN, &cut, &room))
-        keep(s, key, s->weight, cut, room);
+        keep(s, key, s->weight, NULL, cut, room);
 }
 
 void slm_stage_top_p(slm_sampler *s) {

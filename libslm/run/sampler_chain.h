@@ -7,6 +7,7 @@
 
 #define SLM_BINS   2048
 #define SLM_PICKED 4096u
+#define SLM_BLOCK  512u /* logits whose largest is kept */
 
 /* Counts of the tokens in a window that moves over the history. */
 typedef struct slm_window {
@@ -44,6 +45,9 @@ struct slm_sampler {
     float *key;     /* [n_vocab] for TYPICAL                                                         */
     double *bins;   /* [SLM_BINS]                                                                    */
     float *picked_key, *picked_weight; /* [SLM_PICKED]                                              */
+    float *block_max; /* [n_vocab / SLM_BLOCK, rounded up] of the caller's row, until a stage
+                         needs those of a row that the stages have changed */
+    const float *blocks_of; /* the row of block_max while it is the caller's; else NULL */
 
     slm_bias_entry *bias; /* ascending ids, each once                                                */
     size_t n_bias;
@@ -70,6 +74,9 @@ void slm_stage_top_p(slm_sampler *s);
 void slm_stage_min_p(slm_sampler *s);
 void slm_stage_temperature(slm_sampler *s);
 
+/* The largest logit of a whole row and its lowest index, as max_index gives them; fills
+ * block_max. */
+float slm_block_maxima(slm_sampler *s, const float *x, size_t *index, int *finite);
 /* Makes x a row of the sampler's own. */
 void slm_candidates_own(slm_sampler *s);
 /* The sampler's own logit of a token; NULL when it is no candidate. */

@@ -224,19 +224,9 @@ static slm_status run_steps(slm_cache *c, const slm_eval_item *items, size_t n_i
     return SLM_OK;
 }
 
-/* OpenMP has other threads for each thread that calls it: a new caller needs its own. */
-static void meet_caller(slm_cache *c) {
-    uint64_t caller = slm_thread_number();
-    if (caller == c->thread)
-        return;
-    c->thread = caller;
-    slm_backend_cpu_start(&c->cpu, c->options.n_threads);
-}
-
 slm_status slm_session_run(slm_cache *c, const slm_eval_item *items, size_t n_items,
                            slm_error *error) {
     SLM_TRY(check_items(c, items, n_items, error));
-    meet_caller(c);
     for (size_t i = 0; i < n_items; i++) {
         slm_session *s = items[i].session;
         c->n_before[s->slot] = s->n_tokens;

@@ -39,7 +39,6 @@ struct slm_cache {
     uint32_t *n_before;         /* [max_sessions] state to go back to, during an evaluation          */
     slm_eval_item *items;       /* [max_sessions] of the caller, in our size                         */
     slm_backend_cpu cpu;
-    uint64_t thread;            /* slm_thread_number of the last that evaluated                      */
     void *tables;               /* seqs, sessions, rows, page tables, tokens: one block              */
     void *scratch;              /* of the backend, then of the samplers                              */
     void *sampler_scratch;      /* shared by the generators: one is called at a time                 */

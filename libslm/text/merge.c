@@ -10,14 +10,6 @@
 
 enum { SHORT_PIECE = 24 }; /* symbols; up to here looking through beats the heap */
 
-slm_status slm_push_id(slm_tokenizer *t, uint32_t id, slm_error *error) {
-    SLM_TRY(slm_buffer_reserve(&t->ids, sizeof(int32_t), error));
-    int32_t value = (int32_t)id;
-    memcpy(t->ids.ptr + t->ids.len, &value, sizeof value);
-    t->ids.len += sizeof value;
-    return SLM_OK;
-}
-
 /* A score as a key: the highest score is the lowest key. Finite scores never give SLM_NO_KEY. */
 static uint32_t score_key(float score) {
     uint32_t bits;
@@ -166,12 +158,9 @@ static slm_status reserve_symbols(slm_tokenizer *t, size_t n, slm_error *error) 
     return slm_buffer_reserve(&t->symbols, n * sizeof(slm_symbol), error);
 }
 
-slm_status slm_merge_bpe(slm_tokenizer *t, const char *piece, size_t n, slm_error *error) {
+static slm_status merge_new_piece(slm_tokenizer *t, const char *piece, size_t n,
+                                  slm_error *error) {
     const slm_vocab *v = t->v;
-    if (n == 0)
-        return SLM_OK;
-    if (n == 1)
-        return slm_push_id(t, v->byte_id[(uint8_t)piece[0]], error);
     if (v->ignore_merges) {
         uint32_t id = slm_texts_find_raw(v, piece, n);
         if (id != SLM_NO_ID)
@@ -187,6 +176,22 @@ slm_status slm_merge_bpe(slm_tokenizer *t, const char *piece, size_t n, slm_erro
     return SLM_OK;
 }
 
+slm_status slm_merge_bpe(slm_tokenizer *t, const char *piece, size_t n, slm_error *error) {
+    slm_word_key key;
+    if (n == 0)
+        return SLM_OK;
+    if (n == 1)
+        return slm_push_id(t, t->v->byte_id[(uint8_t)piece[0]], error);
+    slm_word *word = slm_words_at(&t->words, piece, n, &key);
+    if (word && slm_words_hit(&t->words, word, &key))
+        return slm_push_word(t, word, error);
+    size_t ids_at = t->ids.len;
+    SLM_TRY(merge_new_piece(t, piece, n, error));
+    if (word)
+        slm_keep_word(t, word, &key, ids_at);
+    return SLM_OK;
+}
+
 slm_status slm_merge_spm(slm_tokenizer *t, const char *piece, size_t bytes, slm_error *error) {
     const slm_vocab *v = t->v;
     if (bytes == 0)
@@ -197,7 +202,8 @@ slm_status slm_merge_spm(slm_tokenizer *t, const char *piece, size_t bytes, slm_
     for (size_t i = 0; i < bytes; n++) {
         size_t len;
         slm_utf8_decode(piece + i, bytes - i, &len);
-        uint32_t id = slm_texts_find(v, piece + i, len);
+        uint32_t id = len == 1 && (uint8_t)piece[i] < 0x80 ? v->ascii_id[(uint8_t)piece[i]]
+                                                           : slm_texts_find(v, piece + i, len);
         if (id != SLM_NO_ID && slm_token_type(v, id) != SLM_TYPE_NORMAL)
             id = SLM_NO_ID;
         s[n].id = id;

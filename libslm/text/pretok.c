@@ -15,9 +15,12 @@ typedef struct one_char {
     size_t len; /* 0 past the end */
 } one_char;
 
-static one_char peek(const text_view *t, size_t pos) {
+static inline one_char peek(const text_view *t, size_t pos) {
     one_char c = {0, 0, 0};
     if (pos < t->n) {
+        uint8_t byte = (uint8_t)t->ptr[pos];
+        if (byte < 0x80)
+            return (one_char){byte, slm_ascii_class[byte], 1};
         c.cp = slm_utf8_decode(t->ptr + pos, t->n - pos, &c.len);
         c.cls = slm_cp_class(c.cp);
     }

@@ -2,7 +2,6 @@
  * probing, no deletion; sized so that at most two thirds are used. No entry lies further than
  * SLM_VOCAB_MAX_PROBES slots from its place, so no search looks further either, whoever chose the
  * texts. */
-#include "text/unicode.h"
 #include "text/vocab_impl.h"
 
 #include <string.h>
@@ -89,9 +88,12 @@ uint32_t slm_texts_find_raw(const slm_vocab *v, const char *bytes, size_t len) {
     if (len > v->max_normal)
         return SLM_NO_ID;
     uint64_t h = SLM_HASH_START;
-    char form[4];
-    for (size_t i = 0; i < len; i++)
-        h = slm_hash_bytes(h, form, slm_utf8_encode(slm_byte_to_cp((uint8_t)bytes[i]), form));
+    for (size_t i = 0; i < len; i++) {
+        const uint8_t *form = v->byte_form[(uint8_t)bytes[i]];
+        h = slm_hash_byte(h, form[0]);
+        if (form[1])
+            h = slm_hash_byte(h, form[1]);
+    }
     uint32_t hash = slm_hash_fold(h);
     uint32_t at = hash & v->text_mask;
     for (int probes = 0; probes < SLM_VOCAB_MAX_PROBES && v->texts[at].id != SLM_NO_ID;
@@ -99,16 +101,16 @@ uint32_t slm_texts_find_raw(const slm_vocab *v, const char *bytes, size_t len) {
         uint32_t id = v->texts[at].id;
         if (v->texts[at].hash != hash || slm_token_type(v, id) != SLM_TYPE_NORMAL)
             continue;
-        const char *text = slm_token_ptr(v, id);
-        size_t left = v->refs[id].len, i = 0;
+        const uint8_t *text = (const uint8_t *)slm_token_ptr(v, id);
+        size_t n = v->refs[id].len, seen = 0, i = 0;
         for (; i < len; i++) {
-            size_t n = slm_utf8_encode(slm_byte_to_cp((uint8_t)bytes[i]), form);
-            if (n > left || memcmp(text, form, n) != 0)
+            const uint8_t *form = v->byte_form[(uint8_t)bytes[i]];
+            size_t two = form[1] != 0;
+            if (seen + two >= n || text[seen] != form[0] || (two && text[seen + 1] != form[1]))
                 break;
-            text += n;
-            left -= n;
+            seen += 1 + two;
         }
-        if (i == len && left == 0)
+        if (i == len && seen == n)
             return id;
     }
     return SLM_NO_ID;

@@ -7,6 +7,10 @@
 
 #define BLANK "\xE2\x96\x81" /* U+2581, SentencePiece's blank */
 
+/* About four bytes of ordinary text make a token, of four bytes: as much is taken for the ids at
+ * once, up to this. */
+#define MAX_GUESS ((size_t)1 << 20)
+
 /* ---- text between special tokens ---- */
 
 static slm_status plain_bpe(slm_tokenizer *t, const char *text, size_t n, slm_error *error) {
@@ -25,29 +29,68 @@ static slm_status plain_bpe(slm_tokenizer *t, const char *text, size_t n, slm_er
     return SLM_OK;
 }
 
+/* Bytes of the blank at text[pos], pos < n: a space or U+2581 itself; 0 when there is none. */
+static size_t blank_at(const char *text, size_t n, size_t pos) {
+    if (text[pos] == ' ')
+        return 1;
+    return text[pos] == BLANK[0] && n - pos >= 3 && memcmp(text + pos, BLANK, 3) == 0 ? 3 : 0;
+}
+
+/* Appends text with U+2581 for its blanks. */
+static slm_status append_blanked(slm_buffer *out, const char *text, size_t n, slm_error *error) {
+    for (size_t i = 0, start; i < n;) {
+        for (; i < n && text[i] == ' '; i++)
+            SLM_TRY(slm_buffer_append(out, BLANK, 3, error));
+        for (start = i; i < n && text[i] != ' '; i++)
+            ;
+        SLM_TRY(slm_buffer_append(out, text + start, i - start, error));
+    }
+    return SLM_OK;
+}
+
+/* The end of what may be merged by itself from text[pos] on: blanks and what follows up to the next
+ * blank, or a character that merges with nothing. */
+static size_t word_end(const slm_vocab *v, const char *text, size_t n, size_t pos) {
+    size_t end = pos, len;
+    while (end < n && (len = blank_at(text, n, end)) != 0)
+        end += len;
+    for (; end < n; end++) {
+        uint8_t byte = (uint8_t)text[end];
+        if (!v->stops[byte] || (byte == (uint8_t)BLANK[0] && blank_at(text, n, end) == 0))
+            continue;
+        return end > pos ? end : pos + 1; /* no blank starts here: they are passed */
+    }
+    return end;
+}
+
 /* Blanks become U+2581. Where no token holds one after another character, text is merged word by
  * word, which gives the same ids in less time and memory. */
 static slm_status plain_spm(slm_tokenizer *t, const char *text, size_t n, slm_error *error) {
-    t->normal.len = 0;
-    if (t->prefix_due && t->v->add_space_prefix)
-        SLM_TRY(slm_buffer_append(&t->normal, BLANK, 3, error));
-    int in_word = 0;
-    for (size_t i = 0; i < n; i++) {
-        int literal = n - i >= 3 && memcmp(text + i, BLANK, 3) == 0;
-        if (text[i] == ' ' || literal) {
-            if (in_word && t->v->split_words) {
-                SLM_TRY(slm_merge_spm(t, t->normal.ptr, t->normal.len, error));
-                t->normal.len = 0;
-            }
-            in_word = 0;
-            SLM_TRY(slm_buffer_append(&t->normal, BLANK, 3, error));
-            i += literal ? 2 : 0;
-        } else {
-            in_word = 1;
-            SLM_TRY(slm_buffer_append(&t->normal, text + i, 1, error));
+    const slm_vocab *v = t->v;
+    int prefix = t->prefix_due && v->add_space_prefix;
+    for (size_t pos = 0, end; pos < n; pos = end, prefix = 0) {
+        end = v->split_words ? word_end(v, text, n, pos) : n;
+        slm_word_key key;
+        slm_word *word = prefix ? NULL : slm_words_at(&t->words, text + pos, end - pos, &key);
+        if (word && slm_words_hit(&t->words, word, &key)) {
+            SLM_TRY(slm_push_word(t, word, error));
+            continue;
         }
+        uint8_t first = (uint8_t)text[pos];
+        if (end - pos == 1 && !prefix && first != ' ' && first < 0x80 && v->stops[first]) {
+            SLM_TRY(slm_push_id(t, v->byte_id[first], error));
+            continue;
+        }
+        size_t ids_at = t->ids.len;
+        t->normal.len = 0;
+        if (prefix)
+            SLM_TRY(slm_buffer_append(&t->normal, BLANK, 3, error));
+        SLM_TRY(append_blanked(&t->normal, text + pos, end - pos, error));
+        SLM_TRY(slm_merge_spm(t, t->normal.ptr, t->normal.len, error));
+        if (word)
+            slm_keep_word(t, word, &key, ids_at);
     }
-    return slm_merge_spm(t, t->normal.ptr, t->normal.len, error);
+    return SLM_OK;
 }
 
 static slm_status plain(slm_tokenizer *t, const char *text, size_t n, slm_error *error) {
@@ -89,7 +132,8 @@ static size_t span_len(const slm_span *s) {
     return s->len == SLM_NTS && s->text ? strlen(s->text) : s->len;
 }
 
-static slm_status check_spans(const slm_span *spans, size_t n_spans, slm_error *error) {
+static slm_status check_spans(const slm_span *spans, size_t n_spans, size_t *bytes,
+                              slm_error *error) {
     if (n_spans > 0 && !spans)
         return slm_fail(error, SLM_ERR_ARG, "spans", SLM_NO_OFFSET, "spans is NULL, n_spans is not 0");
     size_t total = 0;
@@ -106,6 +150,7 @@ static slm_status check_spans(const slm_span *spans, size_t n_spans, slm_error *
                             "more than %d bytes of text", INT32_MAX);
         total += len;
     }
+    *bytes = total;
     return SLM_OK;
 }
 
@@ -163,7 +208,12 @@ slm_status slm_vocab_tokenize(const slm_vocab *v, const slm_span *spans, size_t 
         .joined = {.host = v->host},
         .prefix_due = 1,
     };
-    slm_status status = check_spans(spans, n_spans, error);
+    size_t bytes = 0;
+    slm_status status = check_spans(spans, n_spans, &bytes, error);
+    if (status == SLM_OK)
+        status = slm_words_open(&t.words, v->host, bytes, error);
+    if (status == SLM_OK)
+        status = slm_buffer_reserve(&t.ids, bytes < MAX_GUESS ? bytes : MAX_GUESS, error);
     if (status == SLM_OK)
         status = first_id(&t, bos, error);
     if (status == SLM_OK)
@@ -182,5 +232,6 @@ slm_status slm_vocab_tokenize(const slm_vocab *v, const slm_span *spans, size_t 
     slm_buffer_free(&t.heap);
     slm_buffer_free(&t.normal);
     slm_buffer_free(&t.joined);
+    slm_words_close(&t.words, v->host);
     return status;
 }

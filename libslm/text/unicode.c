@@ -32,18 +32,26 @@ static int is_space(uint32_t cp) {
            cp == 0x205F || cp == 0x3000;
 }
 
+/* clang-format off */
+enum {
+    S = SLM_CLASS_SPACE, B = SLM_CLASS_SPACE | SLM_CLASS_NEWLINE, D = SLM_CLASS_NUMBER,
+    U = SLM_CLASS_LETTER | SLM_CLASS_UPPER, L = SLM_CLASS_LETTER | SLM_CLASS_LOWER
+};
+const uint8_t slm_ascii_class[128] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, S, B, S, S, B, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    S, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    D, D, D, D, D, D, D, D, D, D, 0, 0, 0, 0, 0, 0,
+    0, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U,
+    U, U, U, U, U, U, U, U, U, U, U, 0, 0, 0, 0, 0,
+    0, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
+    L, L, L, L, L, L, L, L, L, L, L, 0, 0, 0, 0, 0,
+};
+/* clang-format on */
+
 uint32_t slm_cp_class(uint32_t cp) {
-    if (cp < 0x80) {
-        if (cp >= 'a' && cp <= 'z')
-            return SLM_CLASS_LETTER | SLM_CLASS_LOWER;
-        if (cp >= 'A' && cp <= 'Z')
-            return SLM_CLASS_LETTER | SLM_CLASS_UPPER;
-        if (cp >= '0' && cp <= '9')
-            return SLM_CLASS_NUMBER;
-        if (cp == '\r' || cp == '\n')
-            return SLM_CLASS_SPACE | SLM_CLASS_NEWLINE;
-        return is_space(cp) ? SLM_CLASS_SPACE : 0;
-    }
+    if (cp < 0x80)
+        return slm_ascii_class[cp];
     if (cp > 0x10FFFF)
         return 0;
     switch (utf8proc_category((utf8proc_int32_t)cp)) {
@@ -97,7 +105,12 @@ static int is_stable(uint32_t cp) {
 int slm_nfc_quick(const char *text, size_t n) {
     for (size_t i = 0; i < n;) {
         size_t len = 1;
-        if ((unsigned char)text[i] >= 0x80) {
+        uint64_t eight = 0;
+        if (n - i >= sizeof eight)
+            memcpy(&eight, text + i, sizeof eight);
+        if (n - i >= sizeof eight && (eight & 0x8080808080808080u) == 0) {
+            len = sizeof eight;
+        } else if ((unsigned char)text[i] >= 0x80) {
             uint32_t cp = slm_utf8_decode(text + i, n - i, &len);
             if (cp != SLM_CP_NONE && !is_stable(cp))
                 return 0;

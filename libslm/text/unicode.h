@@ -33,6 +33,7 @@ size_t slm_utf8_encode(uint32_t cp, char *out);
 
 /* SLM_CLASS_... of a code point; 0 for SLM_CP_NONE (which all patterns treat as a symbol). */
 uint32_t slm_cp_class(uint32_t cp);
+extern const uint8_t slm_ascii_class[128]; /* the same, for the code points of ASCII */
 /* What Python's str.strip() takes away: \s and U+001C to U+001F. */
 int slm_cp_is_blank(uint32_t cp);
 

@@ -310,8 +310,12 @@ static void mark_strip(slm_vocab *v) {
  * none, and with none everything unknown is the unknown token. */
 static slm_status map_bytes(slm_vocab *v, slm_error *error) {
     uint32_t n_found = 0;
-    for (int b = 0; b < 256; b++)
+    for (uint32_t b = 0; b < 256; b++) {
+        char form[4] = {0};
+        (void)slm_utf8_encode(slm_byte_to_cp((uint8_t)b), form);
+        memcpy(v->byte_form[b], form, sizeof v->byte_form[b]);
         v->byte_id[b] = SLM_NO_ID;
+    }
     for (uint32_t id = 0; id < v->n; id++) {
         if (slm_token_type(v, id) != SLM_TYPE_BYTE)
             continue;
@@ -353,9 +357,12 @@ static slm_status map_bytes(slm_vocab *v, slm_error *error) {
 }
 
 /* Whether U+2581, which stands for a blank, only ever starts a token or follows itself there. Text
- * may then be cut before it without changing any merge. */
+ * may then be cut before it without changing any merge; and around a character that is in none. */
 static void look_at_normal_tokens(slm_vocab *v) {
     v->split_words = 1;
+    memset(v->stops, 1, 128);
+    for (uint32_t b = 0; b < 128; b++)
+        v->ascii_id[b] = slm_texts_find(v, (const char[]){(char)b}, 1);
     for (uint32_t id = 0; id < v->n; id++) {
         if (slm_token_type(v, id) != SLM_TYPE_NORMAL)
             continue;
@@ -364,6 +371,8 @@ static void look_at_normal_tokens(slm_vocab *v) {
         if (len > v->max_normal)
             v->max_normal = len;
         int inside = 0;
+        for (uint32_t i = 0; i < len; i++)
+            v->stops[(uint8_t)text[i]] = 0;
         for (uint32_t i = 0; i < len;) {
             if (len - i >= 3 && memcmp(text + i, "\xE2\x96\x81", 3) == 0) {
                 v->split_words = v->split_words && !inside;
@@ -374,6 +383,7 @@ static void look_at_normal_tokens(slm_vocab *v) {
             }
         }
     }
+    v->stops[' '] = v->stops[0xE2] = 1;
 }
 
 /* ---- opening ---- */

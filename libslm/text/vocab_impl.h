@@ -78,6 +78,10 @@ struct slm_vocab {
     uint32_t max_normal;  /* the same among normal tokens                                           */
     uint32_t byte_id[256]; /* the unknown token where a byte has none                              */
     int has_bytes;        /* every byte has a token of its own                                      */
+    uint8_t byte_form[256][2]; /* UTF-8 of the printable form; a 0 where it is one byte */
+    uint32_t ascii_id[128];    /* of the spelling that is one such byte; SLM_NO_ID: none */
+    uint8_t stops[256]; /* SentencePiece: where a word may end: at what may start a blank, and at a
+                           character of ASCII that is in no normal token and so never merges */
     slm_special_set special[2]; /* [1] for trusted text, [0] for the rest                           */
     uint64_t heap_bytes; /* as the host counts them */
 };

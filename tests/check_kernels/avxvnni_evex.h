@@ -1,4 +1,5 @@
-/* The AVX-VNNI kernels with the encoding of AVX-512 VNNI and VL, to be tested where there is that. */
+/* The AVX-VNNI kernels with the encoding of AVX-512 VNNI and VL, to be tested where there is that.
+ */
 #ifndef SLM_TEST_AVXVNNI_EVEX_H
 #define SLM_TEST_AVXVNNI_EVEX_H
 

@@ -88,7 +88,8 @@ static void list_tests(void) {
 static int usage(void) {
     fputs("usage: check_kernels [--seed N] [--rounds N] [--level MASK] [--filter NAME] [--list]\n"
           "                     [--bench]\n"
-          "Levels: 1 portable, 2 avx2, 4 dotprod, 8 avx512 (with VNNI), 16 avxvnni, 32 i8mm, 64 neon.\n",
+          "Levels: 1 portable, 2 avx2, 4 dotprod, 8 avx512 (with VNNI), 16 avxvnni, 32 i8mm,\n"
+          "        64 neon.\n",
           stderr);
     return 2;
 }
@@ -120,7 +121,8 @@ int main(int argc, char **argv) {
         const char *name;
     } level_names[] = {
         {SLM_LEVEL_PORTABLE, "portable"}, {SLM_LEVEL_AVX2, "avx2"}, {SLM_LEVEL_DOTPROD, "dotprod"},
-        {SLM_LEVEL_AVXVNNI, "avxvnni"}, {SLM_LEVEL_AVX512, "avx512"}, {SLM_LEVEL_I8MM, "i8mm"}, {SLM_LEVEL_NEON, "neon"}};
+        {SLM_LEVEL_AVXVNNI, "avxvnni"}, {SLM_LEVEL_AVX512, "avx512"},
+        {SLM_LEVEL_I8MM, "i8mm"}, {SLM_LEVEL_NEON, "neon"}};
     enum { N_LEVELS = sizeof level_names / sizeof level_names[0] };
     static slm_kernels tables[N_LEVELS + 1];
     const slm_kernels *levels[N_LEVELS + 1];

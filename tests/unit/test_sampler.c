@@ -490,6 +490,31 @@ static void test_greedy(void **state) {
     slm_sampler_close(s);
 }
 
+/* The lowest of equals, wherever in a long row they lie, and also when it is the last of all. */
+static void test_greedy_in_long_rows(void **state) {
+    enum { N = 5000 };
+    static float x[N];
+    slm_rng rng;
+    (void)state;
+    slm_sampling o = slm_sampling_defaults;
+    o.temperature = 0;
+    slm_sampler *s = open_with(&o, N, 8, NULL);
+    slm_rng_seed(&rng, 41);
+    for (int round = 0; round < 2000; round++) {
+        uint32_t n_equal = round % 4, best = round % 5 ? below(&rng, N) : N - 1;
+        for (size_t i = 0; i < N; i++)
+            x[i] = uniform(&rng, -9, -1);
+        x[best] = round % 3 ? 0.0f : -0.0f;
+        for (uint32_t i = 0; i < n_equal; i++) {
+            uint32_t at = below(&rng, N);
+            x[at] = 0.0f;
+            best = at < best ? at : best;
+        }
+        assert_int_equal(choose(s, x), (int32_t)best);
+    }
+    slm_sampler_close(s);
+}
+
 static void test_seed(void **state) {
     enum { VOCAB = 300, DRAWS = 200 };
     float x[VOCAB];
@@ -584,6 +609,35 @@ static void test_frequencies(void **state) {
     o = slm_sampling_defaults;
     make_logits(x, BIG_VOCAB, NORMAL, &rng);
     check_frequencies(&o, x, BIG_VOCAB, 1000);
+}
+
+/* The best lie at, before and behind multiples of a power of two, with stretches between them that
+ * hold nothing of interest. */
+static void test_top_at_borders(void **state) {
+    enum { N = 40000, STEP = 1024, HIGH = 30, TOP = 10 };
+    static float x[N];
+    slm_error error = SLM_ERROR_INIT;
+    slm_sampler *s = NULL;
+    slm_rng rng;
+    (void)state;
+    slm_rng_seed(&rng, 43);
+    assert_int_equal(slm_sampler_open(&host, NULL, N, 8, TOP, NULL, &kernels, scratch_for(N, 8), &s,
+                                      &error), SLM_OK);
+    for (int offset = -1; offset <= 1; offset++) {
+        const slm_token_prob *top;
+        size_t n_top;
+        int32_t token;
+        for (size_t i = 0; i < N; i++)
+            x[i] = uniform(&rng, -9, -1);
+        for (int i = 1; i <= HIGH; i++) /* the best last */
+            x[i * STEP + offset] = (float)i;
+        assert_int_equal(slm_sampler_choose(s, x, NULL, 0, &token, NULL, &top, &n_top, &error),
+                         SLM_OK);
+        assert_int_equal(n_top, TOP);
+        for (int i = 0; i < TOP; i++)
+            assert_int_equal(top[i].id, (HIGH - i) * STEP + offset);
+    }
+    slm_sampler_close(s);
 }
 
 static void test_logprob_and_top(void **state) {
@@ -949,8 +1003,10 @@ int main(void) {
         cmocka_unit_test(test_dry_long_repeat),
         cmocka_unit_test(test_history_outside_vocabulary),
         cmocka_unit_test(test_greedy),
+        cmocka_unit_test(test_greedy_in_long_rows),
         cmocka_unit_test(test_seed),
         cmocka_unit_test(test_frequencies),
+        cmocka_unit_test(test_top_at_borders),
         cmocka_unit_test(test_logprob_and_top),
         cmocka_unit_test(test_bad_logits),
         cmocka_unit_test(test_bias),

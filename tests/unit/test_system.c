@@ -75,6 +75,106 @@ static void test_cores_by_siblings(void **state) {
     assert_true(slm_cpu_count() >= 1 && slm_cpu_count() <= n);
 }
 
+/* A file of one of the processors [first, last]. */
+static void put_cpus(int first, int last, const char *file, const char *text) {
+    for (int cpu = first; cpu <= last; cpu++) {
+        char name[100];
+        snprintf(name, sizeof name, "sys/devices/system/cpu/cpu%d/%s", cpu, file);
+        put(name, text);
+    }
+}
+
+/* Cores of the made-up system for a process that may run on processors [first, last] and `also`. */
+static uint32_t cores(int first, int last, int also) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (int cpu = first; cpu <= last; cpu++)
+        CPU_SET(cpu, &set);
+    if (also >= 0)
+        CPU_SET(also, &set);
+    return slm_core_count_in(temp_folder(), &set, sizeof set);
+}
+
+/* Two large cores of two threads, six small ones: an Intel hybrid. Its capacities say nothing. */
+static void test_named_small_cores(void **state) {
+    (void)state;
+    put_cpus(0, 9, "cpu_capacity", "1024\n");
+    put_cpus(0, 1, "topology/thread_siblings_list", "0-1\n");
+    put_cpus(2, 3, "topology/thread_siblings_list", "2-3\n");
+    assert_int_equal(cores(0, 9, -1), 8);
+    put("sys/devices/cpu_core/cpus", "0-3\n");
+    put("sys/devices/cpu_atom/cpus", "4-9\n");
+    assert_int_equal(cores(0, 9, -1), 2);
+    assert_int_equal(cores(1, 2, -1), 2);
+    assert_int_equal(cores(0, 1, 6), 1);
+    assert_int_equal(cores(4, 8, -1), 5); /* it may use small ones alone */
+    assert_int_equal(cores(5, 4, -1), 0);
+    /* A third kind, and a frequency that must not be asked: the names have told. */
+    put("sys/devices/cpu_atom/cpus", "4-7\n");
+    put_cpus(0, 1, "cpufreq/cpuinfo_max_freq", "5000000\n");
+    put_cpus(2, 9, "cpufreq/cpuinfo_max_freq", "1000000\n");
+    assert_int_equal(cores(0, 9, -1), 4);
+    put("sys/devices/cpu_lowpower/cpus", "8,9\n");
+    assert_int_equal(cores(0, 9, -1), 2);
+    assert_int_equal(cores(2, 3, 9), 1);
+}
+
+static void test_capacities(void **state) {
+    (void)state;
+    /* Four small and four large cores of a board. */
+    put_cpus(0, 3, "cpu_capacity", "397\n");
+    put_cpus(4, 7, "cpu_capacity", "1024\n");
+    for (int cpu = 0; cpu < 8; cpu++) {
+        char own[20];
+        snprintf(own, sizeof own, "%d\n", cpu);
+        put_cpus(cpu, cpu, "topology/thread_siblings_list", own);
+    }
+    assert_int_equal(cores(0, 7, -1), 4);
+    assert_int_equal(cores(0, 4, -1), 1);
+    assert_int_equal(cores(0, 3, -1), 4);
+    /* Of three kinds the middle one counts: from half of the largest on. */
+    put_cpus(4, 5, "cpu_capacity", "512\n");
+    assert_int_equal(cores(0, 7, -1), 4);
+    put_cpus(4, 5, "cpu_capacity", "511\n");
+    assert_int_equal(cores(0, 7, -1), 2);
+    assert_int_equal(cores(0, 5, -1), 6); /* beside 511 a core of 397 is not slow */
+    /* Figures that differ decide; a frequency is not asked. */
+    put_cpus(4, 5, "cpu_capacity", "1000\n");
+    put_cpus(0, 6, "cpufreq/cpuinfo_max_freq", "1000000\n");
+    put_cpus(7, 7, "cpufreq/cpuinfo_max_freq", "9000000\n");
+    assert_int_equal(cores(0, 7, -1), 4);
+    /* Where one has none, they say nothing. */
+    put_cpus(2, 2, "cpu_capacity", "none\n");
+    assert_int_equal(cores(0, 6, -1), 7);
+    assert_int_equal(cores(3, 6, -1), 3);
+}
+
+/* Eight cores of two threads; half of the cores are compact and reach lower frequencies. */
+static void test_frequencies(void **state) {
+    (void)state;
+    char pair[40];
+    for (int core = 0; core < 8; core++) {
+        snprintf(pair, sizeof pair, "%d,%d\n", core, core + 8);
+        put_cpus(core, core, "topology/thread_siblings_list", pair);
+        put_cpus(core + 8, core + 8, "topology/thread_siblings_list", pair);
+    }
+    put_cpus(0, 15, "cpu_capacity", "1024\n");
+    put_cpus(0, 15, "cpufreq/cpuinfo_max_freq", "5100000\n");
+    assert_int_equal(cores(0, 15, -1), 8);
+    put_cpus(4, 7, "cpufreq/cpuinfo_max_freq", "3300000\n");
+    put_cpus(12, 15, "cpufreq/cpuinfo_max_freq", "3300000\n");
+    assert_int_equal(cores(0, 15, -1), 4);
+    assert_int_equal(cores(4, 7, 13), 4);
+    assert_int_equal(cores(2, 9, -1), 2 + 2);
+    /* The best cores of one kind are a little faster than their like. */
+    put_cpus(4, 7, "cpufreq/cpuinfo_max_freq", "4700000\n");
+    put_cpus(12, 15, "cpufreq/cpuinfo_max_freq", "4700000\n");
+    assert_int_equal(cores(0, 15, -1), 8);
+    put_cpus(7, 7, "cpufreq/cpuinfo_max_freq", "");
+    put_cpus(1, 1, "cpufreq/cpuinfo_max_freq", "1\n");
+    assert_int_equal(cores(0, 15, -1), 8);
+}
+
 static void test_quota_of_cgroup_2(void **state) {
     (void)state;
     uint32_t n = CPUS();
@@ -175,9 +275,15 @@ static void test_long_group(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup(f, start)
     const struct CMUnitTest tests[] = {
-        TEST(test_cores_by_siblings),  TEST(test_quota_of_cgroup_2),
-        TEST(test_quota_of_cgroup_1),  TEST(test_memory),
-        TEST(test_memory_of_cgroup_1), TEST(test_long_group),
+        TEST(test_cores_by_siblings),
+        TEST(test_named_small_cores),
+        TEST(test_capacities),
+        TEST(test_frequencies),
+        TEST(test_quota_of_cgroup_2),
+        TEST(test_quota_of_cgroup_1),
+        TEST(test_memory),
+        TEST(test_memory_of_cgroup_1),
+        TEST(test_long_group),
     };
     return cmocka_run_group_tests_name("system", tests, NULL, NULL);
 }

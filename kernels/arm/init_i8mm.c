@@ -1,0 +1,13 @@
+/* What the matrix multiplication of bytes improves. */
+#include "level_arm.h"
+
+void slm_kernels_init_i8mm(slm_kernels *kernels) {
+    slm_matmul_fn(*m)[SLM_ACT_LIMIT] = kernels->matmul;
+    m[SLM_DTYPE_Q2_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q2_k_q8_k_tile_i8mm;
+    m[SLM_DTYPE_Q3_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q3_k_q8_k_tile_i8mm;
+    m[SLM_DTYPE_Q4_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q4_k_q8_k_tile_i8mm;
+    m[SLM_DTYPE_Q5_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q5_k_q8_k_tile_i8mm;
+    m[SLM_DTYPE_Q6_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q6_k_q8_k_tile_i8mm;
+    m[SLM_DTYPE_Q4_0][SLM_ACT_Q8_0_TILE] = slm_matmul_q4_0_q8_0_tile_i8mm;
+    m[SLM_DTYPE_Q8_0][SLM_ACT_Q8_0_TILE] = slm_matmul_q8_0_q8_0_tile_i8mm;
+}

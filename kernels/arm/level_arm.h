@@ -1,0 +1,32 @@
+/* The products of packed weights of each level. */
+#ifndef SLM_ARM_LEVEL_ARM_H
+#define SLM_ARM_LEVEL_ARM_H
+
+#include "kernels.h"
+
+#define SLM_TILE_MATMUL(name)                                                                      \
+    void name(float *y, size_t y_stride, const void *w, size_t w_bytes, size_t n_w, const void *a, \
+              size_t a_bytes, size_t n_a, size_t k)
+SLM_TILE_MATMUL(slm_matmul_q2_k_q8_k_tile_neon);
+SLM_TILE_MATMUL(slm_matmul_q3_k_q8_k_tile_neon);
+SLM_TILE_MATMUL(slm_matmul_q4_k_q8_k_tile_neon);
+SLM_TILE_MATMUL(slm_matmul_q5_k_q8_k_tile_neon);
+SLM_TILE_MATMUL(slm_matmul_q6_k_q8_k_tile_neon);
+SLM_TILE_MATMUL(slm_matmul_q4_0_q8_0_tile_neon);
+SLM_TILE_MATMUL(slm_matmul_q8_0_q8_0_tile_neon);
+SLM_TILE_MATMUL(slm_matmul_q2_k_q8_k_tile_dotprod);
+SLM_TILE_MATMUL(slm_matmul_q3_k_q8_k_tile_dotprod);
+SLM_TILE_MATMUL(slm_matmul_q4_k_q8_k_tile_dotprod);
+SLM_TILE_MATMUL(slm_matmul_q5_k_q8_k_tile_dotprod);
+SLM_TILE_MATMUL(slm_matmul_q6_k_q8_k_tile_dotprod);
+SLM_TILE_MATMUL(slm_matmul_q4_0_q8_0_tile_dotprod);
+SLM_TILE_MATMUL(slm_matmul_q8_0_q8_0_tile_dotprod);
+SLM_TILE_MATMUL(slm_matmul_q2_k_q8_k_tile_i8mm);
+SLM_TILE_MATMUL(slm_matmul_q3_k_q8_k_tile_i8mm);
+SLM_TILE_MATMUL(slm_matmul_q4_k_q8_k_tile_i8mm);
+SLM_TILE_MATMUL(slm_matmul_q5_k_q8_k_tile_i8mm);
+SLM_TILE_MATMUL(slm_matmul_q6_k_q8_k_tile_i8mm);
+SLM_TILE_MATMUL(slm_matmul_q4_0_q8_0_tile_i8mm);
+SLM_TILE_MATMUL(slm_matmul_q8_0_q8_0_tile_i8mm);
+
+#endif

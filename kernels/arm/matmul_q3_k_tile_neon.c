@@ -1,0 +1,4 @@
+/* Packed Q3_K by tiles of Q8_K. */
+#include "packed_neon.h"
+
+SLM_PACKED_NEON_K(Q3_K, slm_matmul_q3_k_q8_k_tile_neon)

@@ -1,0 +1,4 @@
+/* Packed Q4_K by tiles of Q8_K. */
+#include "packed_i8mm.h"
+
+SLM_PACKED_I8MM_K(Q4_K, slm_matmul_q4_k_q8_k_tile_i8mm)

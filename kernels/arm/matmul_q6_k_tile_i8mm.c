@@ -1,0 +1,4 @@
+/* Packed Q6_K by tiles of Q8_K. */
+#include "packed_i8mm.h"
+
+SLM_PACKED_I8MM_K(Q6_K, slm_matmul_q6_k_q8_k_tile_i8mm)
