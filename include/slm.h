@@ -538,6 +538,32 @@ typedef struct slm_session_info {
 SLM_API slm_status slm_session_get_info(const slm_session *session, slm_session_info *info,
                                         slm_error *error);
 
+/* The ops that a step consists of: the embedding of its tokens; in each layer the query, key and value
+ * projections with all that belongs to them, attention, its output projection, the gate and up
+ * projections, the down projection; the output matrix. */
+typedef int32_t slm_op;
+enum {
+    SLM_OP_EMBED = 0, SLM_OP_QKV = 1, SLM_OP_ATTEND = 2, SLM_OP_ATTN_OUTPUT = 3, SLM_OP_GATE_UP = 4,
+    SLM_OP_DOWN = 5, SLM_OP_HEAD = 6, SLM_OP_COUNT = 7
+};
+
+/* What an op has cost all sessions of a cache since it was opened; differences tell of a stretch of
+ * work. */
+typedef struct slm_op_info {
+    uint32_t struct_size;
+    slm_op op;
+    uint64_t calls;
+    uint64_t ns;               /* of wall clock time                                                */
+    uint64_t bytes;            /* of weights, and of keys and values in attention, that it read     */
+    uint64_t macs;             /* multiply-accumulates                                              */
+    char name[16];             /* such as "gate_up"                                                 */
+} slm_op_info;
+
+/* Fills *info for one op of the steps of the session's cache. SLM_ERR_RANGE when there is no such op.
+ * By the thread that may use the session. */
+SLM_API slm_status slm_session_get_op(const slm_session *session, slm_op op, slm_op_info *info,
+                                      slm_error *error);
+
 /* Stops the evaluation or generation that is running in this session, or the next one if none is.
  * It returns SLM_ERR_CANCEL within one step (max_rows tokens of a prompt, or one generated token);
  * the session stays usable. Any thread; async-signal-safe. */

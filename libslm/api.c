@@ -5,6 +5,7 @@
 #include "run/sampler.h"
 #include "text/detok.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define STRING_(x) #x
@@ -535,6 +536,22 @@ slm_status slm_session_get_info(const slm_session *session, slm_session_info *in
                      : seq->rope_long              ? SLM_ROPE_LONG
                                                    : SLM_ROPE_SHORT;
     return slm_copy_info(info, &i, sizeof i, "slm_session_info", error);
+}
+
+slm_status slm_session_get_op(const slm_session *session, slm_op op, slm_op_info *info,
+                              slm_error *error) {
+    static const char *const names[SLM_OP_COUNT] = {"embed",   "qkv",  "attend", "attn_output",
+                                                    "gate_up", "down", "head"};
+    REQUIRE(session);
+    REQUIRE(info);
+    if (op < 0 || op >= SLM_OP_COUNT)
+        return slm_fail(error, SLM_ERR_RANGE, "op", SLM_NO_OFFSET, "op: got %d, wanted 0 to %d", op,
+                        SLM_OP_COUNT - 1);
+    const slm_op_sum *sum = &session->cache->cpu.sums[op];
+    slm_op_info i = {.struct_size = sizeof i, .op = op, .calls = sum->calls, .ns = sum->ns,
+                     .bytes = sum->bytes, .macs = sum->macs};
+    snprintf(i.name, sizeof i.name, "%s", names[op]);
+    return slm_copy_info(info, &i, sizeof i, "slm_op_info", error);
 }
 
 void slm_session_cancel(slm_session *session) {

@@ -176,13 +176,13 @@ int slm_cli_bar_wanted(void); /* whether a bar could be shown at all */
 
 /* ---------------------------------------------------------------- models (cli_engine.c) ------ */
 
-/* -t -c --device --kv --load */
+/* -t -c --device --kv --load --cpu */
 typedef struct slm_cli_common {
     uint32_t n_threads; /* 0: physical cores */
     uint32_t n_ctx;     /* 0: the default    */
-    int32_t device, kv, load;
+    int32_t device, kv, load, levels;
 } slm_cli_common;
-#define SLM_CLI_COMMON_OPTIONS 5u
+#define SLM_CLI_COMMON_OPTIONS 6u
 /* Fills SLM_CLI_COMMON_OPTIONS options and returns that number. */
 size_t slm_cli_common_options(slm_opt *options, slm_cli_common *common);
 

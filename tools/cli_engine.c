@@ -11,12 +11,23 @@
 
 static const int32_t devices[] = {SLM_DEVICE_CPU, SLM_DEVICE_CUDA};
 static const int32_t kv_types[] = {SLM_KV_F32, SLM_KV_F16, SLM_KV_Q8_0};
-static const int32_t loads[] = {SLM_LOAD_MAP, SLM_LOAD_READ};
+static const int32_t loads[] = {SLM_LOAD_AUTO, SLM_LOAD_MAP, SLM_LOAD_READ, SLM_LOAD_PACK};
+
+/* A level with all below it. */
+enum {
+    AVX2 = SLM_CPU_PORTABLE | SLM_CPU_AVX2,
+    AVXVNNI = AVX2 | SLM_CPU_AVXVNNI,
+    AVX512 = AVXVNNI | SLM_CPU_AVX512,
+    NEON = SLM_CPU_PORTABLE | SLM_CPU_NEON,
+    DOTPROD = NEON | SLM_CPU_DOTPROD,
+    I8MM = DOTPROD | SLM_CPU_I8MM
+};
+static const int32_t levels[] = {0, SLM_CPU_PORTABLE, AVX2, AVXVNNI, AVX512, NEON, DOTPROD, I8MM};
 
 size_t slm_cli_common_options(slm_opt *options, slm_cli_common *c) {
     const slm_opt all[SLM_CLI_COMMON_OPTIONS] = {
         {.letter = 't', .name = "threads", .kind = SLM_OPT_U32, .target = &c->n_threads, .arg = "N",
-         .help = "threads (default: physical cores)", .min = 1, .max = 1024},
+         .help = "threads (default: physical performance cores)", .min = 1, .max = 1024},
         {.letter = 'c', .name = "ctx", .kind = SLM_OPT_U32, .target = &c->n_ctx, .arg = "N",
          .help = "context in tokens (default: the model's, at most 4096)", .min = 1,
          .max = 1 << 30},
@@ -24,8 +35,14 @@ size_t slm_cli_common_options(slm_opt *options, slm_cli_common *c) {
          .help = "where to run (default: cuda where usable, else cpu)", .choices = devices},
         {.name = "kv", .kind = SLM_OPT_CHOICE, .target = &c->kv, .arg = "f32|f16|q8_0",
          .help = "how keys and values are kept (default: f16)", .choices = kv_types},
-        {.name = "load", .kind = SLM_OPT_CHOICE, .target = &c->load, .arg = "map|read",
-         .help = "use the file in place, or a copy of it (default: map)", .choices = loads},
+        {.name = "load", .kind = SLM_OPT_CHOICE, .target = &c->load, .arg = "auto|map|read|pack",
+         .help = "use the file in place, a copy of it, or packed for the processor (default: auto,\n"
+                 "packed where that helps and fits)",
+         .choices = loads},
+        {.name = "cpu", .kind = SLM_OPT_CHOICE, .target = &c->levels,
+         .arg = "auto|portable|avx2|avxvnni|avx512|neon|dotprod|i8mm",
+         .help = "highest instructions used (default: auto, all that the processor has)",
+         .choices = levels},
     };
     memcpy(options, all, sizeof all);
     return SLM_CLI_COMMON_OPTIONS;
@@ -55,6 +72,7 @@ int slm_cli_open_model(const char *path, const slm_cli_common *common, uint32_t 
     if (common) {
         options.device = common->device;
         options.load = common->load;
+        options.cpu_levels = (uint32_t)common->levels;
     }
     slm_error error = SLM_ERROR_INIT;
     slm_cli_name_model(path, 1);

@@ -7,6 +7,7 @@
  * choices whenever the library makes which.
  */
 #include "cli.h"
+#include "cmd_bench_ops.h"
 #include "readbw.h"
 
 #include <stdio.h>
@@ -46,7 +47,9 @@ typedef struct bench {
     const char *path;
     list prompt, generate, depth;
     uint32_t repeats;
-    int json;
+    int json, want_ops;
+    slm_bench_ops ops;
+    double int8_gmacs; /* 0: not known */
     slm_cli_sampling sampling;
     slm_session *session;
     slm_model_info info;
@@ -90,6 +93,8 @@ static slm_status settle(const bench *b, size_t depth, slm_error *error) {
 static slm_status time_prompt(bench *b, size_t n, size_t depth, double *seconds,
                               slm_error *error) {
     slm_status s = settle(b, depth, error);
+    if (b->want_ops)
+        slm_bench_ops_begin(&b->ops, b->session);
     double begun = slm_cli_now();
     if (s == SLM_OK)
         s = slm_session_eval(b->session, b->ids + depth, n, SLM_LOGITS_LAST, error);
@@ -112,8 +117,11 @@ static slm_status time_generate(bench *b, size_t n, size_t depth, double *second
         s = slm_generate_begin(b->session, &options, &generator, error);
     for (size_t made = 0; s == SLM_OK && made <= n && event.type != SLM_EVENT_END;) {
         s = slm_generate_next(generator, &event, error);
-        if (s == SLM_OK && event.type == SLM_EVENT_TEXT && made++ == 0)
+        if (s == SLM_OK && event.type == SLM_EVENT_TEXT && made++ == 0) {
+            if (b->want_ops)
+                slm_bench_ops_begin(&b->ops, b->session);
             begun = slm_cli_now();
+        }
     }
     *seconds = slm_cli_now() - begun;
     slm_generate_end(&generator);
@@ -157,16 +165,22 @@ static int run_test(bench *b, const char *test, timer time_one, uint32_t n, uint
     slm_error error = SLM_ERROR_INIT;
     for (uint32_t i = 0; i <= b->repeats; i++) {
         double seconds = 0;
+        if (i == 1)
+            slm_bench_ops_clear(&b->ops);
         if (time_one(b, n, depth, &seconds, &error) != SLM_OK)
             return slm_cli_fail_error(b->path, &error);
         if (slm_cli_interrupted())
             return SLM_EXIT_INTERRUPTED;
+        if (b->want_ops)
+            slm_bench_ops_end(&b->ops, b->session, seconds);
         if (i > 0) /* the first is the warm-up */
             b->speeds[i - 1] = seconds > 0 ? n / seconds : 0;
         slm_cli_bar(++b->done, b->total);
     }
     qsort(b->speeds, b->repeats, sizeof *b->speeds, by_value);
     print_row(b, test, n, depth);
+    if (b->want_ops)
+        slm_bench_ops_print(&b->ops, test, n, depth, b->read_gbps, b->int8_gmacs, b->json);
     return slm_cli_flush();
 }
 
@@ -249,6 +263,8 @@ static int run(bench *b, const slm_cli_common *common) {
         if (b->read_gbps <= 0)
             slm_cli_warn("the read bandwidth could not be measured: no memory for %zu bytes",
                          READ_BYTES);
+        if (b->want_ops)
+            b->int8_gmacs = slm_int8_peak(b->n_threads);
         if (slm_session_open(model, &cache, &b->session, &error) != SLM_OK)
             status = slm_cli_fail_error(b->path, &error);
     }
@@ -274,12 +290,15 @@ int slm_cmd_bench(int argc, char **argv) {
                  "bytes_per_token: what one token reads, the weights and the cache at that depth;\n"
                  "read_gbps: the best rate at which these threads read memory, in 10^9 bytes a\n"
                  "second; share: bytes_per_token * median tokens per second over it.\n"
+                 "--ops: GB/s are of weights (attend: of keys and values), beside read_gbps; GMAC/s are\n"
+                 "multiply-accumulates, beside the peak of the best int8 instruction; \"between\" is\n"
+                 "what lies outside of steps, such as the choice of a token.\n"
                  "--stop has no effect here.\n",
         .min_args = 1,
         .max_args = 1,
         .arg_names = arg_names,
     };
-    enum { OWN = 5 };
+    enum { OWN = 6 };
     slm_cli_common common = {0};
     bench b = {.prompt = {{512}, 1}, .generate = {{128}, 1}, .depth = {{0}, 1}, .repeats = 5};
     slm_cli_sampling_init(&b.sampling);
@@ -295,6 +314,8 @@ int slm_cmd_bench(int argc, char **argv) {
          .help = "runs of each test, after one to warm up (5)", .min = 1, .max = 10000},
         {.name = "json", .kind = SLM_OPT_FLAG, .target = &b.json,
          .help = "one JSON object a line instead of a table"},
+        {.name = "ops", .kind = SLM_OPT_FLAG, .target = &b.want_ops,
+         .help = "after each test where its time went, by op, beside what the machine can do"},
     };
     size_t n_options = OWN + slm_cli_common_options(options + OWN, &common);
     slm_opt *sampling = options + n_options;

@@ -14,7 +14,7 @@
  */
 #define _GNU_SOURCE
 
-#include "peaks.h"
+#include "../../tools/peaks.h"
 
 #include <getopt.h>
 #include <omp.h>

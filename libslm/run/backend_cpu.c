@@ -10,7 +10,7 @@
 #define ROWS_PER_PASS   32u
 #define PANELS_PER_PASS 4u
 /* Bytes of weights that a lane takes at a time where few activation rows make them a stream. */
-#define CHUNK_BYTES ((size_t)192 << 10)
+#define CHUNK_BYTES ((size_t)256 << 10)
 /* Queries of an attention task: their sums stay in the L2 cache while keys and values pass by. */
 #define QUERIES_PER_TASK 96u
 
@@ -101,6 +101,25 @@ static void barrier(slm_backend_cpu *cpu) { slm_barrier_wait(&cpu->barrier, cpu-
 static void share(const slm_backend_cpu *cpu, uint32_t n, int lane, uint32_t *first,
                   uint32_t *last) {
     slm_work_share(n, 1, cpu->n_lanes, (uint32_t)lane, first, last);
+}
+
+/* The end of an op, for the report of where time goes. */
+static void end_op(slm_backend_cpu *cpu, int lane, slm_op op, uint64_t bytes, uint64_t macs) {
+    barrier(cpu);
+    if (lane != 0)
+        return;
+    slm_op_sum *sum = &cpu->sums[op];
+    uint64_t now = slm_now_ns();
+    sum->ns += now - cpu->op_began;
+    sum->calls++;
+    sum->bytes += bytes;
+    sum->macs += macs;
+    cpu->op_began = now;
+}
+
+static uint64_t bytes_of(const slm_linear *w) { return (uint64_t)w->n_out * w->row_bytes; }
+static uint64_t macs_of(const slm_linear *w, uint32_t n_rows) {
+    return (uint64_t)w->n_out * w->n_in * n_rows;
 }
 
 /* Begins to hand out the rows of products with w (and with others like it) to the lanes: chunks of
@@ -225,7 +244,7 @@ static void op_embed(void *backend, int lane) {
                         m->inv_freq[cpu->seqs[row->slot].rope_long], n_half, row->position,
                         m->config.rope_attn_factor);
     }
-    barrier(cpu);
+    end_op(cpu, lane, SLM_OP_EMBED, 0, 0);
 }
 
 /* Bias, norm and RoPE of one head of one row, from raw to y. */
@@ -288,8 +307,8 @@ static void op_qkv(void *backend, const slm_layer *l, int lane) {
     barrier(cpu);
 
     float *tmp = cpu->lane_row + (size_t)lane * cpu->lane_stride;
-    uint32_t per_row = c->n_heads + 2 * c->n_kv_heads;
-    for (uint32_t u = (uint32_t)lane; u < cpu->step->n_rows * per_row; u += cpu->n_lanes) {
+    uint32_t per_row = c->n_heads + 2 * c->n_kv_heads, n_rows = cpu->step->n_rows;
+    for (uint32_t u = (uint32_t)lane; u < n_rows * per_row; u += cpu->n_lanes) {
         uint32_t r = u / per_row, h = u % per_row;
         const slm_row *row = &cpu->step->rows[r];
         float *raw = cpu->raw + r * cpu->raw_stride + h * (size_t)d;
@@ -307,7 +326,8 @@ static void op_qkv(void *backend, const slm_layer *l, int lane) {
             store_kv(cpu, l, row, 1, h, raw, lane);
         }
     }
-    barrier(cpu);
+    end_op(cpu, lane, SLM_OP_QKV, bytes_of(w[0]) + bytes_of(w[1]) + bytes_of(w[2]),
+           macs_of(w[0], n_rows) + macs_of(w[1], n_rows) + macs_of(w[2], n_rows));
 }
 
 /* Rows of one session that follow one another, with the query heads of one head of keys and
@@ -417,6 +437,24 @@ static void attend_task(slm_backend_cpu *cpu, const slm_layer *l, const slm_atte
     end_attention(cpu, task, &a);
 }
 
+/* Each run of rows reads the keys and values that its last row sees, from where its first one does. */
+static void count_attention(slm_backend_cpu *cpu, const slm_layer *l, int lane, uint32_t most) {
+    const slm_config *c = &cpu->model->config;
+    uint64_t bytes = 0, macs = 0;
+    uint32_t begin, end, unused;
+    for (uint32_t r = 0, n; lane == 0 && r < cpu->step->n_rows; r += n) {
+        n = run_of_rows(cpu->step, r, most);
+        visible(cpu, l, r, &begin, &unused);
+        visible(cpu, l, r + n - 1, &unused, &end);
+        bytes += 2 * (uint64_t)c->n_kv_heads * cpu->layout->row_bytes * (end - begin);
+        for (uint32_t i = r; i < r + n; i++) {
+            visible(cpu, l, i, &begin, &end);
+            macs += 2 * (uint64_t)c->n_heads * c->d_head * (end - begin);
+        }
+    }
+    end_op(cpu, lane, SLM_OP_ATTEND, bytes, macs);
+}
+
 static void op_attend(void *backend, const slm_layer *l, int lane) {
     slm_backend_cpu *cpu = backend;
     const slm_step *step = cpu->step;
@@ -436,7 +474,7 @@ static void op_attend(void *backend, const slm_layer *l, int lane) {
         slm_attend_task task = {at, length, u % n_kv};
         attend_task(cpu, l, &task, lane);
     }
-    barrier(cpu);
+    count_attention(cpu, l, lane, most);
 }
 
 /* gate = act(gate) * up */
@@ -470,7 +508,8 @@ static void op_gate_up(void *backend, const slm_layer *l, int lane) {
             activate(cpu, gate, cpu->up + r * (size_t)c->d_ff + first, last - first);
         }
     }
-    barrier(cpu);
+    end_op(cpu, lane, SLM_OP_GATE_UP, bytes_of(&l->gate) + bytes_of(&l->up),
+           2 * macs_of(&l->gate, cpu->step->n_rows));
 }
 
 static void op_project_add(void *backend, const slm_linear *w, slm_branch branch,
@@ -490,7 +529,8 @@ static void op_project_add(void *backend, const slm_linear *w, slm_branch branch
                 x[i] += y[i];
         }
     }
-    barrier(cpu);
+    end_op(cpu, lane, branch == SLM_BRANCH_ATTENTION ? SLM_OP_ATTN_OUTPUT : SLM_OP_DOWN, bytes_of(w),
+           macs_of(w, cpu->step->n_rows));
 }
 
 /* The next run of rows from *r on that write consecutive rows of the logits; its length, or 0. */
@@ -527,7 +567,7 @@ static void op_head(void *backend, int lane) {
         for (r = at = 0; (n = next_run(step, &r)) > 0; r += n, at += n)
             multiply(cpu, &m->head, cpu->logits + step->rows[r].logits_row * n_vocab, n_vocab,
                      first, last, at, n, is_single, lane);
-    barrier(cpu);
+    end_op(cpu, lane, SLM_OP_HEAD, bytes_of(&m->head), macs_of(&m->head, step->n_logits));
 }
 
 static const slm_ops ops = {
@@ -556,6 +596,7 @@ static void run_lane(void *context, uint32_t lane) {
 
 void slm_backend_cpu_run(slm_backend_cpu *cpu, const slm_step *step) {
     cpu->step = step;
+    cpu->op_began = slm_now_ns();
     slm_work_start(&cpu->work, cpu->n_lanes);
     slm_lanes_run(&cpu->lanes, run_lane, cpu);
 }

@@ -20,6 +20,11 @@ typedef struct slm_cpu_shape {
     uint32_t n_logits; /* rows of the logits buffer */
 } slm_cpu_shape;
 
+/* What the calls of an op added up to. */
+typedef struct slm_op_sum {
+    uint64_t ns, calls, bytes, macs; /* bytes of weights, or of keys and values, as they are in memory */
+} slm_op_sum;
+
 typedef struct slm_backend_cpu { /* 64-aligned */
     slm_lanes lanes;
     slm_barrier barrier;
@@ -31,6 +36,8 @@ typedef struct slm_backend_cpu { /* 64-aligned */
     const slm_step *step;     /* being run */
     slm_cpu_shape shape;
     uint32_t n_lanes;         /* threads that the running region really has */
+    slm_op_sum sums[SLM_OP_COUNT]; /* kept by lane 0                                                 */
+    uint64_t op_began;        /* slm_now_ns                                                          */
 
     float *x;                        /* [max_rows][d_model]    residual stream                       */
     float *raw;                      /* [max_rows][raw_stride] products before their epilogue        */

@@ -2,8 +2,8 @@
  * of. Every instruction is written as volatile assembly, so that it stands in the loop once for
  * each accumulator whatever the compiler thinks of it; there are as many accumulators as it takes
  * that none waits for itself: latency (4 or 5 cycles) times instructions a cycle (2), at most. */
-#ifndef SLM_BENCH_PEAKS_H
-#define SLM_BENCH_PEAKS_H
+#ifndef SLM_TOOLS_PEAKS_H
+#define SLM_TOOLS_PEAKS_H
 
 #include <stddef.h>
 #include <stdint.h>
