@@ -2,4 +2,6 @@
 #include "x86/level_avx512.h"
 #include "x86/packed_avx512.h"
 
-SLM_PACKED_MATMUL(slm_panel_k, Q6_K, slm_matmul_q6_k_q8_k_tile_avx512, 256, 52)
+SLM_PACKED_TILES(Q6_K, slm_matmul_q6_k_q8_k_tile_avx512, 52)
+SLM_PACKED_MATMUL(k, Q6_K, slm_matmul_q6_k_q8_k_tile_avx512, 256, 52,
+                  slm_matmul_q6_k_q8_k_tile_avx512_tiles)

@@ -156,7 +156,10 @@ SLM_INLINE void slm_factors_of(uint32_t type, const uint8_t *body, slm_factors *
         SLM_UNROLL
         for (int b = 0; b < 4; b++) {
             __m512i v = slm_byte(s[i], b, is_signed);
-            f->scale[4 * i + b] = offset ? _mm512_sub_epi32(v, _mm512_set1_epi32(offset)) : v;
+            if (offset) /* 16 bits, the upper half 0: slm_add_scaled */
+                v = _mm512_and_si512(_mm512_sub_epi32(v, _mm512_set1_epi32(offset)),
+                                     _mm512_set1_epi32(0xffff));
+            f->scale[4 * i + b] = v;
         }
         if (type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K || type == SLM_DTYPE_Q2_K) {
             f->min[2 * i] = slm_byte_pair(m[i], 0);
@@ -165,15 +168,102 @@ SLM_INLINE void slm_factors_of(uint32_t type, const uint8_t *body, slm_factors *
     }
 }
 
-/* Sixteen rows by n (constant) columns of a tile. x: the first column's place in its first block.
- */
-SLM_INLINE void slm_panel_k(uint32_t type, size_t n, float *y, size_t y_stride, size_t n_w,
-                            const uint8_t *panel, size_t plane, size_t vectors, const uint32_t *x,
-                            size_t width, size_t n_blocks, int prefetch) {
+/* A block unpacked: weights 4i .. 4i+3 of each row as bytes. */
+typedef struct slm_unpacked {
+    __m512i w[64];
+    slm_factors f;
+} slm_unpacked;
+
+SLM_INLINE void slm_unpack_k(uint32_t type, const uint8_t *body, slm_unpacked *u) {
+    slm_factors_of(type, body, &u->f);
+    for (size_t p = 0; p < 8; p++) {
+        SLM_UNROLL
+        for (int i = 0; i < 8; i++)
+            u->w[8 * p + (size_t)i] = slm_weights(type, body, p, i);
+    }
+}
+
+/* total + sum * scale. Sums of Q2_K and Q3_K fit 16 bits, and their scales stand in the lower half. */
+SLM_INLINE __m512i slm_add_scaled(uint32_t type, __m512i total, __m512i sum, __m512i scale) {
+    if (type == SLM_DTYPE_Q2_K || type == SLM_DTYPE_Q3_K)
+        return _mm512_dpwssd_epi32(total, sum, scale);
+    return _mm512_add_epi32(total, _mm512_mullo_epi32(sum, scale));
+}
+
+/* One block of sixteen rows by n (constant) columns of a tile, added to acc. The weights are those of
+ * the body or, if u has them already, of u->w; the factors those of u->f. x: the first column's place
+ * in the block. */
+SLM_INLINE void slm_block_k(uint32_t type, size_t n, __m512 *acc, const uint8_t *body,
+                            const uint8_t *halves, const slm_unpacked *u, int is_unpacked,
+                            size_t vectors, const uint32_t *x, size_t width, int prefetch) {
     const int wide = type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K; /* sub-blocks of 32 */
     const int has_min = wide || type == SLM_DTYPE_Q2_K;
     const size_t bias = type == SLM_DTYPE_Q6_K ? SLM_TILE_K_NEG32 : SLM_TILE_K_NEG4;
     const size_t sums = wide ? SLM_TILE_K_SUM32 : SLM_TILE_K_SUM16, n_min = wide ? 4 : 8;
+    __m512i total[SLM_TILE_ROWS];
+    SLM_UNROLL
+    for (size_t c = 0; c < n; c++)
+        total[c] = _mm512_setzero_si512();
+    const uint32_t *q = x;
+    for (size_t p = 0; p < 8; p++) {
+        __m512i sum[SLM_TILE_ROWS];
+        if (prefetch && slm_ahead(type) > 0)
+            slm_prefetch(body + p * ((vectors + 7) / 8) * 64, slm_ahead(type), (vectors + 7) / 8);
+        SLM_UNROLL
+        for (int i = 0; i < 8; i++, q += width) {
+            const __m512i w =
+                is_unpacked ? u->w[8 * p + (size_t)i] : slm_weights(type, body, p, i);
+            if (i == 0 || (!wide && i == 4)) {
+                SLM_UNROLL
+                for (size_t c = 0; c < n; c++)
+                    sum[c] = has_min ? _mm512_setzero_si512()
+                                     : slm_bcast(x[(bias + 2 * p + (size_t)i / 4) * width + c]);
+            }
+            SLM_UNROLL
+            for (size_t c = 0; c < n; c++)
+                sum[c] = _mm512_dpbusd_epi32(sum[c], w, slm_bcast(q[c]));
+            if (i == 7 || (!wide && i == 3)) {
+                const __m512i scale = u->f.scale[wide ? p : 2 * p + (size_t)i / 4];
+                SLM_UNROLL
+                for (size_t c = 0; c < n; c++)
+                    total[c] = slm_add_scaled(type, total[c], sum[c], scale);
+            }
+        }
+    }
+    const __m512 d = slm_halves(halves);
+    SLM_UNROLL
+    for (size_t c = 0; c < n; c++) {
+        const __m512 da = slm_bcast_float(x[SLM_TILE_K_D * width + c]);
+        acc[c] = _mm512_add_ps(
+            acc[c], _mm512_mul_ps(_mm512_mul_ps(d, da), _mm512_cvtepi32_ps(total[c])));
+    }
+    if (!has_min)
+        return;
+    const __m512 dmin = slm_halves(halves + 32);
+    SLM_UNROLL
+    for (size_t c = 0; c < n; c++) {
+        const __m512 da = slm_bcast_float(x[SLM_TILE_K_D * width + c]);
+        __m512i low = _mm512_setzero_si512();
+        SLM_UNROLL
+        for (size_t s = 0; s < n_min; s++)
+            low = _mm512_dpwssd_epi32(low, u->f.min[s], slm_bcast(x[(sums + s) * width + c]));
+        acc[c] = _mm512_sub_ps(
+            acc[c], _mm512_mul_ps(_mm512_mul_ps(dmin, da), _mm512_cvtepi32_ps(low)));
+    }
+}
+
+SLM_INLINE void slm_store_columns(size_t n, float *y, size_t y_stride, size_t n_w,
+                                  const __m512 *acc) {
+    const __mmask16 mask = n_w >= 16 ? 0xffff : (__mmask16)((1u << n_w) - 1);
+    SLM_UNROLL
+    for (size_t c = 0; c < n; c++)
+        _mm512_mask_storeu_ps(y + c * y_stride, mask, acc[c]);
+}
+
+/* Sixteen rows by n (constant) columns of a tile. x: the first column's place in its first block. */
+SLM_INLINE void slm_panel_k(uint32_t type, size_t n, float *y, size_t y_stride, size_t n_w,
+                            const uint8_t *panel, size_t plane, size_t vectors, const uint32_t *x,
+                            size_t width, size_t n_blocks, int prefetch) {
     __m512 acc[SLM_TILE_ROWS];
     SLM_UNROLL
     for (size_t c = 0; c < n; c++)
@@ -181,62 +271,36 @@ SLM_INLINE void slm_panel_k(uint32_t type, size_t n, float *y, size_t y_stride, 
     for (size_t b = 0; b < n_blocks; b++, x += SLM_TILE_K_WORDS * width) {
         const uint8_t *body = panel + plane + b * vectors * 64;
         const uint8_t *halves = plane ? panel + b * 32 : body;
-        slm_factors f;
-        __m512i total[SLM_TILE_ROWS];
-        slm_factors_of(type, body, &f);
-        SLM_UNROLL
-        for (size_t c = 0; c < n; c++)
-            total[c] = _mm512_setzero_si512();
-        const uint32_t *q = x;
-        for (size_t p = 0; p < 8; p++) {
-            __m512i sum[SLM_TILE_ROWS];
-            if (prefetch && slm_ahead(type) > 0)
-                slm_prefetch(body + p * ((vectors + 7) / 8) * 64, slm_ahead(type), (vectors + 7) / 8);
-            SLM_UNROLL
-            for (int i = 0; i < 8; i++, q += width) {
-                const __m512i w = slm_weights(type, body, p, i);
-                if (i == 0 || (!wide && i == 4)) {
-                    SLM_UNROLL
-                    for (size_t c = 0; c < n; c++)
-                        sum[c] = has_min ? _mm512_setzero_si512()
-                                         : slm_bcast(x[(bias + 2 * p + (size_t)i / 4) * width + c]);
-                }
-                SLM_UNROLL
-                for (size_t c = 0; c < n; c++)
-                    sum[c] = _mm512_dpbusd_epi32(sum[c], w, slm_bcast(q[c]));
-                if (i == 7 || (!wide && i == 3)) {
-                    const __m512i scale = f.scale[wide ? p : 2 * p + (size_t)i / 4];
-                    SLM_UNROLL
-                    for (size_t c = 0; c < n; c++)
-                        total[c] = _mm512_add_epi32(total[c], _mm512_mullo_epi32(sum[c], scale));
-                }
-            }
-        }
-        const __m512 d = slm_halves(halves);
-        SLM_UNROLL
-        for (size_t c = 0; c < n; c++) {
-            const __m512 da = slm_bcast_float(x[SLM_TILE_K_D * width + c]);
-            acc[c] = _mm512_add_ps(
-                acc[c], _mm512_mul_ps(_mm512_mul_ps(d, da), _mm512_cvtepi32_ps(total[c])));
-        }
-        if (has_min) {
-            const __m512 dmin = slm_halves(halves + 32);
-            SLM_UNROLL
-            for (size_t c = 0; c < n; c++) {
-                const __m512 da = slm_bcast_float(x[SLM_TILE_K_D * width + c]);
-                __m512i low = _mm512_setzero_si512();
-                SLM_UNROLL
-                for (size_t s = 0; s < n_min; s++)
-                    low = _mm512_dpwssd_epi32(low, f.min[s], slm_bcast(x[(sums + s) * width + c]));
-                acc[c] = _mm512_sub_ps(
-                    acc[c], _mm512_mul_ps(_mm512_mul_ps(dmin, da), _mm512_cvtepi32_ps(low)));
-            }
-        }
+        slm_unpacked u;
+        slm_factors_of(type, body, &u.f);
+        slm_block_k(type, n, acc, body, halves, &u, 0, vectors, x, width, prefetch);
     }
-    const __mmask16 mask = n_w >= 16 ? 0xffff : (__mmask16)((1u << n_w) - 1);
-    SLM_UNROLL
-    for (size_t c = 0; c < n; c++)
-        _mm512_mask_storeu_ps(y + c * y_stride, mask, acc[c]);
+    slm_store_columns(n, y, y_stride, n_w, acc);
+}
+
+enum { SLM_PASS_TILES = 4 }; /* whole tiles that share one unpacking */
+
+/* Sixteen rows by n_tiles whole tiles, tile_words apart. */
+SLM_INLINE void slm_pass_k(uint32_t type, size_t n_tiles, float *y, size_t y_stride, size_t n_w,
+                           const uint8_t *panel, size_t plane, size_t vectors, const uint32_t *x,
+                           size_t tile_words, size_t n_blocks) {
+    __m512 acc[SLM_PASS_TILES][SLM_TILE_ROWS];
+    for (size_t t = 0; t < n_tiles; t++) {
+        SLM_UNROLL
+        for (size_t c = 0; c < SLM_TILE_ROWS; c++)
+            acc[t][c] = _mm512_setzero_ps();
+    }
+    for (size_t b = 0; b < n_blocks; b++, x += SLM_TILE_K_WORDS * SLM_TILE_ROWS) {
+        const uint8_t *body = panel + plane + b * vectors * 64;
+        const uint8_t *halves = plane ? panel + b * 32 : body;
+        slm_unpacked u;
+        slm_unpack_k(type, body, &u);
+        for (size_t t = 0; t < n_tiles; t++)
+            slm_block_k(type, SLM_TILE_ROWS, acc[t], body, halves, &u, 1, vectors,
+                        x + t * tile_words, SLM_TILE_ROWS, 0);
+    }
+    for (size_t t = 0; t < n_tiles; t++)
+        slm_store_columns(SLM_TILE_ROWS, y + t * SLM_TILE_ROWS * y_stride, y_stride, n_w, acc[t]);
 }
 
 /* The same for Q4_0 and Q8_0: blocks of 32. */
@@ -276,66 +340,80 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, 
                                    _mm512_mul_ps(_mm512_mul_ps(d, da), _mm512_cvtepi32_ps(sum[c])));
         }
     }
-    const __mmask16 mask = n_w >= 16 ? 0xffff : (__mmask16)((1u << n_w) - 1);
-    SLM_UNROLL
-    for (size_t c = 0; c < n; c++)
-        _mm512_mask_storeu_ps(y + c * y_stride, mask, acc[c]);
+    slm_store_columns(n, y, y_stride, n_w, acc);
 }
 
-/* Defines the product of one type: a function for each number of columns, and the walk over tiles,
- * panels and groups of columns. */
-#define SLM_PACKED_COLUMNS(panel_fn, TYPE, name, vectors, n)                                       \
+/* Defines the product of one type: a function for each number of columns and, for types that are
+ * costly to unpack, one for several whole tiles; and the walk over tiles, panels and columns. */
+#define SLM_PACKED_COLUMNS(form, TYPE, name, vectors, n)                                           \
     static __attribute__((noinline)) void name##_##n(                                              \
         float *y, size_t y_stride, size_t n_w, const uint8_t *panel, size_t plane,                 \
         const uint32_t *x, size_t width, size_t n_blocks) {                                        \
-        panel_fn(SLM_DTYPE_##TYPE, n, y, y_stride, n_w, panel, plane, vectors, x, width, n_blocks, \
-                 n <= 4);                                                                          \
+        slm_panel_##form(SLM_DTYPE_##TYPE, n, y, y_stride, n_w, panel, plane, vectors, x, width,   \
+                         n_blocks, n <= 4);                                                        \
     }
 
-#define SLM_PACKED_MATMUL(panel_fn, TYPE, name, block, vectors)                                    \
-    SLM_PACKED_COLUMNS(panel_fn, TYPE, name, vectors, 1)                                           \
-    SLM_PACKED_COLUMNS(panel_fn, TYPE, name, vectors, 2)                                           \
-    SLM_PACKED_COLUMNS(panel_fn, TYPE, name, vectors, 3)                                           \
-    SLM_PACKED_COLUMNS(panel_fn, TYPE, name, vectors, 4)                                           \
-    SLM_PACKED_COLUMNS(panel_fn, TYPE, name, vectors, 6)                                           \
-    SLM_PACKED_COLUMNS(panel_fn, TYPE, name, vectors, 8)                                           \
-    SLM_PACKED_COLUMNS(panel_fn, TYPE, name, vectors, 12)                                          \
-    SLM_AVX512_MATMUL(name) {                                                                      \
-        const size_t plane = slm_panel_plane_bytes(SLM_DTYPE_##TYPE, k), n_blocks = k / (block);   \
-        for (size_t j0 = 0; j0 < n_a; j0 += SLM_TILE_ROWS) {                                       \
-            const size_t width = n_a - j0 < SLM_TILE_ROWS ? n_a - j0 : SLM_TILE_ROWS;              \
-            const uint32_t *x =                                                                    \
-                (const uint32_t *)(const void *)((const uint8_t *)a + j0 * a_bytes);               \
-            for (size_t i = 0; i < n_w; i += SLM_PANEL_ROWS) {                                     \
-                const uint8_t *panel = (const uint8_t *)w + i / SLM_PANEL_ROWS * w_bytes;          \
-                for (size_t c = 0; c < width;) {                                                   \
-                    float *to = y + (j0 + c) * y_stride + i;                                       \
-                    const size_t n = width - c;                                                    \
-                    if (n == 12) {                                                                 \
-                        name##_12(to, y_stride, n_w - i, panel, plane, x + c, width, n_blocks);    \
-                        c += 12;                                                                   \
-                    } else if (n >= 8) {                                                           \
-                        name##_8(to, y_stride, n_w - i, panel, plane, x + c, width, n_blocks);     \
-                        c += 8;                                                                    \
-                    } else if (n >= 6) {                                                           \
-                        name##_6(to, y_stride, n_w - i, panel, plane, x + c, width, n_blocks);     \
-                        c += 6;                                                                    \
-                    } else if (n >= 4) {                                                           \
-                        name##_4(to, y_stride, n_w - i, panel, plane, x + c, width, n_blocks);     \
-                        c += 4;                                                                    \
-                    } else if (n == 3) {                                                           \
-                        name##_3(to, y_stride, n_w - i, panel, plane, x + c, width, n_blocks);     \
-                        c += 3;                                                                    \
-                    } else if (n == 2) {                                                           \
-                        name##_2(to, y_stride, n_w - i, panel, plane, x + c, width, n_blocks);     \
-                        c += 2;                                                                    \
-                    } else {                                                                       \
-                        name##_1(to, y_stride, n_w - i, panel, plane, x + c, width, n_blocks);     \
-                        c += 1;                                                                    \
-                    }                                                                              \
-                }                                                                                  \
-            }                                                                                      \
-        }                                                                                          \
+#define SLM_PACKED_TILES(TYPE, name, vectors)                                                      \
+    static __attribute__((noinline)) void name##_tiles(                                            \
+        float *y, size_t y_stride, size_t n_w, const uint8_t *panel, size_t plane,                 \
+        const uint32_t *x, size_t tile_words, size_t n_tiles, size_t n_blocks) {                   \
+        slm_pass_k(SLM_DTYPE_##TYPE, n_tiles, y, y_stride, n_w, panel, plane, vectors, x,          \
+                   tile_words, n_blocks);                                                          \
     }
+
+/* tiles: name##_tiles or NULL */
+#define SLM_PACKED_MATMUL(form, TYPE, name, block, vectors, tiles)                                 \
+    SLM_PACKED_COLUMNS(form, TYPE, name, vectors, 1)                                               \
+    SLM_PACKED_COLUMNS(form, TYPE, name, vectors, 2)                                               \
+    SLM_PACKED_COLUMNS(form, TYPE, name, vectors, 3)                                               \
+    SLM_PACKED_COLUMNS(form, TYPE, name, vectors, 4)                                               \
+    SLM_PACKED_COLUMNS(form, TYPE, name, vectors, 6)                                               \
+    SLM_PACKED_COLUMNS(form, TYPE, name, vectors, 8)                                               \
+    SLM_PACKED_COLUMNS(form, TYPE, name, vectors, 12)                                              \
+    SLM_AVX512_MATMUL(name) {                                                                      \
+        static const slm_columns_fn columns[] = {name##_1, name##_2, name##_3, name##_4,           \
+                                                 name##_6, name##_8, name##_12};                   \
+        slm_walk_packed(columns, tiles, slm_panel_plane_bytes(SLM_DTYPE_##TYPE, k), k / (block),   \
+                        y, y_stride, w, w_bytes, n_w, a, a_bytes, n_a);                            \
+    }
+
+typedef void (*slm_columns_fn)(float *y, size_t y_stride, size_t n_w, const uint8_t *panel,
+                               size_t plane, const uint32_t *x, size_t width, size_t n_blocks);
+typedef void (*slm_tiles_fn)(float *y, size_t y_stride, size_t n_w, const uint8_t *panel,
+                             size_t plane, const uint32_t *x, size_t tile_words, size_t n_tiles,
+                             size_t n_blocks);
+
+/* columns: for 1, 2, 3, 4, 6, 8 and 12 */
+SLM_INLINE void slm_walk_packed(const slm_columns_fn *columns, slm_tiles_fn tiles, size_t plane,
+                                size_t n_blocks, float *y, size_t y_stride, const void *w,
+                                size_t w_bytes, size_t n_w, const void *a, size_t a_bytes,
+                                size_t n_a) {
+    static const uint8_t width_of[7] = {1, 2, 3, 4, 6, 8, 12};
+    for (size_t j = 0; j < n_a;) {
+        const uint32_t *x = (const uint32_t *)(const void *)((const uint8_t *)a + j * a_bytes);
+        const size_t left = n_a - j, width = left < SLM_TILE_ROWS ? left : SLM_TILE_ROWS;
+        size_t n_tiles = left / SLM_TILE_ROWS;
+        if (n_tiles > SLM_PASS_TILES)
+            n_tiles = SLM_PASS_TILES;
+        if (tiles == NULL || n_tiles < 2)
+            n_tiles = 0;
+        for (size_t i = 0; i < n_w; i += SLM_PANEL_ROWS) {
+            const uint8_t *panel = (const uint8_t *)w + i / SLM_PANEL_ROWS * w_bytes;
+            float *to = y + j * y_stride + i;
+            if (n_tiles > 0) {
+                tiles(to, y_stride, n_w - i, panel, plane, x, SLM_TILE_ROWS * a_bytes / sizeof *x,
+                      n_tiles, n_blocks);
+                continue;
+            }
+            for (size_t c = 0, g = 6; c < width; c += width_of[g]) {
+                while (width_of[g] > width - c)
+                    g--;
+                columns[g](to + c * y_stride, y_stride, n_w - i, panel, plane, x + c, width,
+                           n_blocks);
+            }
+        }
+        j += n_tiles > 0 ? n_tiles * SLM_TILE_ROWS : width;
+    }
+}
 
 #endif
