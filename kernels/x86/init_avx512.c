@@ -12,4 +12,6 @@ void slm_kernels_init_avx512(slm_kernels *kernels) {
     kernels->attend[SLM_KVT_F16] = slm_attend_f16_avx512;
     kernels->attend[SLM_KVT_Q8_0] = slm_attend_q8_0_avx512;
     kernels->attend[SLM_KVT_F32] = slm_attend_f32_avx512;
+    kernels->sum_exp = slm_sum_exp_avx512;
+    kernels->silu_mul = slm_silu_mul_avx512;
 }

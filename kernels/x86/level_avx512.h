@@ -22,4 +22,7 @@ SLM_AVX512_ATTEND(slm_attend_f16_avx512);
 SLM_AVX512_ATTEND(slm_attend_q8_0_avx512);
 SLM_AVX512_ATTEND(slm_attend_f32_avx512);
 
+double slm_sum_exp_avx512(const float *x, size_t n, float max);
+void slm_silu_mul_avx512(float *h, const float *g, const float *up, size_t n);
+
 #endif
