@@ -19,9 +19,9 @@
 #define SLM_INLINE static inline __attribute__((always_inline))
 /* How far ahead of its use a weight is asked for where few columns make weights a stream. A panel of
  * types with several planes is read here and there, which prefetchers of the processor follow less
- * well; Q4_K is read from its beginning to its end and needs nothing. */
-SLM_INLINE size_t slm_ahead(uint32_t type) {
-    return type == SLM_DTYPE_Q4_K ? 0 : type == SLM_DTYPE_Q5_K || type == SLM_DTYPE_Q6_K ? 8192 : 4096;
+ * well; Q4_K for one column is read from its beginning to its end and needs nothing. */
+SLM_INLINE size_t slm_ahead(uint32_t type, size_t n) {
+    return type == SLM_DTYPE_Q4_K && n == 1 ? 0 : type == SLM_DTYPE_Q5_K || type == SLM_DTYPE_Q6_K ? 8192 : 4096;
 }
 
 /* Asks for n vectors some way ahead; addresses past the end of the weights are harmless. */
@@ -207,8 +207,8 @@ SLM_INLINE void slm_block_k(uint32_t type, size_t n, __m512 *acc, const uint8_t 
     const uint32_t *q = x;
     for (size_t p = 0; p < 8; p++) {
         __m512i sum[SLM_TILE_ROWS];
-        if (prefetch && slm_ahead(type) > 0)
-            slm_prefetch(body + p * ((vectors + 7) / 8) * 64, slm_ahead(type), (vectors + 7) / 8);
+        if (prefetch && slm_ahead(type, n) > 0)
+            slm_prefetch(body + p * ((vectors + 7) / 8) * 64, slm_ahead(type, n), (vectors + 7) / 8);
         SLM_UNROLL
         for (int i = 0; i < 8; i++, q += width) {
             const __m512i w =
@@ -316,7 +316,7 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, 
         const uint8_t *body = panel + plane + b * vectors * 64;
         __m512i sum[SLM_TILE_ROWS];
         if (prefetch)
-            slm_prefetch(body, slm_ahead(type), vectors);
+            slm_prefetch(body, slm_ahead(type, n), vectors);
         SLM_UNROLL
         for (size_t c = 0; c < n; c++)
             sum[c] = _mm512_slli_epi32(slm_bcast(x[SLM_TILE_0_NEG * width + c]), bias);
@@ -350,7 +350,7 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, 
         float *y, size_t y_stride, size_t n_w, const uint8_t *panel, size_t plane,                 \
         const uint32_t *x, size_t width, size_t n_blocks) {                                        \
         slm_panel_##form(SLM_DTYPE_##TYPE, n, y, y_stride, n_w, panel, plane, vectors, x, width,   \
-                         n_blocks, n <= 4);                                                        \
+                         n_blocks, 1);                                                        \
     }
 
 #define SLM_PACKED_TILES(TYPE, name, vectors)                                                      \
