@@ -165,7 +165,11 @@ enum { SLM_DEVICE_AUTO = 0, SLM_DEVICE_CPU = 1, SLM_DEVICE_CUDA = 2 };
  * AUTO is PACK for a file when the processor has kernels that gain by it (not at the portable
  * level), the packed weights fit memory_limit, and, of the memory that the system can still give,
  * they leave a quarter of their size and 256 MiB for caches; else MAP where the system can map, else
- * READ. A model opened from memory is used in place. */
+ * READ. A model opened from memory is used in place.
+ * Where packed weights were saved (slm_model_save_packed), AUTO and PACK map that file instead of
+ * packing: opened at once, shared between processes, a few percent slower to multiply with where the
+ * system has large pages for memory but not for files. AUTO does so whatever memory there is, but
+ * not where packing would gain nothing. */
 typedef int32_t slm_load;
 enum { SLM_LOAD_AUTO = 0, SLM_LOAD_MAP = 1, SLM_LOAD_READ = 2, SLM_LOAD_PACK = 3 };
 
@@ -174,7 +178,8 @@ enum {
     SLM_MODEL_VOCAB_ONLY = 1u << 0,    /* metadata and vocabulary only; the file needs no tensors   */
     SLM_MODEL_STRICT = 1u << 1,        /* what would be a warning (unknown tensor, bytes after the
                                           last tensor) is an error                                 */
-    SLM_MODEL_CHECK_TENSORS = 1u << 2  /* read every weight once and refuse NaN and infinity        */
+    SLM_MODEL_CHECK_TENSORS = 1u << 2  /* read every weight once and refuse NaN and infinity; compare
+                                          the checksums of saved packed weights                    */
 };
 
 /* Instruction levels of the CPU kernels, for slm_model_options.cpu_levels. */
@@ -185,7 +190,8 @@ enum {
     SLM_CPU_AVX512 = 1u << 3,  /* AVX-512 F, BW, DQ, VL and VNNI, with AVX2 */
     SLM_CPU_AVXVNNI = 1u << 4, /* AVX-VNNI, with AVX2 */
     SLM_CPU_I8MM = 1u << 5,    /* Armv8.6 matrix products of bytes, with DOTPROD */
-    SLM_CPU_NEON = 1u << 6     /* Armv8.0: packed weights */
+    SLM_CPU_NEON = 1u << 6,    /* Armv8.0: packed weights */
+    SLM_CPU_AMX = 1u << 7      /* tiles of int8, with AVX-512; where the system grants them */
 };
 
 typedef struct slm_model_options {
@@ -204,6 +210,11 @@ typedef struct slm_model_options {
     const slm_allocator *allocator; /* copied; NULL: malloc                                         */
     slm_progress_fn progress;    /* NULL: none                                                      */
     void *progress_user;
+    const char *packed_path;     /* for AUTO and PACK: a file that slm_model_save_packed wrote. One that
+                                    does not fit the model or this version of the library is an
+                                    error. NULL: the model's path with ".packed" behind it, if there
+                                    is such a file, and one that does not fit is passed over with a
+                                    warning; "": none                                              */
 } slm_model_options;
 
 /* Opens a GGUF file (versions 2 and 3, little-endian).
@@ -226,6 +237,20 @@ SLM_API slm_status slm_model_open_fd(int fd, const slm_model_options *options, s
  * SLM_LOAD_READ, it is copied. Split models are refused. */
 SLM_API slm_status slm_model_open_memory(const void *data, size_t size,
                                          const slm_model_options *options, slm_model **out,
+                                         slm_error *error);
+
+/* Writes the model's weights as the kernels want them, for the next opening to map
+ * (slm_model_options.packed_path). The file is bound to the model by a fingerprint of its size, its
+ * metadata and a sample of every tensor; any processor with the same order of bytes can use it. It
+ * appears whole or not at all, and takes about as much room as the tensors. However the model was
+ * loaded, a few MB of memory are enough.
+ *   path      an old file there is replaced; the model's own files are refused (SLM_ERR_ARG)
+ *   progress  may be NULL; as when loading, in bytes of the new file. Not 0: SLM_ERR_CANCEL
+ * SLM_ERR_UNSUP when no matrix of the model has a packed form, SLM_ERR_MISSING when it was opened
+ * without weights, SLM_ERR_CHANGED when its file has changed, SLM_ERR_IO when path cannot be
+ * written. Any thread. The format: docs/FORMATS.md. */
+SLM_API slm_status slm_model_save_packed(const slm_model *model, const char *path,
+                                         slm_progress_fn progress, void *progress_user,
                                          slm_error *error);
 
 /* Releases the caller's hold and sets *model to NULL. Caches and sessions opened on it keep it
@@ -404,7 +429,7 @@ typedef struct slm_cache_options {
     uint32_t page_tokens;    /* tokens in a page, a power of two from 16 to 1024; default 64        */
     uint32_t max_rows;       /* tokens evaluated in one step; default 256                           */
     uint32_t max_logits;     /* rows that SLM_LOGITS_ALL can give in one call; default 1            */
-    uint32_t n_threads;      /* default: physical cores                                             */
+    uint32_t n_threads;      /* default: physical performance cores                                 */
     slm_rope_factors rope_factors; /* default AUTO                                                  */
 } slm_cache_options;
 

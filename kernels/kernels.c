@@ -10,6 +10,9 @@ uint32_t slm_cpu_levels(void) {
 #if defined(SLM_HAVE_AVXVNNI)
     built |= SLM_LEVEL_AVXVNNI;
 #endif
+#if defined(SLM_HAVE_AMX)
+    built |= SLM_LEVEL_AMX;
+#endif
 #elif defined(SLM_HAVE_DOTPROD)
     built |= SLM_LEVEL_NEON | SLM_LEVEL_DOTPROD | SLM_LEVEL_I8MM;
 #endif
@@ -28,6 +31,10 @@ void slm_kernels_init(slm_kernels *kernels, uint32_t mask) {
 #endif
     if ((levels & SLM_LEVEL_AVX2) && (levels & SLM_LEVEL_AVX512))
         slm_kernels_init_avx512(kernels);
+#if defined(SLM_HAVE_AMX)
+    if ((levels & SLM_LEVEL_AVX2) && (levels & SLM_LEVEL_AVX512) && (levels & SLM_LEVEL_AMX))
+        slm_kernels_init_amx(kernels);
+#endif
 #elif defined(SLM_HAVE_DOTPROD)
     if (levels & SLM_LEVEL_NEON)
         slm_kernels_init_neon(kernels);

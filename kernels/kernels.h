@@ -103,7 +103,8 @@ enum {
     SLM_LEVEL_AVX512 = 8u, /* AVX-512 F, BW, DQ, VL and VNNI */
     SLM_LEVEL_AVXVNNI = 16u, /* with AVX2            */
     SLM_LEVEL_I8MM = 32u,  /* with DOTPROD                   */
-    SLM_LEVEL_NEON = 64u   /* packed weights only            */
+    SLM_LEVEL_NEON = 64u,  /* packed weights only            */
+    SLM_LEVEL_AMX = 128u   /* tiles of int8, with AVX512; many columns of packed weights */
 };
 
 /* Levels that this build contains and this processor can run. */
@@ -114,6 +115,7 @@ void slm_kernels_init_ref(slm_kernels *kernels);
 void slm_kernels_init_avx2(slm_kernels *kernels);    /* only built for x86-64 */
 void slm_kernels_init_avxvnni(slm_kernels *kernels);
 void slm_kernels_init_avx512(slm_kernels *kernels);
+void slm_kernels_init_amx(slm_kernels *kernels);
 void slm_kernels_init_neon(slm_kernels *kernels);    /* only built for aarch64 */
 void slm_kernels_init_dotprod(slm_kernels *kernels);
 void slm_kernels_init_i8mm(slm_kernels *kernels);

@@ -1,5 +1,6 @@
 /* The public entry points: check the call, translate, and hand on. */
 #include "base/status.h"
+#include "model/pack.h"
 #include "run/fpenv.h"
 #include "run/generate.h"
 #include "run/sampler.h"
@@ -62,6 +63,17 @@ slm_status slm_model_open_memory(const void *data, size_t size, const slm_model_
     REQUIRE(data);
     slm_model_source source = {NULL, -1, data, size};
     return open_source(&source, options, out, error);
+}
+
+slm_status slm_model_save_packed(const slm_model *model, const char *path, slm_progress_fn progress,
+                                 void *progress_user, slm_error *error) {
+    REQUIRE(model);
+    REQUIRE(path);
+    if (!model->has_weights)
+        return slm_fail(error, SLM_ERR_MISSING, "model", SLM_NO_OFFSET,
+                        "slm_model_save_packed: the model was opened without its weights");
+    slm_model *m = (slm_model *)(uintptr_t)model; /* counting bytes is no change */
+    return slm_packed_save(m, path, progress, progress_user, error);
 }
 
 void slm_model_close(slm_model **model) {

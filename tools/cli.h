@@ -178,7 +178,7 @@ int slm_cli_bar_wanted(void); /* whether a bar could be shown at all */
 
 /* -t -c --device --kv --load --cpu */
 typedef struct slm_cli_common {
-    uint32_t n_threads; /* 0: physical cores */
+    uint32_t n_threads; /* 0: physical performance cores */
     uint32_t n_ctx;     /* 0: the default    */
     int32_t device, kv, load, levels;
 } slm_cli_common;
@@ -272,5 +272,6 @@ int slm_cmd_perplexity(int argc, char **argv);
 int slm_cmd_bench(int argc, char **argv);
 int slm_cmd_inspect(int argc, char **argv);
 int slm_cmd_quantize(int argc, char **argv);
+int slm_cmd_pack(int argc, char **argv);
 
 #endif

@@ -18,11 +18,13 @@ enum {
     AVX2 = SLM_CPU_PORTABLE | SLM_CPU_AVX2,
     AVXVNNI = AVX2 | SLM_CPU_AVXVNNI,
     AVX512 = AVXVNNI | SLM_CPU_AVX512,
+    AMX = AVX512 | SLM_CPU_AMX,
     NEON = SLM_CPU_PORTABLE | SLM_CPU_NEON,
     DOTPROD = NEON | SLM_CPU_DOTPROD,
     I8MM = DOTPROD | SLM_CPU_I8MM
 };
-static const int32_t levels[] = {0, SLM_CPU_PORTABLE, AVX2, AVXVNNI, AVX512, NEON, DOTPROD, I8MM};
+static const int32_t levels[] = {0,    SLM_CPU_PORTABLE, AVX2, AVXVNNI, AVX512, AMX,
+                                 NEON, DOTPROD,          I8MM};
 
 size_t slm_cli_common_options(slm_opt *options, slm_cli_common *c) {
     const slm_opt all[SLM_CLI_COMMON_OPTIONS] = {
@@ -40,7 +42,7 @@ size_t slm_cli_common_options(slm_opt *options, slm_cli_common *c) {
                  "packed where that helps and fits)",
          .choices = loads},
         {.name = "cpu", .kind = SLM_OPT_CHOICE, .target = &c->levels,
-         .arg = "auto|portable|avx2|avxvnni|avx512|neon|dotprod|i8mm",
+         .arg = "auto|portable|avx2|avxvnni|avx512|amx|neon|dotprod|i8mm",
          .help = "highest instructions used (default: auto, all that the processor has)",
          .choices = levels},
     };

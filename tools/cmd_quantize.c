@@ -351,7 +351,7 @@ int slm_cmd_quantize(int argc, char **argv) {
     job j = {.n_threads = slm_cpu_count(), .error = SLM_ERROR_INIT};
     slm_opt options[] = {
         {.letter = 't', .name = "threads", .kind = SLM_OPT_U32, .target = &j.n_threads, .arg = "N",
-         .help = "threads (default: physical cores)", .min = 1, .max = 1024},
+         .help = "threads (default: physical performance cores)", .min = 1, .max = 1024},
         {.name = "allow-requantize", .kind = SLM_OPT_FLAG, .target = &j.requantize,
          .help = "take tensors that are quantized already"},
     };

@@ -21,6 +21,7 @@ static const struct {
     {"bench", slm_cmd_bench, "speed, and its share of what the memory could give"},
     {"inspect", slm_cmd_inspect, "what is in a model file"},
     {"quantize", slm_cmd_quantize, "a smaller copy of a model file"},
+    {"pack", slm_cmd_pack, "the weights packed for the processor, for a faster start"},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 

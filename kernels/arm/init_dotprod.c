@@ -1,11 +1,11 @@
-/* What this level improves. The rest stays portable: compilers make good vector code of it, Arm's
- * base instruction set being what it is. */
+/* What this level improves over the base instructions, which it includes. The rest stays portable:
+ * compilers make good vector code of it. */
 #include "dotprod.h"
 #include "level_arm.h"
 
 void slm_kernels_init_dotprod(slm_kernels *kernels) {
     slm_matmul_fn(*m)[SLM_ACT_LIMIT] = kernels->matmul;
-    kernels->prefers_packed = 1;
+    slm_kernels_init_neon(kernels);
     m[SLM_DTYPE_F32][SLM_ACT_F32] = slm_matmul_f32_f32_dotprod;
     m[SLM_DTYPE_F16][SLM_ACT_F32] = slm_matmul_f16_f32_dotprod;
     m[SLM_DTYPE_BF16][SLM_ACT_F32] = slm_matmul_bf16_f32_dotprod;
@@ -33,4 +33,5 @@ void slm_kernels_init_dotprod(slm_kernels *kernels) {
     m[SLM_DTYPE_Q6_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q6_k_q8_k_tile_dotprod;
     m[SLM_DTYPE_Q4_0][SLM_ACT_Q8_0_TILE] = slm_matmul_q4_0_q8_0_tile_dotprod;
     m[SLM_DTYPE_Q8_0][SLM_ACT_Q8_0_TILE] = slm_matmul_q8_0_q8_0_tile_dotprod;
+    kernels->attend[SLM_KVT_Q8_0] = slm_attend_q8_0_dotprod;
 }

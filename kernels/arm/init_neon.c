@@ -1,4 +1,4 @@
-/* What every 64-bit Arm processor has serves packed weights only. */
+/* The base instructions of 64-bit Arm. Products of rows that are not packed stay portable. */
 #include "level_arm.h"
 
 void slm_kernels_init_neon(slm_kernels *kernels) {
@@ -11,4 +11,8 @@ void slm_kernels_init_neon(slm_kernels *kernels) {
     m[SLM_DTYPE_Q6_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q6_k_q8_k_tile_neon;
     m[SLM_DTYPE_Q4_0][SLM_ACT_Q8_0_TILE] = slm_matmul_q4_0_q8_0_tile_neon;
     m[SLM_DTYPE_Q8_0][SLM_ACT_Q8_0_TILE] = slm_matmul_q8_0_q8_0_tile_neon;
+    kernels->kv_store[SLM_KVT_F16] = slm_kv_store_f16_neon;
+    kernels->attend[SLM_KVT_F16] = slm_attend_f16_neon;
+    kernels->attend[SLM_KVT_Q8_0] = slm_attend_q8_0_neon;
+    kernels->attend[SLM_KVT_F32] = slm_attend_f32_neon;
 }

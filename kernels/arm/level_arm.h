@@ -1,4 +1,4 @@
-/* The products of packed weights of each level. */
+/* The products of packed weights of each level, and what else a level improves. */
 #ifndef SLM_ARM_LEVEL_ARM_H
 #define SLM_ARM_LEVEL_ARM_H
 
@@ -28,5 +28,14 @@ SLM_TILE_MATMUL(slm_matmul_q5_k_q8_k_tile_i8mm);
 SLM_TILE_MATMUL(slm_matmul_q6_k_q8_k_tile_i8mm);
 SLM_TILE_MATMUL(slm_matmul_q4_0_q8_0_tile_i8mm);
 SLM_TILE_MATMUL(slm_matmul_q8_0_q8_0_tile_i8mm);
+
+#define SLM_ARM_ATTEND(name)                                                                       \
+    void name(const slm_attention *a, size_t first, size_t n, const void *const k[4],              \
+              const void *const v[4], size_t v_bytes, size_t t0, size_t t1)
+SLM_ARM_ATTEND(slm_attend_f16_neon);
+SLM_ARM_ATTEND(slm_attend_f32_neon);
+SLM_ARM_ATTEND(slm_attend_q8_0_neon);
+SLM_ARM_ATTEND(slm_attend_q8_0_dotprod);
+void slm_kv_store_f16_neon(void *row, const float *x, size_t d);
 
 #endif

@@ -84,4 +84,4 @@ SLM_INLINE vf vf_exp(vf x) {
 
 #define ATTEND(type) slm_attend_##type##_avx2
 #define SLM_ATTEND   SLM_AVX2_ATTEND
-#include "x86/attend.h"
+#include "attend.h"

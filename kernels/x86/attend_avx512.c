@@ -68,4 +68,4 @@ SLM_INLINE vf vf_exp(vf x) {
 
 #define ATTEND(type) slm_attend_##type##_avx512
 #define SLM_ATTEND   SLM_AVX512_ATTEND
-#include "x86/attend.h"
+#include "attend.h"

@@ -21,7 +21,9 @@
  * types with several planes is read here and there, which prefetchers of the processor follow less
  * well; Q4_K for one column is read from its beginning to its end and needs nothing. */
 SLM_INLINE size_t slm_ahead(uint32_t type, size_t n) {
-    return type == SLM_DTYPE_Q4_K && n == 1 ? 0 : type == SLM_DTYPE_Q5_K || type == SLM_DTYPE_Q6_K ? 8192 : 4096;
+    if (type == SLM_DTYPE_Q4_K && n == 1)
+        return 0;
+    return type == SLM_DTYPE_Q5_K || type == SLM_DTYPE_Q6_K ? 8192 : 4096;
 }
 
 /* Asks for n vectors some way ahead; addresses past the end of the weights are harmless. */

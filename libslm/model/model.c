@@ -34,6 +34,7 @@ static void destroy(slm_model *m) {
     slm_free(host, m->inv_freq[1]);
     slm_free(host, m->vectors);
     slm_free(host, m->packed);
+    slm_file_close(host, m->packed_file);
     slm_free(host, m->layers);
     slm_vocab_close(m->vocab);
     slm_gguf_close(m->gguf);
@@ -111,7 +112,7 @@ static slm_status open_parts(slm_model *m, const slm_model_source *s, const slm_
     SLM_TRY(slm_weights_bind(m, o->flags, error));
     if (o->flags & SLM_MODEL_CHECK_TENSORS)
         SLM_TRY(slm_weights_check(m, o->progress, o->progress_user, error));
-    SLM_TRY(slm_weights_pack(m, o->load, o->progress, o->progress_user, error));
+    SLM_TRY(slm_weights_pack(m, s->path, o, error));
     m->has_weights = 1;
     return SLM_OK;
 }

@@ -14,6 +14,7 @@ typedef struct slm_linear {
     size_t row_bytes;   /* of a row in the file                                                      */
     size_t panel_bytes; /* of a packed panel (kernels/packed.h); 0: rows as in the file              */
     uint32_t part;      /* of the file, where the rows are                                           */
+    uint64_t offset;    /* of the rows in that part                                                  */
     uint32_t n_in;
     uint32_t n_out;
     uint32_t type;      /* slm_dtype                                                                 */
@@ -68,8 +69,9 @@ struct slm_model {
     uint64_t weight_bytes;      /* of all tensors in the file                                        */
     uint64_t n_parameters;
     uint8_t *packed;            /* all packed weights, or NULL                                       */
+    slm_file *packed_file;      /* the same, mapped from a file that was saved, or NULL              */
     uint64_t packed_bytes;      /* allocated for them                                                */
-    uint64_t mapped_bytes;      /* of the file, used in place                                        */
+    uint64_t mapped_bytes;      /* of files, used in place                                           */
     uint64_t read_bytes;        /* of the file, read into our memory                                 */
     uint64_t own_bytes;         /* allocated for vocabulary, tables, norms                           */
 };
@@ -89,9 +91,10 @@ void slm_model_release(slm_model *model);
 
 /* Finds, checks and binds every tensor (weights.c). */
 slm_status slm_weights_bind(slm_model *model, uint32_t flags, slm_error *error);
-/* Packs what the kernels want packed, by the rule of slm_load (pack.c). */
-slm_status slm_weights_pack(slm_model *model, slm_load load, slm_progress_fn progress,
-                            void *progress_user, slm_error *error);
+/* Packs what the kernels want packed, by the rule of slm_load, or maps what was saved packed (pack.c).
+ * path: of the model's file, or NULL. */
+slm_status slm_weights_pack(slm_model *model, const char *path, const slm_model_options *options,
+                            slm_error *error);
 /* Refuses NaN and infinity in any weight, naming tensor and row. */
 slm_status slm_weights_check(const slm_model *model, slm_progress_fn progress, void *progress_user,
                              slm_error *error);

@@ -88,6 +88,7 @@ static slm_status bind_rows(slm_binder *b, const char *name, uint32_t n_in, uint
     out->w = t->data + first * out->row_bytes;
     out->panel_bytes = 0;
     out->part = t->part;
+    out->offset = t->offset + first * out->row_bytes;
     out->bias = NULL;
     out->act = in_layer && b->c->arch->act_i8_row ? SLM_ACT_I8_ROW : slm_act_for(t->type);
     out->scale = 1.0f;

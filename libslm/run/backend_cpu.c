@@ -13,6 +13,8 @@
 #define CHUNK_BYTES ((size_t)256 << 10)
 /* Queries of an attention task: their sums stay in the L2 cache while keys and values pass by. */
 #define QUERIES_PER_TASK 96u
+/* Queries of a task up to which it waits for memory. */
+#define FEW_QUERIES 12u
 
 /* ---------------------------------------------------------------- scratch -------------------- */
 
@@ -409,6 +411,16 @@ static void find_block(const slm_backend_cpu *cpu, const slm_layer *l, const slm
     }
 }
 
+/* Has the groups of a block on their way while the one before is worked on: with few queries memory
+ * decides, and hardware sees too late where the next block lies. */
+static void ask_for(const void *const k[4], const void *const v[4], size_t bytes) {
+    for (int g = 0; g < 4; g++)
+        for (size_t at = 0; k[g] != NULL && at < bytes; at += 64) {
+            __builtin_prefetch((const uint8_t *)k[g] + at, 0, 2);
+            __builtin_prefetch((const uint8_t *)v[g] + at, 0, 2);
+        }
+}
+
 static void attend_task(slm_backend_cpu *cpu, const slm_layer *l, const slm_attend_task *task,
                         int lane) {
     slm_attend_fn attend = cpu->model->kernels.attend[cpu->layout->type];
@@ -417,12 +429,17 @@ static void attend_task(slm_backend_cpu *cpu, const slm_layer *l, const slm_atte
     visible(cpu, l, task->row, &begin, &first_end);
     visible(cpu, l, last, &last_begin, &end);
     slm_attention a = begin_attention(cpu, task, lane);
-    for (uint32_t base = begin / SLM_KV_BLOCK * SLM_KV_BLOCK; base < end; base += SLM_KV_BLOCK) {
-        const void *k[4], *v[4];
-        size_t bytes = cpu->layout->row_bytes;
-        find_block(cpu, l, task, base, end, k, v);
+    const void *k[2][4], *v[2][4];
+    size_t bytes = cpu->layout->row_bytes;
+    uint32_t base = begin / SLM_KV_BLOCK * SLM_KV_BLOCK;
+    find_block(cpu, l, task, base, end, k[0], v[0]);
+    for (uint32_t now = 0; base < end; base += SLM_KV_BLOCK, now = !now) {
+        uint32_t next = base + SLM_KV_BLOCK;
+        find_block(cpu, l, task, next, end, k[!now], v[!now]);
+        if (task->n_rows * group <= FEW_QUERIES)
+            ask_for(k[!now], v[!now], SLM_KV_GROUP * bytes);
         if (base >= last_begin && base + SLM_KV_BLOCK <= first_end) { /* all rows see all of it */
-            attend(&a, 0, (size_t)task->n_rows * group, k, v, bytes, 0, SLM_KV_BLOCK);
+            attend(&a, 0, (size_t)task->n_rows * group, k[now], v[now], bytes, 0, SLM_KV_BLOCK);
             continue;
         }
         for (uint32_t r = 0; r < task->n_rows; r++) {
@@ -431,7 +448,7 @@ static void attend_task(slm_backend_cpu *cpu, const slm_layer *l, const slm_atte
             from = from > base ? from - base : 0;
             to = to < base ? 0 : to - base < SLM_KV_BLOCK ? to - base : SLM_KV_BLOCK;
             if (from < to)
-                attend(&a, (size_t)r * group, group, k, v, bytes, from, to);
+                attend(&a, (size_t)r * group, group, k[now], v[now], bytes, from, to);
         }
     }
     end_attention(cpu, task, &a);

@@ -218,7 +218,7 @@ static void model_options(void **state) {
         END(slm_model_options, cpu_levels), END(slm_model_options, log_level),
         END(slm_model_options, log), END(slm_model_options, log_user),
         END(slm_model_options, allocator), END(slm_model_options, progress),
-        END(slm_model_options, progress_user)};
+        END(slm_model_options, progress_user), END(slm_model_options, packed_path)};
     int me;
     slm_allocator allocator = {count_alloc, just_free, NULL};
     slm_model_options full = {.flags = SLM_MODEL_CHECK_TENSORS, .device = SLM_DEVICE_CPU,
@@ -272,6 +272,12 @@ static void model_options(void **state) {
         odd.device = 9;
         status = slm_model_open_memory(aligned, size, cut(&s, &odd, ends[i]), &m, &golden_err);
         assert_int_equal(status, HAS(device) ? SLM_ERR_ARG : SLM_OK);
+        slm_model_close(&m);
+        odd = full;
+        odd.load = SLM_LOAD_PACK;
+        odd.packed_path = "none/x.packed";
+        status = slm_model_open_memory(aligned, size, cut(&s, &odd, ends[i]), &m, &golden_err);
+        assert_int_equal(status, HAS(packed_path) ? SLM_ERR_IO : SLM_OK);
         slm_model_close(&m);
         odd = full;
         odd.log_level = SLM_LOG_ERROR; /* a warning is below that */

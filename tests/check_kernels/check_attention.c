@@ -137,7 +137,8 @@ static void free_cache(check *c, cache *m) {
 
 /* Tokens [begin, end) by the blocks that hold them, for queries [first, first + n). */
 static void go(check *c, slm_kv kv, cache *m, size_t first, size_t n, size_t begin, size_t end) {
-    slm_attention a = {m->d, m->stride, m->q, m->q8, m->q8_bytes, m->o, m->m, m->l};
+    slm_attention a = {.d = m->d, .stride = m->stride, .q = m->q, .q8 = m->q8,
+                       .q8_bytes = m->q8_bytes, .o = m->o, .m = m->m, .l = m->l};
     for (size_t j = first; j < first + n; j++) {
         memset(m->o + j * m->stride, 0, m->stride * sizeof *m->o);
         memset(m->l + j * 16, 0, 16 * sizeof *m->l);

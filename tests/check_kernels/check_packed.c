@@ -111,17 +111,33 @@ static void random_shapes(check *c) {
         }
 }
 
+/* More columns, and more panels, than any level takes at a time. */
+static void wide_shapes(check *c) {
+    size_t unit = c->act == SLM_ACT_Q8_K_TILE ? 256 : 32;
+    for (unsigned r = 0; r < c->rounds; r++) {
+        one_shape(c, BLOCK_RANDOM, 1.5f, 1 + random_below(c, 40), 41 + random_below(c, 60),
+                  unit * (1 + random_below(c, 3)));
+        one_shape(c, BLOCK_RANDOM, 1.5f, 1 + random_below(c, 20), 193 + random_below(c, 200),
+                  unit * (1 + random_below(c, 2)));
+        one_shape(c, BLOCK_RANDOM, 1.5f, 129 + random_below(c, 16), 177 + random_below(c, 16),
+                  unit);
+    }
+}
+
 static void extremes(check *c) {
     static const float scales[] = {1.0f, 3e4f, 1e-20f, 0x1p-101f, 0.0f};
     size_t unit = c->act == SLM_ACT_Q8_K_TILE ? 256 : 32;
     for (int kind = BLOCK_LOW; kind < BLOCK_KINDS; kind++)
         for (size_t s = 0; s < sizeof scales / sizeof scales[0]; s++)
             one_shape(c, kind, scales[s], 5 + 12 * (s % 2), 1 + 4 * s, 2 * unit);
+    for (int kind = BLOCK_LOW; kind < BLOCK_KINDS; kind++)
+        one_shape(c, kind, 1.0f, 20, 30, 2 * unit);
 }
 
 const check_test tests_packed[] = {
     {"pack_and_unpack", pack_and_unpack, 1, 0},
     {"packed_random", random_shapes, 0, 2},
+    {"packed_wide", wide_shapes, 0, 2},
     {"packed_extreme", extremes, 0, 2},
     {NULL, NULL, 0, 0},
 };

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "check.h"
 
+#include "amx_model.h"
 #include "avxvnni_evex.h"
 #include "packed.h"
 
@@ -89,7 +90,7 @@ static int usage(void) {
     fputs("usage: check_kernels [--seed N] [--rounds N] [--level MASK] [--filter NAME] [--list]\n"
           "                     [--bench]\n"
           "Levels: 1 portable, 2 avx2, 4 dotprod, 8 avx512 (with VNNI), 16 avxvnni, 32 i8mm,\n"
-          "        64 neon.\n",
+          "        64 neon, 128 amx.\n",
           stderr);
     return 2;
 }
@@ -122,11 +123,11 @@ int main(int argc, char **argv) {
     } level_names[] = {
         {SLM_LEVEL_PORTABLE, "portable"}, {SLM_LEVEL_AVX2, "avx2"}, {SLM_LEVEL_DOTPROD, "dotprod"},
         {SLM_LEVEL_AVXVNNI, "avxvnni"}, {SLM_LEVEL_AVX512, "avx512"},
-        {SLM_LEVEL_I8MM, "i8mm"}, {SLM_LEVEL_NEON, "neon"}};
+        {SLM_LEVEL_I8MM, "i8mm"}, {SLM_LEVEL_NEON, "neon"}, {SLM_LEVEL_AMX, "amx"}};
     enum { N_LEVELS = sizeof level_names / sizeof level_names[0] };
-    static slm_kernels tables[N_LEVELS + 1];
-    const slm_kernels *levels[N_LEVELS + 1];
-    const char *names[N_LEVELS + 1], *filter = NULL;
+    static slm_kernels tables[N_LEVELS + 2];
+    const slm_kernels *levels[N_LEVELS + 2];
+    const char *names[N_LEVELS + 2], *filter = NULL;
     size_t n_levels = 0;
     uint64_t seed = (uint64_t)time(NULL);
     uint32_t mask = UINT32_MAX;
@@ -167,6 +168,8 @@ int main(int argc, char **argv) {
         uint32_t below = level_names[i].mask > SLM_LEVEL_DOTPROD ? SLM_LEVEL_AVX2 : 0;
         if (level_names[i].mask == SLM_LEVEL_I8MM)
             below = SLM_LEVEL_DOTPROD;
+        if (level_names[i].mask == SLM_LEVEL_AMX)
+            below = SLM_LEVEL_AVX2 | SLM_LEVEL_AVX512;
         slm_kernels_init(&tables[n_levels], level_names[i].mask | below);
         levels[n_levels] = &tables[n_levels];
         names[n_levels++] = level_names[i].name;
@@ -174,6 +177,10 @@ int main(int argc, char **argv) {
     if ((mask & SLM_LEVEL_AVXVNNI) && avxvnni_evex(&tables[n_levels])) {
         levels[n_levels] = &tables[n_levels];
         names[n_levels++] = "avxvnni-evex";
+    }
+    if ((mask & SLM_LEVEL_AMX) && !want_bench && amx_model(&tables[n_levels])) {
+        levels[n_levels] = &tables[n_levels];
+        names[n_levels++] = "amx-model";
     }
     if (n_levels == 0) {
         printf("SKIP no level of mask %u is built and can run here\n", (unsigned)mask);

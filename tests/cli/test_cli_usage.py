@@ -5,8 +5,8 @@ import stat
 
 from cli_case import SLM, Case, main, slm
 
-COMMANDS = "run chat tokenize detokenize logits perplexity bench inspect quantize".split()
-LATER = "pack pull serve template parse-tools grammar doctor".split()
+COMMANDS = "run chat tokenize detokenize logits perplexity bench inspect quantize pack".split()
+LATER = "pull serve template parse-tools grammar doctor".split()
 ARGUMENTS = {
     "run": ["hello"], "chat": [], "tokenize": [], "detokenize": [],
     "logits": ["--ids", "1", "-o", "out.f32"], "perplexity": ["/dev/null"], "bench": [],
@@ -49,6 +49,7 @@ class Help(Case):
             "perplexity": common,
             "tokenize": ["--special", "--bos", "--no-bos"],
             "detokenize": ["--special"],
+            "pack": ["-o,", "--output"],
         }
         for name, options in wanted.items():
             text = slm(name, "--help").out.decode()

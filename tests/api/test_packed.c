@@ -1,0 +1,413 @@
+/* Saved packed weights: what is saved and mapped again computes the same bits, the plan tells it,
+ * and the rules by which a file is looked for. */
+#include "api/packed_models.h"
+#include "base/hash.h"
+#include "model/pack.h"
+#include "packed.h"
+#include "support/fail_alloc.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+static all_logits wanted, got;
+
+static char last_line[1024];
+static slm_log_level last_level;
+static void keep_line(void *user, slm_log_level level, const char *line) {
+    (void)user;
+    last_level = level;
+    snprintf(last_line, sizeof last_line, "%s", line);
+}
+
+static int clear(void **state) {
+    (void)state;
+    temp_clear();
+    return 0;
+}
+
+static void same_file(const char *a, const char *b) {
+    size_t n, m;
+    void *x = temp_read(a, &n), *y = temp_read(b, &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(x, y, n);
+    free(x);
+    free(y);
+}
+
+static size_t file_size(const char *path) {
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return (size_t)st.st_size;
+}
+
+/* Bytes of the matrices that are packed, in the model's file. */
+static uint64_t packed_rows(slm_model *m) {
+    slm_pack_list list;
+    OK(slm_pack_list_open(m, &list, &golden_err));
+    uint64_t bytes = slm_pack_in_place(m, &list);
+    slm_pack_list_close(m, &list);
+    return bytes;
+}
+
+static void check_mapped(slm_model *m, size_t model_size, size_t packed_size) {
+    slm_plan plan = plan_of(m);
+    assert_int_equal(plan.weights_allocated, 0);
+    assert_int_equal(plan.weights_mapped, model_size + packed_size - packed_rows(m));
+    assert_true(plan.total_bytes == plan.weights_mapped + plan.model_bytes + plan.kv_bytes +
+                                        plan.scratch_bytes);
+    evaluate_all(m, got);
+    assert_memory_equal(got, wanted, sizeof wanted);
+}
+
+static void round_trip(void **state) {
+    (void)state;
+    for (size_t i = 0; i < N_PACKABLE; i++) {
+        char path[700], other[700], beside[700];
+        temp_clear();
+        snprintf(path, sizeof path, "%s", temp_path("m.gguf"));
+        snprintf(beside, sizeof beside, "%s", temp_path("m.gguf.packed"));
+        snprintf(other, sizeof other, "%s", temp_path("other"));
+        size_t size = write_model(&packable[i], path);
+        slm_model *m = open_with(path, SLM_LOAD_PACK, NULL);
+        assert_true(plan_of(m).weights_allocated > 0);
+        evaluate_all(m, wanted);
+        OK(slm_model_save_packed(m, beside, NULL, NULL, &golden_err));
+        slm_model_close(&m);
+        size_t packed_size = file_size(beside);
+        assert_int_equal(temp_count(), 2);
+        /* the same file, whatever it is made from; the last is made from itself */
+        for (int load = SLM_LOAD_AUTO; load <= SLM_LOAD_PACK; load++) {
+            m = open_with(path, load, NULL);
+            OK(slm_model_save_packed(m, other, NULL, NULL, &golden_err));
+            slm_model_close(&m);
+            same_file(beside, other);
+        }
+        m = open_with(path, SLM_LOAD_PACK, NULL);
+        check_mapped(m, size, packed_size);
+        slm_model_close(&m);
+        rename(beside, other);
+        m = open_with(path, SLM_LOAD_PACK, other);
+        assert_int_equal(unlink(other), 0); /* what is mapped stays */
+        check_mapped(m, size, packed_size);
+        slm_model_close(&m);
+        m = open_with(path, SLM_LOAD_PACK, NULL);
+        assert_true(plan_of(m).weights_allocated > 0);
+        slm_model_close(&m);
+    }
+}
+
+/* A file that one level wrote is right for the others. */
+static void levels(void **state) {
+    (void)state;
+    const char *path = temp_path("m.gguf"), *beside = temp_path("m.gguf.packed");
+    write_model(&packable[1], path);
+    slm_model_options o = {.struct_size = sizeof o, .load = SLM_LOAD_PACK};
+    slm_model *m = open_with(path, SLM_LOAD_PACK, NULL);
+    OK(slm_model_save_packed(m, beside, NULL, NULL, &golden_err));
+    slm_model_close(&m);
+    for (uint32_t level = 1; level < 1u << 8; level <<= 1) {
+        o.cpu_levels = level | SLM_CPU_AVX2 | SLM_CPU_NEON;
+        if (level == SLM_CPU_PORTABLE)
+            o.cpu_levels = level;
+        o.packed_path = "";
+        OK(slm_model_open(path, &o, &m, &golden_err));
+        evaluate_all(m, wanted);
+        slm_model_close(&m);
+        o.packed_path = NULL;
+        OK(slm_model_open(path, &o, &m, &golden_err));
+        assert_int_equal(plan_of(m).weights_allocated, 0);
+        evaluate_all(m, got);
+        assert_memory_equal(got, wanted, sizeof wanted);
+        slm_model_close(&m);
+    }
+}
+
+static void where_it_is_looked_for(void **state) {
+    (void)state;
+    char path[700], beside[700];
+    snprintf(path, sizeof path, "%s", temp_path("m.gguf"));
+    snprintf(beside, sizeof beside, "%s", temp_path("m.gguf.packed"));
+    size_t size = write_model(&packable[0], path);
+    slm_model *m = open_with(path, SLM_LOAD_MAP, NULL);
+    OK(slm_model_save_packed(m, beside, NULL, NULL, &golden_err));
+    uint64_t rows = packed_rows(m), with = size + file_size(beside) - rows;
+    slm_model_close(&m);
+
+    slm_model_options o = {.struct_size = sizeof o, .log = keep_line, .log_level = SLM_LOG_INFO};
+    static const char *const files[] = {NULL, "", "beside"};
+    for (int load = SLM_LOAD_AUTO; load <= SLM_LOAD_PACK; load++)
+        for (int portable = 0; portable < 2; portable++)
+            for (int f = 0; f < 3; f++) {
+                o.load = load;
+                o.cpu_levels = portable ? SLM_CPU_PORTABLE : 0;
+                o.packed_path = f == 2 ? beside : files[f];
+                OK(slm_model_open(path, &o, &m, &golden_err));
+                slm_model_info info = {.struct_size = sizeof info};
+                OK(slm_model_get_info(m, &info, &golden_err));
+                int gains = info.cpu_levels != SLM_CPU_PORTABLE;
+                int used = (load == SLM_LOAD_PACK && f != 1) ||
+                           (load == SLM_LOAD_AUTO && (f == 2 || (f == 0 && gains)));
+                assert_int_equal(plan_of(m).weights_mapped == with, used);
+                assert_int_equal(strstr(last_line, "m.gguf.packed") != NULL, used);
+                last_line[0] = 0;
+                slm_model_close(&m);
+            }
+    /* without a name there is nothing beside it */
+    size_t n;
+    uint8_t *bytes = temp_read(path, &n), *aligned = aligned_alloc(64, (n + 63) / 64 * 64);
+    assert_non_null(aligned);
+    memcpy(aligned, bytes, n);
+    o.load = SLM_LOAD_AUTO;
+    o.cpu_levels = 0;
+    for (int named = 0; named < 2; named++) {
+        o.packed_path = named ? beside : NULL;
+        OK(slm_model_open_memory(aligned, n, &o, &m, &golden_err));
+        assert_int_equal(plan_of(m).weights_mapped, named ? size + file_size(beside) : size);
+        slm_model_close(&m);
+    }
+    free(aligned);
+    free(bytes);
+}
+
+static void no_name(gb *b) { (void)b; }
+static void first_part(gb *b) {
+    gb_kv_u32(b, "split.no", 0);
+    gb_kv_u32(b, "split.count", 2);
+    gb_kv_i32(b, "split.tensors.count", 21);
+}
+
+static void split_models(void **state) {
+    (void)state;
+    char path[700], beside[700];
+    snprintf(path, sizeof path, "%s", temp_path("m-00001-of-00002.gguf"));
+    snprintf(beside, sizeof beside, "%s", temp_path("m-00001-of-00002.gguf.packed"));
+    const char *second = temp_path("m-00002-of-00002.gguf");
+    tiny_tweak t = packable[0];
+    t.name2 = "output_norm.weight";
+    t.emit2 = no_name;
+    t.extra = first_part;
+    size_t size = write_model(&t, path), size2;
+    gb *b = gb_begin();
+    gb_kv_u32(b, "split.no", 1);
+    gb_kv_u32(b, "split.count", 2);
+    gb_kv_i32(b, "split.tensors.count", 21);
+    gb_tensor_random(b, "output_norm.weight", 1, (uint64_t[]){256}, 1.0f, 5);
+    own_output(b);
+    const uint8_t *bytes = gb_finish(b, &size2);
+    temp_write(second, bytes, size2);
+    slm_model *m = open_with(path, SLM_LOAD_PACK, NULL);
+    evaluate_all(m, wanted);
+    OK(slm_model_save_packed(m, beside, NULL, NULL, &golden_err));
+    REFUSED(slm_model_save_packed(m, second, NULL, NULL, &golden_err), SLM_ERR_ARG,
+            "m-00002-of-00002.gguf is the model's own file");
+    slm_model_close(&m);
+    m = open_with(path, SLM_LOAD_PACK, beside);
+    check_mapped(m, size + size2, file_size(beside));
+    slm_model_close(&m);
+    /* a change in the second part is noticed */
+    uint8_t *changed = malloc(size2);
+    assert_non_null(changed);
+    memcpy(changed, bytes, size2);
+    memset(changed + size2 - TINY_VOCAB * 272, 1, TINY_VOCAB * 272 / 2);
+    temp_write(second, changed, size2);
+    slm_model_options o = {.struct_size = sizeof o, .packed_path = beside};
+    REFUSED(slm_model_open(path, &o, &m, &golden_err), SLM_ERR_CHANGED, "another model");
+    free(changed);
+    gb_free(b);
+}
+
+static int32_t stop_at(void *user, uint64_t done, uint64_t total) {
+    uint64_t *least = user;
+    assert_true(done <= total && total > 0);
+    return done > *least;
+}
+
+static void what_cannot_be_saved(void **state) {
+    (void)state;
+    char path[700];
+    uint64_t at = 100000;
+    snprintf(path, sizeof path, "%s", temp_path("m.gguf"));
+    size_t size = write_model(&packable[0], path), n;
+    slm_model *m = open_with(path, SLM_LOAD_AUTO, NULL);
+    void *before = temp_read(path, &n);
+    REFUSED(slm_model_save_packed(NULL, path, NULL, NULL, &golden_err), SLM_ERR_ARG, "model");
+    REFUSED(slm_model_save_packed(m, NULL, NULL, NULL, &golden_err), SLM_ERR_ARG, "path");
+    REFUSED(slm_model_save_packed(m, path, NULL, NULL, &golden_err), SLM_ERR_ARG,
+            "m.gguf is the model's own file");
+    const char *link = temp_path("link");
+    assert_int_equal(symlink("m.gguf", link), 0);
+    REFUSED(slm_model_save_packed(m, link, NULL, NULL, &golden_err), SLM_ERR_ARG, "own file");
+    assert_int_equal(unlink(link), 0);
+    REFUSED(slm_model_save_packed(m, temp_path("none/x"), NULL, NULL, &golden_err), SLM_ERR_IO,
+            " x:");
+    REFUSED(slm_model_save_packed(m, temp_folder(), NULL, NULL, &golden_err), SLM_ERR_IO,
+            "not a regular file");
+    REFUSED(slm_model_save_packed(m, "", NULL, NULL, &golden_err), SLM_ERR_IO, "names no file");
+    /* a folder in which nobody may create files */
+    REFUSED(slm_model_save_packed(m, "/proc/m.packed", NULL, NULL, &golden_err), SLM_ERR_IO,
+            "m.packed");
+    REFUSED(slm_model_save_packed(m, temp_path("out"), stop_at, &at, &golden_err), SLM_ERR_CANCEL,
+            "was stopped at");
+    assert_int_equal(temp_count(), 1);
+    void *after = temp_read(path, &n);
+    assert_int_equal(n, size);
+    assert_memory_equal(before, after, n);
+    free(after);
+    /* the model's file changes while it is open */
+    temp_write(path, before, size);
+    REFUSED(slm_model_save_packed(m, temp_path("out"), NULL, NULL, &golden_err), SLM_ERR_CHANGED,
+            "m.gguf changed");
+    assert_int_equal(temp_count(), 1);
+    free(before);
+    slm_model_close(&m);
+
+    slm_model_options o = {.struct_size = sizeof o, .flags = SLM_MODEL_VOCAB_ONLY};
+    OK(slm_model_open(path, &o, &m, &golden_err));
+    REFUSED(slm_model_save_packed(m, temp_path("out"), NULL, NULL, &golden_err), SLM_ERR_MISSING,
+            "without its weights");
+    slm_model_close(&m);
+    write_model(NULL, path); /* F32 */
+    m = open_with(path, SLM_LOAD_AUTO, NULL);
+    REFUSED(slm_model_save_packed(m, temp_path("out"), NULL, NULL, &golden_err), SLM_ERR_UNSUP,
+            "no matrix that can be packed");
+    slm_model_close(&m);
+    assert_int_equal(temp_count(), 1);
+}
+
+static void without_memory(void **state) {
+    (void)state;
+    char path[700], out[700];
+    snprintf(path, sizeof path, "%s", temp_path("m.gguf"));
+    snprintf(out, sizeof out, "%s", temp_path("out"));
+    write_model(&packable[0], path);
+    fail_alloc fa = FAIL_ALLOC_INIT;
+    slm_allocator a = fail_alloc_start(&fa);
+    slm_model_options o = {.struct_size = sizeof o, .load = SLM_LOAD_MAP, .allocator = &a};
+    slm_model *m = NULL;
+    OK(slm_model_open(path, &o, &m, &golden_err));
+    int64_t held = fa.outstanding;
+    slm_status status = SLM_ERR_NOMEM;
+    for (uint64_t k = 1; status != SLM_OK; k++) {
+        fa.fail_at = fa.calls + k;
+        golden_err = (slm_error)SLM_ERROR_INIT;
+        status = slm_model_save_packed(m, out, NULL, NULL, &golden_err);
+        assert_int_equal(fa.outstanding, held);
+        if (status != SLM_OK) {
+            assert_int_equal(status, SLM_ERR_NOMEM);
+            assert_int_equal(temp_count(), 1);
+        }
+    }
+    assert_int_equal(temp_count(), 2);
+    assert_true(fa.peak < fa.bytes + (4 << 20));
+    slm_model_close(&m);
+    o.load = SLM_LOAD_PACK;
+    o.packed_path = out;
+    status = SLM_ERR_NOMEM;
+    for (fa.fail_at = 1; status != SLM_OK; fa.fail_at++) {
+        a = fail_alloc_start(&fa);
+        status = slm_model_open(path, &o, &m, &golden_err);
+        if (status == SLM_OK)
+            assert_int_equal(plan_of(m).weights_allocated, 0);
+        else
+            assert_int_equal(status, SLM_ERR_NOMEM);
+        slm_model_close(&m);
+        assert_int_equal(fa.outstanding, 0);
+    }
+}
+
+static void limits(void **state) {
+    (void)state;
+    char path[700], beside[700];
+    snprintf(path, sizeof path, "%s", temp_path("m.gguf"));
+    snprintf(beside, sizeof beside, "%s", temp_path("m.gguf.packed"));
+    size_t size = write_model(&packable[2], path);
+    slm_model *m = open_with(path, SLM_LOAD_MAP, NULL);
+    OK(slm_model_save_packed(m, beside, NULL, NULL, &golden_err));
+    uint64_t rows = packed_rows(m);
+    slm_model_close(&m);
+    m = open_with(path, SLM_LOAD_PACK, beside);
+    slm_plan plan = plan_of(m);
+    slm_model_close(&m);
+    slm_model_options o = {.struct_size = sizeof o, .load = SLM_LOAD_PACK, .packed_path = beside};
+    for (int short_by = 0; short_by < 2; short_by++) { /* just enough, and a byte less */
+        slm_session *s = NULL;
+        o.memory_limit = plan.total_bytes - (uint64_t)short_by;
+        OK(slm_model_open(path, &o, &m, &golden_err));
+        slm_status status = slm_session_open(m, NULL, &s, &golden_err);
+        assert_int_equal(status, short_by ? SLM_ERR_NOMEM : SLM_OK);
+        slm_session_close(&s);
+        slm_model_close(&m);
+    }
+    /* room for the model in its rows, but not packed */
+    assert_in_range(file_size(beside) - rows, 4096, size);
+    o.memory_limit = plan.weights_mapped + plan.model_bytes - 1;
+    REFUSED(slm_model_open(path, &o, &m, &golden_err), SLM_ERR_NOMEM, "m.gguf.packed needs",
+            "memory_limit");
+    o.packed_path = NULL;
+    o.load = SLM_LOAD_AUTO;
+    o.log = keep_line;
+    OK(slm_model_open(path, &o, &m, &golden_err));
+    assert_int_equal(plan_of(m).weights_mapped + plan_of(m).weights_allocated >= size - rows, 1);
+    if (last_line[0] != 0) { /* on a processor that gains by packing */
+        assert_int_equal(last_level, SLM_LOG_WARNING);
+        assert_non_null(strstr(last_line, "passed over"));
+    }
+    slm_model_close(&m);
+}
+
+/* Files of a version are read by all libraries of that version: when a panel is laid out in another
+ * order, this fails, and SLM_PACKED_VERSION is to be raised with the numbers here. */
+static void the_order_of_panels_is_that_of_the_version(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t type;
+        uint64_t hash;
+    } known[] = {
+        {SLM_DTYPE_Q2_K, 0x5c2053d35cfed881u},
+        {SLM_DTYPE_Q3_K, 0x9e30d0714aa65482u},
+        {SLM_DTYPE_Q4_K, 0xc97dfc318c44edc3u},
+        {SLM_DTYPE_Q5_K, 0xa650d08fa9f8c5d1u},
+        {SLM_DTYPE_Q6_K, 0xdfd1354b4e7f8a13u},
+        {SLM_DTYPE_Q4_0, 0xb20a7c860b07a871u},
+        {SLM_DTYPE_Q8_0, 0x0f2fe0cfa6bb765eu},
+    };
+    assert_int_equal(SLM_PACKED_VERSION, 1);
+    uint32_t n_types = 0, n_others = 0;
+    for (uint32_t type = 0; type < SLM_DTYPE_LIMIT; type++)
+        n_types += (uint32_t)slm_packs(type);
+    assert_int_equal(n_types, sizeof known / sizeof known[0]);
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        static uint8_t rows[SLM_PANEL_ROWS * 600], panel[SLM_PANEL_ROWS * 700];
+        const slm_dtype_info *info = slm_dtype_get(known[i].type);
+        size_t row = 512 / info->block * info->bytes;
+        size_t bytes = slm_panel_bytes(known[i].type, 512);
+        assert_in_range(bytes, SLM_PANEL_ROWS * row, sizeof panel);
+        assert_in_range(SLM_PANEL_ROWS * row, 1, sizeof rows);
+        uint64_t word = 1;
+        for (size_t k = 0; k < SLM_PANEL_ROWS * row; k++) {
+            word = word * 6364136223846793005u + 1442695040888963407u;
+            rows[k] = (uint8_t)(word >> 56);
+        }
+        slm_pack_panel(known[i].type, panel, rows, row, 11, 512);
+        uint64_t hash = slm_hash64(panel, bytes, 0);
+        if (hash != known[i].hash) {
+            print_error("%s: 0x%016llxu\n", info->name, (unsigned long long)hash);
+            n_others++;
+        }
+    }
+    assert_int_equal(n_others, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(round_trip, clear),
+        cmocka_unit_test_teardown(levels, clear),
+        cmocka_unit_test_teardown(where_it_is_looked_for, clear),
+        cmocka_unit_test_teardown(split_models, clear),
+        cmocka_unit_test_teardown(what_cannot_be_saved, clear),
+        cmocka_unit_test_teardown(without_memory, clear),
+        cmocka_unit_test_teardown(limits, clear),
+        cmocka_unit_test(the_order_of_panels_is_that_of_the_version),
+    };
+    return cmocka_run_group_tests_name("packed", tests, NULL, NULL);
+}
