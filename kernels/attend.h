@@ -57,6 +57,19 @@ SLM_INLINE vk vk_load(const uint8_t *p) { return vi_load(p); }
 SLM_INLINE va va_load(const int8_t *p) { return p; }
 #endif
 
+/* For lanes [0, count), one being no loop. */
+#define EACH_LANE(count, call)                                                                     \
+    do {                                                                                           \
+        if ((count) == 1) {                                                                        \
+            const size_t lane = 0;                                                                 \
+            call;                                                                                  \
+        } else {                                                                                   \
+            SLM_UNROLL                                                                             \
+            for (size_t lane = 0; lane < (count); lane++)                                          \
+                call;                                                                              \
+        }                                                                                          \
+    } while (0)
+
 /* Where vector v of the block begins in keys whose elements take `bytes`. */
 SLM_INLINE const uint8_t *key_vector(const void *const k[4], size_t v, size_t bytes) {
     const size_t in_group = SLM_KV_GROUP / VW;
@@ -71,6 +84,20 @@ SLM_INLINE vf vf_floats_of(const uint8_t *p, size_t v) {
  * constants. */
 typedef void (*scores_fn)(float *s, const slm_attention *a, size_t query, size_t n,
                           const void *const k[4], size_t v0, size_t vectors);
+
+/* Element i of the keys, by a lane of the queries' vectors w. */
+SLM_INLINE void add_element(vf (*load)(const uint8_t *p, size_t v), size_t bytes,
+                            vf acc[TILE][TILE_V], const vx w[TILE], size_t lane,
+                            const uint8_t *const key[TILE_V], size_t i, size_t n, size_t vectors) {
+    SLM_UNROLL
+    for (size_t v = 0; v < vectors; v++) {
+        const size_t of = BY_GROUPS ? v : 0;
+        const vf x = load(key[v - of] + i * SLM_KV_GROUP * bytes, of);
+        SLM_UNROLL
+        for (size_t j = 0; j < n; j++)
+            acc[j][v] = vx_fma(w[j], lane, x, acc[j][v]);
+    }
+}
 
 SLM_INLINE void scores_floats(vf (*load)(const uint8_t *p, size_t v), size_t bytes, float *s,
                               const slm_attention *a, size_t query, size_t n,
@@ -90,17 +117,7 @@ SLM_INLINE void scores_floats(vf (*load)(const uint8_t *p, size_t v), size_t byt
         SLM_UNROLL
         for (size_t j = 0; j < n; j++)
             w[j] = vx_load(q + j * a->stride + i);
-        SLM_UNROLL
-        for (size_t lane = 0; lane < LANES; lane++) {
-            SLM_UNROLL
-            for (size_t v = 0; v < vectors; v++) {
-                const size_t of = BY_GROUPS ? v : 0;
-                const vf x = load(key[v - of] + (i + lane) * SLM_KV_GROUP * bytes, of);
-                SLM_UNROLL
-                for (size_t j = 0; j < n; j++)
-                    acc[j][v] = vx_fma(w[j], lane, x, acc[j][v]);
-            }
-        }
+        EACH_LANE(LANES, add_element(load, bytes, acc, w, lane, key, i + lane, n, vectors));
     }
     SLM_UNROLL
     for (size_t j = 0; j < n; j++) {
@@ -210,6 +227,18 @@ SLM_INLINE void scale_weights(vx w[TILE], const uint8_t *scales, size_t bytes, s
         w[j] = vx_mul(w[j], d);
 }
 
+/* A row of values, by a lane of the weights w. */
+SLM_INLINE void add_row(value_fn load, vf acc[TILE][TILE_V], const vx w[TILE], size_t lane,
+                        const uint8_t *row, size_t i, size_t n, size_t vectors) {
+    SLM_UNROLL
+    for (size_t c = 0; c < vectors; c++) {
+        const vf x = load(row, i, c);
+        SLM_UNROLL
+        for (size_t j = 0; j < n; j++)
+            acc[j][c] = vx_fma(w[j], lane, x, acc[j][c]);
+    }
+}
+
 /* o += p v for `count` tokens of a group from t on: LANES of them, or one. */
 SLM_INLINE void add_values(value_fn load, vf acc[TILE][TILE_V], const float *p, size_t count,
                            const void *const v[4], size_t v_bytes, size_t t, size_t i, size_t n,
@@ -221,16 +250,7 @@ SLM_INLINE void add_values(value_fn load, vf acc[TILE][TILE_V], const float *p, 
         w[j] = count == 1 ? vx_set(p[j * SLM_KV_BLOCK + t]) : vx_load(p + j * SLM_KV_BLOCK + t);
     if (BY_GROUPS && load == value_q8_0)
         scale_weights(w, row + i / 32 * sizeof(slm_block_q8_0), count == 1 ? 0 : v_bytes, n);
-    SLM_UNROLL
-    for (size_t lane = 0; lane < count; lane++) {
-        SLM_UNROLL
-        for (size_t c = 0; c < vectors; c++) {
-            const vf x = load(row + lane * v_bytes, i, c);
-            SLM_UNROLL
-            for (size_t j = 0; j < n; j++)
-                acc[j][c] = vx_fma(w[j], lane, x, acc[j][c]);
-        }
-    }
+    EACH_LANE(count, add_row(load, acc, w, lane, row + lane * v_bytes, i, n, vectors));
 }
 
 /* o += p v, for n queries and `vectors` vectors of columns from column i on. */
@@ -246,11 +266,13 @@ SLM_INLINE void values(value_fn load, const float *p, const slm_attention *a, si
             acc[j][c] = vf_load(o + j * a->stride + c * VW);
     }
     size_t t = t0;
-    for (; t % LANES != 0 && t < t1; t++)
-        add_values(load, acc, p, 1, v, v_bytes, t, i, n, vectors);
-    for (; t + LANES <= t1; t += LANES)
-        add_values(load, acc, p, LANES, v, v_bytes, t, i, n, vectors);
-    for (; LANES > 1 && t < t1; t++)
+    if (LANES > 1) {
+        for (; t % LANES != 0 && t < t1; t++)
+            add_values(load, acc, p, 1, v, v_bytes, t, i, n, vectors);
+        for (; t + LANES <= t1; t += LANES)
+            add_values(load, acc, p, LANES, v, v_bytes, t, i, n, vectors);
+    }
+    for (; t < t1; t++)
         add_values(load, acc, p, 1, v, v_bytes, t, i, n, vectors);
     SLM_UNROLL
     for (size_t j = 0; j < n; j++) {
@@ -330,56 +352,84 @@ SLM_INLINE void weigh(float *s, const slm_attention *a, size_t query, size_t t0,
     }
 }
 
-SLM_INLINE void attend_tile(scores_fn scores, value_fn load, const slm_attention *a, size_t query,
-                            size_t n, const void *const k[4], const void *const v[4],
-                            size_t v_bytes, size_t t0, size_t t1) {
-    float s[TILE * SLM_KV_BLOCK] __attribute__((aligned(64)));
+/* By itself, so that what it holds in registers does not crowd those of products. */
+static __attribute__((noinline)) void weigh_tile(float *s, const slm_attention *a, size_t query,
+                                                 size_t n, size_t t0, size_t t1) {
+    if ((t0 | t1) % SLM_KV_GROUP == 0)
+        for (size_t j = 0; j < n; j++)
+            weigh(s + j * SLM_KV_BLOCK, a, query + j, t0, t1, 1);
+    else
+        for (size_t j = 0; j < n; j++)
+            weigh(s + j * SLM_KV_BLOCK, a, query + j, t0, t1, 0);
+}
+
+SLM_INLINE void score_tile(scores_fn scores, float *s, const slm_attention *a, size_t query,
+                           size_t n, const void *const k[4], size_t t0, size_t t1) {
     const size_t unit = BY_GROUPS ? SLM_KV_GROUP : VW, last = (t1 + unit - 1) / unit * (unit / VW);
-    size_t at = t0 / unit * (unit / VW), i = 0;
+    size_t at = t0 / unit * (unit / VW);
     for (; at + TILE_V <= last; at += TILE_V)
         scores(s, a, query, n, k, at, TILE_V);
     for (; !BY_GROUPS && at < last; at++)
         scores(s, a, query, n, k, at, 1);
-    for (size_t j = 0; j < n; j++) {
-        if ((t0 | t1) % SLM_KV_GROUP == 0)
-            weigh(s + j * SLM_KV_BLOCK, a, query + j, t0, t1, 1);
-        else
-            weigh(s + j * SLM_KV_BLOCK, a, query + j, t0, t1, 0);
-    }
+}
+
+SLM_INLINE void value_tile(value_fn load, const float *s, const slm_attention *a, size_t query,
+                           size_t n, const void *const v[4], size_t v_bytes, size_t t0, size_t t1) {
+    size_t i = 0;
     for (; i + TILE_V * VW <= a->d; i += TILE_V * VW)
         values(load, s, a, query, n, v, v_bytes, t0, t1, i, TILE_V);
     for (; !BY_GROUPS && i < a->d; i += VW)
         values(load, s, a, query, n, v, v_bytes, t0, t1, i, 1);
 }
 
+/* A tile of n queries, `name` being n. Scores and weights are functions of their own, so that what
+ * one holds in registers does not crowd the next. */
+#define DEFINE_TILE(type, name, n)                                                                 \
+    static __attribute__((noinline)) void score_##type##_##name(                                   \
+        float *s, const slm_attention *a, size_t query, const void *const k[4], size_t t0,         \
+        size_t t1) {                                                                               \
+        score_tile(scores_##type, s, a, query, n, k, t0, t1);                                      \
+    }                                                                                              \
+    static __attribute__((noinline)) void attend_##type##_##name(                                  \
+        const slm_attention *a, size_t query, const void *const k[4], const void *const v[4],      \
+        size_t v_bytes, size_t t0, size_t t1) {                                                    \
+        float s[(n)*SLM_KV_BLOCK] __attribute__((aligned(64)));                                    \
+        score_##type##_##name(s, a, query, k, t0, t1);                                             \
+        weigh_tile(s, a, query, n, t0, t1);                                                        \
+        value_tile(value_##type, s, a, query, n, v, v_bytes, t0, t1);                              \
+    }
+
+#define UP_TO(n) (TILE < (n) ? TILE : (n))
+
 /* Heads whose size is no multiple of 16 are rare and left to the portable level. */
 #define DEFINE_ATTEND(type, portable)                                                              \
-    static __attribute__((noinline)) void attend_##type##_all(                                     \
-        const slm_attention *a, size_t first, size_t n, const void *const k[4],                    \
-        const void *const v[4], size_t v_bytes, size_t t0, size_t t1) {                            \
+    DEFINE_TILE(type, full, TILE)                                                                  \
+    DEFINE_TILE(type, 4, UP_TO(4))                                                                 \
+    DEFINE_TILE(type, 3, UP_TO(3))                                                                 \
+    DEFINE_TILE(type, 2, UP_TO(2))                                                                 \
+    DEFINE_TILE(type, 1, 1)                                                                        \
+    SLM_ATTEND(ATTEND(type)) {                                                                     \
         size_t j = first, end = first + n;                                                         \
+        if (a->d % 16 != 0) {                                                                      \
+            portable(a, first, n, k, v, v_bytes, t0, t1);                                          \
+            return;                                                                                \
+        }                                                                                          \
         for (; j + TILE <= end; j += TILE)                                                         \
-            attend_tile(scores_##type, value_##type, a, j, TILE, k, v, v_bytes, t0, t1);           \
+            attend_##type##_full(a, j, k, v, v_bytes, t0, t1);                                     \
         if (TILE > 4 && j + 4 <= end) {                                                            \
-            attend_tile(scores_##type, value_##type, a, j, 4, k, v, v_bytes, t0, t1);              \
+            attend_##type##_4(a, j, k, v, v_bytes, t0, t1);                                        \
             j += 4;                                                                                \
         }                                                                                          \
-        if (j + 3 <= end) {                                                                        \
-            attend_tile(scores_##type, value_##type, a, j, 3, k, v, v_bytes, t0, t1);              \
+        if (TILE > 3 && j + 3 <= end) {                                                            \
+            attend_##type##_3(a, j, k, v, v_bytes, t0, t1);                                        \
             j += 3;                                                                                \
         }                                                                                          \
         if (j + 2 <= end) {                                                                        \
-            attend_tile(scores_##type, value_##type, a, j, 2, k, v, v_bytes, t0, t1);              \
+            attend_##type##_2(a, j, k, v, v_bytes, t0, t1);                                        \
             j += 2;                                                                                \
         }                                                                                          \
         if (j < end)                                                                               \
-            attend_tile(scores_##type, value_##type, a, j, 1, k, v, v_bytes, t0, t1);              \
-    }                                                                                              \
-    SLM_ATTEND(ATTEND(type)) {                                                                     \
-        if (a->d % 16 != 0)                                                                        \
-            portable(a, first, n, k, v, v_bytes, t0, t1);                                          \
-        else                                                                                       \
-            attend_##type##_all(a, first, n, k, v, v_bytes, t0, t1);                               \
+            attend_##type##_1(a, j, k, v, v_bytes, t0, t1);                                        \
     }
 
 #ifndef ATTEND_BYTES_ONLY

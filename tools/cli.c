@@ -244,7 +244,7 @@ static int apply(const slm_opt *o, const char *value) {
 }
 
 static void print_option(const slm_opt *o) {
-    char left[64];
+    char left[80];
     int n = o->letter ? snprintf(left, sizeof left, "-%c, ", o->letter)
                       : snprintf(left, sizeof left, "    ");
     snprintf(left + n, sizeof left - (size_t)n, "--%s%s%s", o->name, o->arg ? " " : "",

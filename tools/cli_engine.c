@@ -38,8 +38,7 @@ size_t slm_cli_common_options(slm_opt *options, slm_cli_common *c) {
         {.name = "kv", .kind = SLM_OPT_CHOICE, .target = &c->kv, .arg = "f32|f16|q8_0",
          .help = "how keys and values are kept (default: f16)", .choices = kv_types},
         {.name = "load", .kind = SLM_OPT_CHOICE, .target = &c->load, .arg = "auto|map|read|pack",
-         .help = "use the file in place, a copy of it, or packed for the processor (default: auto,\n"
-                 "packed where that helps and fits)",
+         .help = "weights in place, copied, or packed for the processor (auto)",
          .choices = loads},
         {.name = "cpu", .kind = SLM_OPT_CHOICE, .target = &c->levels,
          .arg = "auto|portable|avx2|avxvnni|avx512|amx|neon|dotprod|i8mm",
