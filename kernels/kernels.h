@@ -103,7 +103,7 @@ enum {
     SLM_LEVEL_AVX512 = 8u, /* AVX-512 F, BW, DQ, VL and VNNI */
     SLM_LEVEL_AVXVNNI = 16u, /* with AVX2            */
     SLM_LEVEL_I8MM = 32u,  /* with DOTPROD                   */
-    SLM_LEVEL_NEON = 64u,  /* packed weights only            */
+    SLM_LEVEL_NEON = 64u,  /* packed weights and attention   */
     SLM_LEVEL_AMX = 128u   /* tiles of int8, with AVX512; many columns of packed weights */
 };
 
