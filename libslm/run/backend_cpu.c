@@ -13,8 +13,6 @@
 #define CHUNK_BYTES ((size_t)256 << 10)
 /* Queries of an attention task: their sums stay in the L2 cache while keys and values pass by. */
 #define QUERIES_PER_TASK 96u
-/* Queries of a task up to which it waits for memory. */
-#define FEW_QUERIES 12u
 
 /* ---------------------------------------------------------------- scratch -------------------- */
 
@@ -124,12 +122,20 @@ static uint64_t macs_of(const slm_linear *w, uint32_t n_rows) {
     return (uint64_t)w->n_out * w->n_in * n_rows;
 }
 
+/* Whether weights are used once for n_rows of activations, so that they pass by as a stream. */
+static int is_stream(const slm_linear *w, uint32_t n_rows) {
+    return n_rows == 1 || (w->panel_bytes > 0 && n_rows <= SLM_TILE_ROWS);
+}
+
+static uint32_t rows_per_pass(const slm_linear *w) {
+    return w->panel_bytes ? PANELS_PER_PASS * SLM_PANEL_ROWS : ROWS_PER_PASS;
+}
+
 /* Begins to hand out the rows of products with w (and with others like it) to the lanes: chunks of
  * whole panels, long enough to stream, short enough to end together. */
 static void begin_rows(slm_backend_cpu *cpu, const slm_linear *w, int lane) {
-    uint32_t most = w->panel_bytes ? PANELS_PER_PASS * SLM_PANEL_ROWS : ROWS_PER_PASS;
-    if (cpu->step->n_rows <= SLM_TILE_ROWS && (w->panel_bytes || cpu->step->n_rows == 1))
-        most = (uint32_t)(CHUNK_BYTES / w->row_bytes);
+    uint32_t most = is_stream(w, cpu->step->n_rows) ? (uint32_t)(CHUNK_BYTES / w->row_bytes)
+                                                    : rows_per_pass(w);
     uint32_t even = w->n_out / (4 * cpu->n_lanes), n = most < even ? most : even;
     n = n / SLM_PANEL_ROWS * SLM_PANEL_ROWS;
     slm_work_begin(&cpu->work, (uint32_t)lane, w->n_out, n > 0 ? n : SLM_PANEL_ROWS);
@@ -198,9 +204,7 @@ static void multiply(const slm_backend_cpu *cpu, const slm_linear *w, float *y, 
     slm_matmul_fn matmul = cpu->model->kernels.matmul[w->type][w->act];
     size_t a_bytes = is_tile(w->act) ? slm_act_row_bytes(w->act, w->n_in) : cpu->act_bytes[w->act];
     const uint8_t *act = act_rows(cpu, (int)w->act, is_single, lane) + at * cpu->act_bytes[w->act];
-    uint32_t pass = w->panel_bytes ? PANELS_PER_PASS * SLM_PANEL_ROWS : ROWS_PER_PASS;
-    if (n_rows <= SLM_TILE_ROWS && (w->panel_bytes || n_rows == 1))
-        pass = last - first;
+    uint32_t pass = is_stream(w, n_rows) ? last - first : rows_per_pass(w);
     for (uint32_t i = first; i < last; i += pass) {
         uint32_t n = last - i < pass ? last - i : pass;
         const uint8_t *rows = w->panel_bytes ? w->w + i / SLM_PANEL_ROWS * w->panel_bytes
@@ -411,16 +415,6 @@ static void find_block(const slm_backend_cpu *cpu, const slm_layer *l, const slm
     }
 }
 
-/* Has the groups of a block on their way while the one before is worked on: with few queries memory
- * decides, and hardware sees too late where the next block lies. */
-static void ask_for(const void *const k[4], const void *const v[4], size_t bytes) {
-    for (int g = 0; g < 4; g++)
-        for (size_t at = 0; k[g] != NULL && at < bytes; at += 64) {
-            __builtin_prefetch((const uint8_t *)k[g] + at, 0, 2);
-            __builtin_prefetch((const uint8_t *)v[g] + at, 0, 2);
-        }
-}
-
 static void attend_task(slm_backend_cpu *cpu, const slm_layer *l, const slm_attend_task *task,
                         int lane) {
     slm_attend_fn attend = cpu->model->kernels.attend[cpu->layout->type];
@@ -429,17 +423,12 @@ static void attend_task(slm_backend_cpu *cpu, const slm_layer *l, const slm_atte
     visible(cpu, l, task->row, &begin, &first_end);
     visible(cpu, l, last, &last_begin, &end);
     slm_attention a = begin_attention(cpu, task, lane);
-    const void *k[2][4], *v[2][4];
     size_t bytes = cpu->layout->row_bytes;
-    uint32_t base = begin / SLM_KV_BLOCK * SLM_KV_BLOCK;
-    find_block(cpu, l, task, base, end, k[0], v[0]);
-    for (uint32_t now = 0; base < end; base += SLM_KV_BLOCK, now = !now) {
-        uint32_t next = base + SLM_KV_BLOCK;
-        find_block(cpu, l, task, next, end, k[!now], v[!now]);
-        if (task->n_rows * group <= FEW_QUERIES)
-            ask_for(k[!now], v[!now], SLM_KV_GROUP * bytes);
+    for (uint32_t base = begin / SLM_KV_BLOCK * SLM_KV_BLOCK; base < end; base += SLM_KV_BLOCK) {
+        const void *k[4], *v[4];
+        find_block(cpu, l, task, base, end, k, v);
         if (base >= last_begin && base + SLM_KV_BLOCK <= first_end) { /* all rows see all of it */
-            attend(&a, 0, (size_t)task->n_rows * group, k[now], v[now], bytes, 0, SLM_KV_BLOCK);
+            attend(&a, 0, (size_t)task->n_rows * group, k, v, bytes, 0, SLM_KV_BLOCK);
             continue;
         }
         for (uint32_t r = 0; r < task->n_rows; r++) {
@@ -448,7 +437,7 @@ static void attend_task(slm_backend_cpu *cpu, const slm_layer *l, const slm_atte
             from = from > base ? from - base : 0;
             to = to < base ? 0 : to - base < SLM_KV_BLOCK ? to - base : SLM_KV_BLOCK;
             if (from < to)
-                attend(&a, (size_t)r * group, group, k[now], v[now], bytes, from, to);
+                attend(&a, (size_t)r * group, group, k, v, bytes, from, to);
         }
     }
     end_attention(cpu, task, &a);
