@@ -4,7 +4,7 @@
 #include "model/pack.h"
 
 #include "base/checked.h"
-#include "base/parallel.h"
+#include "base/lanes.h"
 #include "packed.h"
 
 #include <stdatomic.h>
@@ -227,7 +227,10 @@ static slm_status pack(slm_packer *p, slm_load load, slm_error *error) {
         slm_advise_huge(m->packed, total);
         for (uint32_t i = 0; i < slm_gguf_n_parts(m->gguf); i++)
             p->resident[i] = slm_file_resident(host, slm_gguf_part(m->gguf, i));
-        slm_parallel(n_threads, pack_lane, p);
+        slm_lanes lanes;
+        slm_lanes_open(&lanes, n_threads);
+        slm_lanes_run(&lanes, pack_lane, p);
+        slm_lanes_close(&lanes);
         if (p->status != SLM_OK)
             status = slm_fail(error, p->status, p->error.subject, p->error.offset, "%s",
                               p->error.message);
