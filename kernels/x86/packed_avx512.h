@@ -197,7 +197,7 @@ SLM_INLINE __m512i slm_add_scaled(uint32_t type, __m512i total, __m512i sum, __m
  * in the block. */
 SLM_INLINE void slm_block_k(uint32_t type, size_t n, __m512 *acc, const uint8_t *body,
                             const uint8_t *halves, const slm_unpacked *u, int is_unpacked,
-                            size_t vectors, const uint32_t *x, size_t width, int prefetch) {
+                            size_t vectors, const uint32_t *x, size_t width) {
     const int wide = type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K; /* sub-blocks of 32 */
     const int has_min = wide || type == SLM_DTYPE_Q2_K;
     const size_t bias = type == SLM_DTYPE_Q6_K ? SLM_TILE_K_NEG32 : SLM_TILE_K_NEG4;
@@ -209,7 +209,7 @@ SLM_INLINE void slm_block_k(uint32_t type, size_t n, __m512 *acc, const uint8_t 
     const uint32_t *q = x;
     for (size_t p = 0; p < 8; p++) {
         __m512i sum[SLM_TILE_ROWS];
-        if (prefetch && slm_ahead(type, n) > 0)
+        if (!is_unpacked && slm_ahead(type, n) > 0)
             slm_prefetch(body + p * ((vectors + 7) / 8) * 64, slm_ahead(type, n), (vectors + 7) / 8);
         SLM_UNROLL
         for (int i = 0; i < 8; i++, q += width) {
@@ -265,7 +265,7 @@ SLM_INLINE void slm_store_columns(size_t n, float *y, size_t y_stride, size_t n_
 /* Sixteen rows by n (constant) columns of a tile. x: the first column's place in its first block. */
 SLM_INLINE void slm_panel_k(uint32_t type, size_t n, float *y, size_t y_stride, size_t n_w,
                             const uint8_t *panel, size_t plane, size_t vectors, const uint32_t *x,
-                            size_t width, size_t n_blocks, int prefetch) {
+                            size_t width, size_t n_blocks) {
     __m512 acc[SLM_TILE_ROWS];
     SLM_UNROLL
     for (size_t c = 0; c < n; c++)
@@ -275,7 +275,7 @@ SLM_INLINE void slm_panel_k(uint32_t type, size_t n, float *y, size_t y_stride, 
         const uint8_t *halves = plane ? panel + b * 32 : body;
         slm_unpacked u;
         slm_factors_of(type, body, &u.f);
-        slm_block_k(type, n, acc, body, halves, &u, 0, vectors, x, width, prefetch);
+        slm_block_k(type, n, acc, body, halves, &u, 0, vectors, x, width);
     }
     slm_store_columns(n, y, y_stride, n_w, acc);
 }
@@ -299,7 +299,7 @@ SLM_INLINE void slm_pass_k(uint32_t type, size_t n_tiles, float *y, size_t y_str
         slm_unpack_k(type, body, &u);
         for (size_t t = 0; t < n_tiles; t++)
             slm_block_k(type, SLM_TILE_ROWS, acc[t], body, halves, &u, 1, vectors,
-                        x + t * tile_words, SLM_TILE_ROWS, 0);
+                        x + t * tile_words, SLM_TILE_ROWS);
     }
     for (size_t t = 0; t < n_tiles; t++)
         slm_store_columns(SLM_TILE_ROWS, y + t * SLM_TILE_ROWS * y_stride, y_stride, n_w, acc[t]);
@@ -308,7 +308,7 @@ SLM_INLINE void slm_pass_k(uint32_t type, size_t n_tiles, float *y, size_t y_str
 /* The same for Q4_0 and Q8_0: blocks of 32. */
 SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, size_t n_w,
                             const uint8_t *panel, size_t plane, size_t vectors, const uint32_t *x,
-                            size_t width, size_t n_blocks, int prefetch) {
+                            size_t width, size_t n_blocks) {
     const unsigned bias = type == SLM_DTYPE_Q8_0 ? 7 : 3; /* 128 and 8 as shifts */
     __m512 acc[SLM_TILE_ROWS];
     SLM_UNROLL
@@ -317,8 +317,7 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, 
     for (size_t b = 0; b < n_blocks; b++, x += SLM_TILE_0_WORDS * width) {
         const uint8_t *body = panel + plane + b * vectors * 64;
         __m512i sum[SLM_TILE_ROWS];
-        if (prefetch)
-            slm_prefetch(body, slm_ahead(type, n), vectors);
+        slm_prefetch(body, slm_ahead(type, n), vectors);
         SLM_UNROLL
         for (size_t c = 0; c < n; c++)
             sum[c] = _mm512_slli_epi32(slm_bcast(x[SLM_TILE_0_NEG * width + c]), bias);
@@ -352,7 +351,7 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, 
         float *y, size_t y_stride, size_t n_w, const uint8_t *panel, size_t plane,                 \
         const uint32_t *x, size_t width, size_t n_blocks) {                                        \
         slm_panel_##form(SLM_DTYPE_##TYPE, n, y, y_stride, n_w, panel, plane, vectors, x, width,   \
-                         n_blocks, 1);                                                        \
+                         n_blocks);                                                                \
     }
 
 #define SLM_PACKED_TILES(TYPE, name, vectors)                                                      \
