@@ -142,7 +142,7 @@ enum { SLM_LOG_NONE = 0, SLM_LOG_ERROR = 1, SLM_LOG_WARNING = 2, SLM_LOG_INFO = 
 typedef void (*slm_log_fn)(void *user, slm_log_level level, const char *line);
 
 /* Progress of a load that takes time, done and total in bytes: while a file is read (SLM_LOAD_READ;
- * each part of a split file from 0), while weights are packed, and while its weights are checked (SLM_MODEL_CHECK_TENSORS, from
+ * each part of a split file from 0), while weights are packed or read packed, and while its weights are checked (SLM_MODEL_CHECK_TENSORS, from
  * 0 again). A mapped file that is not checked opens without a call. Return 0 to go on, anything
  * else to stop the load, which then fails with SLM_ERR_CANCEL. */
 typedef int32_t (*slm_progress_fn)(void *user, uint64_t done, uint64_t total);
@@ -166,10 +166,11 @@ enum { SLM_DEVICE_AUTO = 0, SLM_DEVICE_CPU = 1, SLM_DEVICE_CUDA = 2 };
  * level), the packed weights fit memory_limit, and, of the memory that the system can still give,
  * they leave a quarter of their size and 256 MiB for caches; else MAP where the system can map, else
  * READ. A model opened from memory is used in place.
- * Where packed weights were saved (slm_model_save_packed), AUTO and PACK map that file instead of
- * packing: opened at once, shared between processes, a few percent slower to multiply with where the
- * system has large pages for memory but not for files. AUTO does so whatever memory there is, but
- * not where packing would gain nothing. */
+ * Where packed weights were saved (slm_model_save_packed), AUTO and PACK read that file, on all
+ * cores, instead of packing: the same memory, less work. AUTO maps it where the memory of its rule
+ * is lacking: opened at once, shared between processes, up to a third slower to multiply with where
+ * the system has large pages for memory but not for files. AUTO does not look for one beside the
+ * model where packing would gain nothing. MAP maps one that packed_path names; READ uses none. */
 typedef int32_t slm_load;
 enum { SLM_LOAD_AUTO = 0, SLM_LOAD_MAP = 1, SLM_LOAD_READ = 2, SLM_LOAD_PACK = 3 };
 
@@ -210,11 +211,11 @@ typedef struct slm_model_options {
     const slm_allocator *allocator; /* copied; NULL: malloc                                         */
     slm_progress_fn progress;    /* NULL: none                                                      */
     void *progress_user;
-    const char *packed_path;     /* for AUTO and PACK: a file that slm_model_save_packed wrote. One that
-                                    does not fit the model or this version of the library is an
-                                    error. NULL: the model's path with ".packed" behind it, if there
-                                    is such a file, and one that does not fit is passed over with a
-                                    warning; "": none                                              */
+    const char *packed_path;     /* but for READ: a file that slm_model_save_packed wrote. One that does
+                                    not fit the model or this version of the library is an error.
+                                    NULL: for AUTO and PACK the model's path with ".packed" behind
+                                    it, if there is such a file, and one that does not fit is passed
+                                    over with a warning; "": none                                  */
 } slm_model_options;
 
 /* Opens a GGUF file (versions 2 and 3, little-endian).
@@ -239,7 +240,7 @@ SLM_API slm_status slm_model_open_memory(const void *data, size_t size,
                                          const slm_model_options *options, slm_model **out,
                                          slm_error *error);
 
-/* Writes the model's weights as the kernels want them, for the next opening to map
+/* Writes the model's weights as the kernels want them, for the next opening to use
  * (slm_model_options.packed_path). The file is bound to the model by a fingerprint of its size, its
  * metadata and a sample of every tensor; any processor with the same order of bytes can use it. It
  * appears whole or not at all, and takes about as much room as the tensors. However the model was
@@ -465,6 +466,102 @@ SLM_API slm_status slm_cache_open(slm_model *model, const slm_cache_options *opt
 SLM_API void slm_cache_close(slm_cache **cache);
 /* The plan as it was carried out. */
 SLM_API slm_status slm_cache_get_plan(const slm_cache *cache, slm_plan *plan, slm_error *error);
+
+/* ---------------------------------------------------------------- prediction ----------------- */
+
+/* A GPU that shares its memory with the processor, as far as the speed of a model depends on it. Fill
+ * one yourself, or take one that the library knows: the Jetson Orin modules in their power modes. */
+typedef struct slm_device_profile {
+    uint32_t struct_size;
+    uint32_t n_sm;          /* multiprocessors that the mode leaves on, 1 to 1024                     */
+    uint32_t sm_mhz;        /* their highest clock, 1 to 10000                                       */
+    uint32_t emc_mhz;       /* clock of the memory, which moves two words in each; for information   */
+    double dram_gbps;       /* peak of the memory, 10^9 bytes a second, above 0 and up to 10^5       */
+    uint64_t memory_bytes;  /* of the module, shared with the system; for information, like the rest */
+    char name[32];          /* "orin-nx-16:25w"                                                      */
+    char module[40];        /* "Jetson Orin NX 16GB"                                                 */
+    char mode[16];          /* as the system calls it: "25W"                                         */
+} slm_device_profile;
+
+/* The profiles known, one after the other. SLM_ERR_RANGE behind the last. Any thread. */
+SLM_API slm_status slm_device_profile_get(size_t index, slm_device_profile *profile,
+                                          slm_error *error);
+/* The profile of a name: a module and its power mode, such as "agx-orin-64:30w", or a module alone,
+ * which is then at the full clocks that it has without "super" modes. SLM_ERR_MISSING with a message
+ * that lists the modules, or the modes of this one. Any thread. */
+SLM_API slm_status slm_device_profile_find(const char *name, slm_device_profile *profile,
+                                           slm_error *error);
+
+/* What takes longest in a step. */
+typedef int32_t slm_bound;
+enum {
+    SLM_BOUND_MEMORY = 0,   /* bytes from DRAM                                                       */
+    SLM_BOUND_ISSUE = 1,    /* instructions: all of them, or those of the integer pipe               */
+    SLM_BOUND_CACHE = 2,    /* bytes from the L2 cache to the multiprocessors                        */
+    SLM_BOUND_OVERHEAD = 3, /* starting kernels, waiting, sampling                                   */
+    SLM_BOUND_TENSOR = 4    /* matrix products of the tensor cores (prompts)                         */
+};
+
+typedef struct slm_predict_options {
+    uint32_t struct_size;
+    slm_kv_type kv_type; /* default F16                                                              */
+    uint32_t depth;      /* tokens that the cache holds when a token is generated; default 0         */
+    uint32_t n_prompt;   /* tokens of a prompt on an empty cache; default: the smaller of 512 and the
+                            model's context                                                          */
+} slm_predict_options;
+
+/* How fast a device would run a model, worked out and not measured. Pairs are a range: first what
+ * holds when everything goes well, then what holds when it does not. Inputs come first. A token takes
+ * the longest of memory, issue and cache, and overhead in addition. docs/ORIN.md explains each
+ * figure and how to check it. */
+typedef struct slm_prediction {
+    uint32_t struct_size;
+    uint32_t graph_nodes;          /* kernels of a step                                              */
+    double memory_share[2];        /* of the peak of the memory that kernels reach                   */
+    double instructions_per_byte[2]; /* thread-instructions for a byte that is read, mean            */
+    double integer_per_byte[2];    /* of these, on the integer pipe                                  */
+    double cache_bytes_per_clock;  /* that L2 gives each multiprocessor                              */
+    double node_us[2];             /* overhead of one kernel                                         */
+    double host_us[2];             /* of a step: the wait, and sampling                              */
+    double tensor_share[2];        /* of the int8 peak of the tensor cores that prompts reach        */
+    double instruction_budget;     /* thread-instructions that fit into the time in which memory
+                                      delivers a byte at its peak; half of it on the integer pipe    */
+    uint64_t bytes_per_token;      /* weights, and keys and values at this depth                     */
+    double memory_ms[2];
+    double issue_ms[2];
+    double cache_ms[2];
+    double overhead_ms[2];
+    double token_ms[2];
+    double tokens_per_second[2];
+    slm_bound bound[2];            /* the longest term of a token                                    */
+    double prompt_ms[2];           /* for n_prompt tokens                                            */
+    double prompt_tokens_per_second[2];
+    double first_token_ms[2];      /* the prompt, and choosing the first token                       */
+    slm_bound prompt_bound[2];
+    uint32_t n_prompt;             /* with the default filled in                                     */
+} slm_prediction;
+
+/* Predicts. options may be NULL: defaults. SLM_ERR_ARG for a model opened without weights,
+ * SLM_ERR_RANGE for a profile or options that make no sense, SLM_ERR_LIMIT for a depth or prompt
+ * beyond the model's context. Any thread. */
+SLM_API slm_status slm_predict(const slm_model *model, const slm_device_profile *profile,
+                               const slm_predict_options *options, slm_prediction *prediction,
+                               slm_error *error);
+
+/* What a generated token reads of one tensor type, and what the prediction counts for a byte of it. */
+typedef struct slm_weight_cost {
+    uint32_t struct_size;
+    uint32_t dtype;               /* the type's number in files                                      */
+    uint64_t bytes;               /* of the weights that a token reads                               */
+    double instructions_per_byte; /* thread-instructions                                             */
+    double integer_per_byte;      /* of these, on the integer pipe                                   */
+    char type[16];                /* "Q4_K"                                                          */
+} slm_weight_cost;
+
+/* One type after the other, in the order of their numbers in files. SLM_ERR_RANGE behind the last,
+ * SLM_ERR_ARG for a model opened without weights. Any thread. */
+SLM_API slm_status slm_predict_weights(const slm_model *model, size_t index, slm_weight_cost *cost,
+                                       slm_error *error);
 
 /* ---------------------------------------------------------------- session -------------------- */
 

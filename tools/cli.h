@@ -109,6 +109,8 @@ int slm_cli_parse_f32(const char *text, double min, double max, float *out);
 int slm_cli_write(const void *data, size_t size);
 int slm_cli_print(const char *format, ...) SLM_CLI_PRINTF(1, 2); /* the same, formatted              */
 int slm_cli_flush(void);
+/* After an interruption that ends no more than what was being written: output goes on. */
+void slm_cli_resume_output(void);
 /* write(2) until all is out. 0, or -1 with errno. EINTR is reported only for an interruption. */
 int slm_cli_write_all(int fd, const char *data, size_t size);
 /* A JSON string with its quotes; bytes that are not UTF-8 become U+FFFD, what slm_cli_unsafe tells
@@ -273,5 +275,6 @@ int slm_cmd_bench(int argc, char **argv);
 int slm_cmd_inspect(int argc, char **argv);
 int slm_cmd_quantize(int argc, char **argv);
 int slm_cmd_pack(int argc, char **argv);
+int slm_cmd_doctor(int argc, char **argv);
 
 #endif

@@ -54,6 +54,11 @@ int slm_cli_flush(void) {
     return lost;
 }
 
+void slm_cli_resume_output(void) {
+    if (lost == SLM_EXIT_INTERRUPTED)
+        lost = 0;
+}
+
 int slm_cli_write(const void *data, size_t size) {
     const char *from = data;
     while (size > 0) {

@@ -137,6 +137,11 @@ static int answer(chat *c, slm_cli_text *said) {
     return status;
 }
 
+static int end_line(void) {
+    slm_cli_write("\n", 1);
+    return slm_cli_flush();
+}
+
 /* One turn. 0 goes on with the conversation. */
 static int turn(chat *c, const char *line, size_t len) {
     size_t before = c->n_messages;
@@ -151,17 +156,15 @@ static int turn(chat *c, const char *line, size_t len) {
         status = answer(c, &said);
         slm_cli_on_interrupt_note();
     }
-    int cut = status == SLM_EXIT_INTERRUPTED && c->interactive;
-    if (status == 0 || cut) {
-        slm_cli_write("\n", 1);
-        int output = slm_cli_flush();
-        status = output;
+    if (status == 0)
+        status = end_line();
+    if (status == SLM_EXIT_INTERRUPTED && c->interactive) {
+        slm_cli_forget_interrupt();
+        slm_cli_resume_output(); /* a terminal that was held had to be written to */
+        status = end_line();
+        slm_cli_note("(stopped)");
     } else if (c->interactive && !slm_cli_flush()) {
         status = 0; /* said on standard error; the conversation goes on without this turn */
-    }
-    if (cut) {
-        slm_cli_forget_interrupt();
-        slm_cli_note("(stopped)");
     }
     if (said.len > 0 && status == 0)
         return add_message(c, "assistant", said.data, said.len);

@@ -216,7 +216,7 @@ static int print_json(const char *path, const slm_gguf *g, const totals *s) {
 /* ---------------------------------------------------------------- command -------------------- */
 
 static int run(const char *path, const slm_cli_common *common, int plan,
-               const slm_profile *profile, int json) {
+               const slm_target *target, int json) {
     slm_host host;
     slm_gguf *g = NULL;
     slm_error error = SLM_ERROR_INIT;
@@ -228,7 +228,7 @@ static int run(const char *path, const slm_cli_common *common, int plan,
         SLM_OK)
         return slm_cli_fail_error(path, &error);
     if (plan) { /* before anything is printed */
-        int status = slm_inspect_plan(path, common, &report);
+        int status = slm_inspect_plan(path, common, target, &report);
         if (status != 0) {
             slm_gguf_close(g);
             return status;
@@ -242,20 +242,10 @@ static int run(const char *path, const slm_cli_common *common, int plan,
     int status = json ? print_json(path, g, &sums) : print_table(path, g, &sums);
     slm_gguf_close(g);
     if (status == 0 && plan)
-        slm_inspect_print_plan(&report, profile, json);
+        slm_inspect_print_plan(&report, target, json);
     if (status == 0 && json)
         slm_cli_print("}\n");
     return status;
-}
-
-static int unknown_profile(const char *name) {
-    char list[256];
-    size_t len = 0;
-    for (size_t i = 0; slm_profile_at(i) != NULL; i++)
-        len += (size_t)snprintf(list + len, sizeof list - len, " %s,", slm_profile_at(i)->name);
-    return slm_cli_usage("option --device-profile: got \"%s\", wanted one of%s or generic with "
-                         "--bandwidth",
-                         name, list);
 }
 
 int slm_cmd_inspect(int argc, char **argv) {
@@ -264,18 +254,21 @@ int slm_cmd_inspect(int argc, char **argv) {
         .name = "inspect",
         .synopsis = "MODEL.gguf [options]",
         .purpose = "Shows the metadata and tensors of a model file, and what it needs to run.",
-        .notes = "Profiles: orin-nano-8, orin-nano-8-super, orin-nx-16, agx-orin-64, and generic,\n"
-                 "which is what --bandwidth (and --gmacs) say. A prediction is what the slower of\n"
-                 "memory and arithmetic allows; its assumptions are printed with it.\n",
+        .notes = "Profiles: orin-nano-4, orin-nano-8, orin-nx-8, orin-nx-16, agx-orin-32, agx-orin-64,\n"
+                 "agx-orin-industrial, with a power mode behind a colon (orin-nx-16:25w; a wrong one\n"
+                 "names those there are) or at the full clocks without \"super\"; and generic, which\n"
+                 "is what --bandwidth (and --gmacs) say. Predictions are worked out, not measured;\n"
+                 "their assumptions are printed with them.\n",
         .min_args = 1,
         .max_args = 1,
         .arg_names = arg_names,
     };
-    enum { OWN = 5 };
+    enum { OWN = 6 };
     slm_cli_common common = {0};
     const char *path, *name = NULL;
     int plan = 0, json = 0;
     float bandwidth = 0, gmacs = 0;
+    slm_target target = {.device = {.struct_size = sizeof target.device}};
     slm_opt options[OWN + SLM_CLI_COMMON_OPTIONS] = {
         {.name = "json", .kind = SLM_OPT_FLAG, .target = &json,
          .help = "one JSON object instead of a table"},
@@ -283,6 +276,8 @@ int slm_cmd_inspect(int argc, char **argv) {
          .help = "also what it will hold in memory, with the options below"},
         {.name = "device-profile", .kind = SLM_OPT_TEXT, .target = &name, .arg = "NAME",
          .help = "also how fast it would run on this machine; implies --plan"},
+        {.letter = 'p', .name = "prompt-tokens", .kind = SLM_OPT_U32, .target = &target.n_prompt,
+         .arg = "N", .help = "length of the prompt in the prediction (512)", .min = 1, .max = 1e9},
         {.name = "bandwidth", .kind = SLM_OPT_F32, .target = &bandwidth, .arg = "GB/s",
          .help = "generic: memory that can be read a second", .min = 0.001, .max = 1e6},
         {.name = "gmacs", .kind = SLM_OPT_F32, .target = &gmacs, .arg = "N",
@@ -293,18 +288,19 @@ int slm_cmd_inspect(int argc, char **argv) {
     if (status >= 0)
         return status;
 
-    slm_profile generic = {"generic", "a machine as given", (double)bandwidth, 1, (double)gmacs,
-                           (double)gmacs, 0};
-    const slm_profile *profile = NULL;
+    slm_error error = SLM_ERROR_INIT;
     int is_generic = name != NULL ? strcmp(name, "generic") == 0 : bandwidth > 0;
     if (is_generic && bandwidth <= 0)
         return slm_cli_usage("inspect: got --device-profile generic, wanted --bandwidth with it");
     if (!is_generic && (bandwidth > 0 || gmacs > 0))
         return slm_cli_usage("inspect: got --%s, wanted it with --device-profile generic only",
                              bandwidth > 0 ? "bandwidth" : "gmacs");
-    if (is_generic)
-        profile = &generic;
-    else if (name != NULL && (profile = slm_profile_find(name)) == NULL)
-        return unknown_profile(name);
-    return slm_cli_finish(run(path, &common, plan || profile != NULL, profile, json));
+    if (target.n_prompt > 0 && !is_generic && name == NULL)
+        return slm_cli_usage("inspect: got --prompt-tokens, wanted --device-profile with it");
+    target.gbps = (double)bandwidth;
+    target.gmacs = (double)gmacs;
+    if (name != NULL && !is_generic &&
+        slm_device_profile_find(name, &target.device, &error) != SLM_OK)
+        return slm_cli_usage("option --device-profile: %s", error.message);
+    return slm_cli_finish(run(path, &common, plan || name != NULL || is_generic, &target, json));
 }

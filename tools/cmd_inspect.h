@@ -4,31 +4,30 @@
 
 #include "cli.h"
 
-/* What the prediction assumes of a machine. */
-typedef struct slm_profile {
-    const char *name, *what;
-    double bandwidth; /* of memory by its data sheet, 10^9 bytes a second                           */
-    double attained;  /* share of it that a good kernel reads                                       */
-    double decode;    /* multiply-accumulates a second when a token is made at a time, 10^9         */
-    double prompt;    /* the same with many tokens at a time                                        */
-    double memory;    /* 10^9 bytes; 0: unknown                                                     */
-} slm_profile;
+/* What a speed is wanted for: a device profile, or a machine of which only two rates are known. */
+typedef struct slm_target {
+    slm_device_profile device; /* n_sm 0: none                                                       */
+    uint32_t n_prompt;         /* 0: the library's default                                           */
+    double gbps;               /* 10^9 bytes a second that can be read; 0: no such machine           */
+    double gmacs;              /* 10^9 multiply-accumulates a second; 0: unknown                     */
+} slm_target;
 
-/* NULL for a name it does not know. */
-const slm_profile *slm_profile_find(const char *name);
-/* NULL behind the last. */
-const slm_profile *slm_profile_at(size_t index);
+#define SLM_REPORT_COSTS 8u /* tensor types that a report tells apart */
 
 typedef struct slm_report {
     slm_model_info info;
     slm_plan plan;
     slm_cache_options cache;
+    slm_prediction empty, full; /* with a device: for an empty and a full cache                      */
+    slm_weight_cost costs[SLM_REPORT_COSTS];
+    size_t n_costs;
 } slm_report;
 
-/* The memory plan of the model with these options. 0, or the exit status after printing why. */
-int slm_inspect_plan(const char *path, const slm_cli_common *common, slm_report *report);
-/* Prints it, and, with a profile, how fast it would run there. As a member "plan" (and "prediction")
- * of a JSON object, or as text. */
-void slm_inspect_print_plan(const slm_report *report, const slm_profile *profile, int json);
+/* The memory plan of the model with these options, and what the device would make of it. 0, or the
+ * exit status after printing why. */
+int slm_inspect_plan(const char *path, const slm_cli_common *common, const slm_target *target,
+                     slm_report *report);
+/* Prints both. As the members "plan" and "prediction" of a JSON object, or as text. */
+void slm_inspect_print_plan(const slm_report *report, const slm_target *target, int json);
 
 #endif

@@ -22,6 +22,7 @@ static const struct {
     {"inspect", slm_cmd_inspect, "what is in a model file"},
     {"quantize", slm_cmd_quantize, "a smaller copy of a model file"},
     {"pack", slm_cmd_pack, "the weights packed for the processor, for a faster start"},
+    {"doctor", slm_cmd_doctor, "what this machine can do, and what is wrong with it"},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 

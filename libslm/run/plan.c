@@ -1,14 +1,16 @@
 /* The planning backend: the ops of a step, adding up what they multiply. What they read is known
  * without them: every tensor of the file once, but for an embedding that is not the head. */
+#include "run/predict.h"
 #include "run/session.h"
 
 typedef struct slm_count {
     const slm_model *model;
-    uint64_t macs;
+    slm_plan_sums *sums;
 } slm_count;
 
 static void count_linear(slm_count *c, const slm_linear *w) {
-    c->macs += (uint64_t)w->n_out * w->n_in;
+    c->sums->bytes[w->type] += (uint64_t)w->n_out * w->row_bytes;
+    c->sums->macs[w->type] += (uint64_t)w->n_out * w->n_in;
 }
 
 static void op_embed(void *backend, int lane) {
@@ -28,7 +30,7 @@ static void op_attend(void *backend, const slm_layer *l, int lane) {
     slm_count *c = backend;
     (void)lane;
     (void)l;
-    c->macs += 2 * (uint64_t)c->model->config.n_heads * c->model->config.d_head;
+    c->sums->attend_macs += 2 * (uint64_t)c->model->config.n_heads * c->model->config.d_head;
 }
 
 static void op_gate_up(void *backend, const slm_layer *l, int lane) {
@@ -53,12 +55,20 @@ static void op_head(void *backend, int lane) {
     count_linear(c, &c->model->head);
 }
 
-void slm_plan_token(const slm_model *model, uint64_t *bytes, uint64_t *macs) {
+slm_plan_sums slm_plan_sum(const slm_model *model) {
     static const slm_ops ops = {op_embed, op_qkv, op_attend, op_gate_up, op_project_add, op_head};
-    slm_count count = {model, 0};
-    const slm_linear *embed = &model->embed;
+    slm_plan_sums sums = {.attend_macs = 0};
+    slm_count count = {model, &sums};
     slm_forward(model, &ops, &count, 0);
-    *macs = count.macs;
+    return sums;
+}
+
+void slm_plan_token(const slm_model *model, uint64_t *bytes, uint64_t *macs) {
+    slm_plan_sums sums = slm_plan_sum(model);
+    const slm_linear *embed = &model->embed;
+    *macs = sums.attend_macs;
+    for (uint32_t i = 0; i < SLM_DTYPE_LIMIT; i++)
+        *macs += sums.macs[i];
     *bytes = model->weight_bytes;
     if (model->head.w != embed->w)
         *bytes -= (uint64_t)embed->n_out * embed->row_bytes;

@@ -1,25 +1,11 @@
 /* Evaluations that fail after some of their work was done: the tokens are those of before, and
  * logits are the right ones or none. */
-#include "api/tiny_open.h"
+#include "api/tiny_group.h"
 
 #include <math.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <time.h>
-
-static slm_model *model;
-
-static int open_model(void **state) {
-    (void)state;
-    model = tiny_open(NULL, NULL);
-    return 0;
-}
-
-static int close_model(void **state) {
-    (void)state;
-    slm_model_close(&model);
-    return 0;
-}
 
 /* Some text: token i of conversation k. */
 static int32_t token(uint32_t k, uint32_t i) { return (int32_t)(3 + (k * 97 + i * 31) % 250); }

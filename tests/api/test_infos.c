@@ -1,34 +1,6 @@
 /* Structs that the library fills for older and newer callers: as far as their size goes, no further,
  * and a size that cannot be one is refused before anything happens. */
-#include "api/tiny_open.h"
-
-static slm_model *model;
-static const int32_t some[] = {1, 260, 261, 262, 263, 260};
-
-static int open_model(void **state) {
-    (void)state;
-    model = tiny_open(NULL, NULL);
-    return 0;
-}
-
-static int close_model(void **state) {
-    (void)state;
-    slm_model_close(&model);
-    return 0;
-}
-
-typedef union slot {
-    uint64_t align;
-    unsigned char bytes[512];
-} slot;
-
-static slm_session *session_with(size_t n) {
-    slm_cache_options o = {.struct_size = sizeof o, .n_ctx = 128, .n_threads = 1};
-    slm_session *s = NULL;
-    OK(slm_session_open(model, &o, &s, &golden_err));
-    OK(slm_session_eval(s, some, n, SLM_LOGITS_LAST, &golden_err));
-    return s;
-}
+#include "api/tiny_group.h"
 
 /* Fills the struct in *s at every size: nothing beyond the size is touched, what lies within is as
  * in the whole one, and a size that cannot be one is refused. used: where its last field ends. */
@@ -77,6 +49,15 @@ static slm_status fill_sampling(void *p) {
     }
     return status;
 }
+static slm_status fill_profile(void *p) {
+    return slm_device_profile_get(0, p, &golden_err);
+}
+static slm_status fill_prediction(void *p) {
+    slm_device_profile device = {.struct_size = sizeof device};
+    OK(slm_device_profile_get(0, &device, &golden_err));
+    return slm_predict(model, &device, NULL, p, &golden_err);
+}
+static slm_status fill_cost(void *p) { return slm_predict_weights(model, 0, p, &golden_err); }
 static slm_status fill_report(void *p) {
     OK(slm_session_truncate(watched, 0, &golden_err));
     OK(slm_session_eval(watched, some, 4, SLM_LOGITS_LAST, &golden_err));
@@ -119,6 +100,9 @@ static void infos(void **state) {
     FILL(slm_session_info, rope_factors, fill_session_info);
     FILL(slm_plan, n_threads, fill_plan);
     FILL(slm_plan, n_threads, fill_cache_plan);
+    FILL(slm_device_profile, mode, fill_profile);
+    FILL(slm_prediction, n_prompt, fill_prediction);
+    FILL(slm_weight_cost, type, fill_cost);
     FILL(slm_sampling, order, fill_sampling);
     FILL(slm_prompt_report, n_evaluated, fill_report);
 #undef FILL

@@ -1,30 +1,10 @@
 /* Option structs of older and newer callers: a field counts from the size that covers it, unknown
  * bytes must be zero, and nothing is read beyond the size given. */
-#include "api/tiny_open.h"
+#include "api/tiny_group.h"
 
 #include <math.h>
 
-static slm_model *model;
-static const int32_t some[] = {1, 260, 261, 262, 263, 260};
-
-static int open_model(void **state) {
-    (void)state;
-    model = tiny_open(NULL, NULL);
-    return 0;
-}
-
-static int close_model(void **state) {
-    (void)state;
-    slm_model_close(&model);
-    return 0;
-}
-
 /* What follows the struct is poison: reading it as a field has a visible effect. */
-typedef union slot {
-    uint64_t align;
-    unsigned char bytes[512];
-} slot;
-
 static void *cut(slot *s, const void *full, size_t size) {
     uint32_t struct_size = (uint32_t)size;
     memset(s->bytes, 0xff, sizeof s->bytes);
@@ -34,14 +14,6 @@ static void *cut(slot *s, const void *full, size_t size) {
 }
 
 /* ---------------------------------------------------------------- larger and impossible sizes - */
-
-static slm_session *session_with(size_t n) {
-    slm_cache_options o = {.struct_size = sizeof o, .n_ctx = 128, .n_threads = 1};
-    slm_session *s = NULL;
-    OK(slm_session_open(model, &o, &s, &golden_err));
-    OK(slm_session_eval(s, some, n, SLM_LOGITS_LAST, &golden_err));
-    return s;
-}
 
 static slm_status use_model_options(void *o) {
     gb *b = tiny_model(NULL);
@@ -99,6 +71,18 @@ static slm_status use_eval_item(void *o) {
     return status;
 }
 
+static slm_status use_device_profile(void *o) {
+    slm_prediction p = {.struct_size = sizeof p};
+    return slm_predict(model, o, NULL, &p, &golden_err);
+}
+
+static slm_status use_predict_options(void *o) {
+    slm_device_profile device = {.struct_size = sizeof device};
+    slm_prediction p = {.struct_size = sizeof p};
+    OK(slm_device_profile_get(0, &device, &golden_err));
+    return slm_predict(model, &device, o, &p, &golden_err);
+}
+
 /* A model that speaks ChatML. */
 static void chatml(gb *b) {
     gb_kv_str(b, "tokenizer.chat_template", "{% for m in messages %}<|im_start|>...<|im_end|>");
@@ -135,6 +119,9 @@ static void other_sizes(void **state) {
     OK(slm_sampling_init(&sa));
     slm_eval_item it = {sizeof it, SLM_LOGITS_LAST, NULL, some, 3};
     slm_message me = {sizeof me, "user", SLM_NTS, "ab", 2};
+    slm_device_profile dp = {.struct_size = sizeof dp};
+    OK(slm_device_profile_get(0, &dp, &golden_err));
+    slm_predict_options po = {.struct_size = sizeof po};
     const struct {
         const char *name;
         const void *full;
@@ -148,6 +135,8 @@ static void other_sizes(void **state) {
         {"sampling", &sa, sizeof sa, use_sampling},
         {"slm_eval_item", &it, sizeof it, use_eval_item},
         {"slm_message", &me, sizeof me, use_message},
+        {"slm_device_profile", &dp, sizeof dp, use_device_profile},
+        {"slm_predict_options", &po, sizeof po, use_predict_options},
     };
     talker = tiny_open(&speaks_chatml, NULL);
     for (size_t i = 0; i < sizeof structs / sizeof structs[0]; i++) {
@@ -549,13 +538,58 @@ static void eval_items(void **state) {
     }
 }
 
+/* A profile without a field that counts is refused; options that are not there are the defaults. */
+static void predictions(void **state) {
+    (void)state;
+    slm_device_profile device = {.struct_size = sizeof device};
+    slm_prediction plain = {.struct_size = sizeof plain}, p = plain;
+    slot s;
+    OK(slm_device_profile_get(0, &device, &golden_err));
+    OK(slm_predict(model, &device, NULL, &plain, &golden_err));
+    static const size_t profile_ends[] = {
+        4, END(slm_device_profile, n_sm), END(slm_device_profile, sm_mhz),
+        END(slm_device_profile, emc_mhz), END(slm_device_profile, dram_gbps)};
+    static const char *const missing[] = {"n_sm", "sm_mhz", "dram_gbps", "dram_gbps"};
+    for (size_t i = 0; i < sizeof profile_ends / sizeof *profile_ends; i++) {
+        cut(&s, &device, profile_ends[i]);
+        if (i < 4) {
+            REFUSED(slm_predict(model, (slm_device_profile *)&s, NULL, &p, &golden_err),
+                    SLM_ERR_RANGE, missing[i]);
+        } else {
+            OK(slm_predict(model, (slm_device_profile *)&s, NULL, &p, &golden_err));
+            assert_memory_equal(p.token_ms, plain.token_ms, sizeof p.token_ms);
+        }
+    }
+    slm_predict_options full = {0, SLM_KV_F32, 32, 16};
+    static const size_t option_ends[] = {4, END(slm_predict_options, kv_type),
+                                         END(slm_predict_options, depth),
+                                         END(slm_predict_options, n_prompt)};
+    for (size_t i = 0; i < sizeof option_ends / sizeof *option_ends; i++) {
+        OK(slm_predict(model, &device, cut(&s, &full, option_ends[i]), &p, &golden_err));
+        assert_int_equal(p.bytes_per_token > plain.bytes_per_token, i >= 2);
+        assert_int_equal(p.n_prompt == 16, i >= 3);
+    }
+    full.struct_size = sizeof full;
+    full.depth = 1u << 30;
+    REFUSED(slm_predict(model, &device, &full, &p, &golden_err), SLM_ERR_LIMIT, "depth");
+    full.depth = 0;
+    full.n_prompt = 1u << 30;
+    REFUSED(slm_predict(model, &device, &full, &p, &golden_err), SLM_ERR_LIMIT, "n_prompt");
+    full.n_prompt = 0;
+    full.kv_type = 9;
+    REFUSED(slm_predict(model, &device, &full, &p, &golden_err), SLM_ERR_RANGE, "kv_type");
+    device.dram_gbps = NAN;
+    REFUSED(slm_predict(model, &device, NULL, &p, &golden_err), SLM_ERR_RANGE, "dram_gbps");
+    REFUSED(slm_predict(model, NULL, NULL, &p, &golden_err), SLM_ERR_ARG, "profile");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(other_sizes),      cmocka_unit_test(model_options),
         cmocka_unit_test(cache_options),    cmocka_unit_test(session_options),
         cmocka_unit_test(sampling),         cmocka_unit_test(sampling_seed_and_bias),
         cmocka_unit_test(generate_options), cmocka_unit_test(messages),
-        cmocka_unit_test(eval_items),
+        cmocka_unit_test(eval_items),       cmocka_unit_test(predictions),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);
 }

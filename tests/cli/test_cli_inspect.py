@@ -110,21 +110,84 @@ class Inspect(Case):
         wanted = 0.01e9 / plan["macs_per_token"]
         self.assertAlmostEqual(speeds[0]["tokens_per_second"], wanted, delta=1e-3 * wanted)
         self.assertEqual({s["bound_by"] for s in speeds}, {"arithmetic"})
-        rates = []
-        for name in ("orin-nano-8", "orin-nx-16", "agx-orin-64"):
-            d = self.json(HALF, "--device-profile", name)
-            self.assertEqual(d["prediction"]["device_profile"], name)
-            rates.append(d["prediction"]["speeds"][0]["tokens_per_second"])
-        self.assertEqual(rates, sorted(rates))
-        text = slm("inspect", HALF, "--device-profile", "orin-nx-16").out.decode()
-        self.assertIn("assumes 79.9 GB/s, which is 78 % of 102.4", text)
-        self.assertIn("bound by memory", text)
+
+    def device(self, name, *args):
+        return self.json(HALF, "--device-profile", name, *args)
+
+    def test_prediction_for_a_device(self):
+        d = self.device("orin-nx-16:25w", "-c", "128", "-p", "64")
+        plan, p = d["plan"], d["prediction"]
+        self.assertEqual((p["device_profile"], p["module"], p["mode"]),
+                         ("orin-nx-16:25w", "Jetson Orin NX 16GB", "25W"))
+        self.assertEqual((p["n_sm"], p["sm_mhz"], p["emc_mhz"], p["dram_gbps"]),
+                         (8, 408, 3200, 102.4))
+        empty, full, prompt = p["speeds"]
+        self.assertEqual(empty["bytes_per_token"], plan["bytes_per_token"])
+        self.assertEqual(full["bytes_per_token"],
+                         plan["bytes_per_token"] + 128 * plan["kv_bytes_per_token"])
+        self.assertEqual(sum(t["bytes"] for t in p["types"]), plan["bytes_per_token"])
+        self.assertEqual(p["memory_share"], {"min": 0.76, "max": 0.91})
+        self.assertAlmostEqual(p["instruction_budget"], 128 * 8 * 408e6 / 102.4e9, places=3)
+        mean = sum(t["bytes"] * t["instructions_per_byte"] for t in p["types"])
+        mean /= plan["bytes_per_token"]
+        self.assertAlmostEqual(p["instructions_per_byte"]["min"], mean, places=3)
+        for token in empty, full:
+            for side, other in ("min", "max"), ("max", "min"):
+                longest = max(token[t][side] for t in ("memory_ms", "issue_ms", "cache_ms"))
+                wanted = 1e3 / (longest + token["overhead_ms"][side])
+                self.assertAlmostEqual(token["tokens_per_second"][other], wanted,
+                                       delta=0.02 * wanted)  # the terms are rounded
+        self.assertEqual(empty["bound_by"], ["overhead"])  # it is a tiny model
+        self.assertEqual((prompt["test"], prompt["n"]), ("pp", 64))
+        for side, other in ("min", "max"), ("max", "min"):
+            least = 64e3 / prompt["first_token_ms"][other]
+            self.assertLess(least, prompt["tokens_per_second"][side])
+
+    def test_prediction_for_a_prompt(self):
+        d = self.device("orin-nano-4:7w-cpu", "-p", "400")
+        meta, p, prompt = d["metadata"], d["prediction"], d["prediction"]["speeds"][2]
+        heads = meta["llama.block_count"] * meta["llama.embedding_length"]  # all heads together
+        head = meta["llama.vocab_size"] * meta["llama.embedding_length"]
+        matrices = d["plan"]["macs_per_token"] - 2 * heads - head
+        # One pass, the head for one token, attention in fp16 at half the rate.
+        macs = 400 * matrices + head + 2 * (2 * heads) * (400 * 401 / 2)
+        for share, nodes, host, side in (0.5, 1, 50, "min"), (0.25, 4, 150, "max"):
+            computing = macs / (share * 2048 * 4 * 306e6) * 1e3
+            reading = d["plan"]["bytes_per_token"] / (34.128e9 * p["memory_share"]["max"]) * 1e3
+            self.assertGreater(computing, reading)
+            first = computing + p["graph_nodes"] * nodes / 1e3 + host / 1e3
+            self.assertAlmostEqual(prompt["first_token_ms"][side], first, places=3)
+        self.assertIn("tensor", prompt["bound_by"])
+
+    def test_predictions_rise_with_the_device(self):
+        for names in (["orin-nano-4", "orin-nano-8", "orin-nx-16", "agx-orin-64"],
+                      ["orin-nx-16:10w", "orin-nx-16:15w", "orin-nx-16", "orin-nx-16:maxn-super"],
+                      ["agx-orin-32:15w", "agx-orin-32:30w", "agx-orin-32:40w", "agx-orin-32"]):
+            speeds = [self.device(name)["prediction"]["speeds"] for name in names]
+            for k in 0, 1, 2:
+                rates = [s[k]["tokens_per_second"]["max"] for s in speeds]
+                self.assertEqual(rates, sorted(rates), names)
+
+    def test_text_of_a_prediction(self):
+        text = slm("inspect", HALF, "--device-profile", "orin-nx-16", "-p", "100").out.decode()
+        for words in ("Prediction for Jetson Orin NX 16GB, mode MAXN (orin-nx-16:maxn); worked out, "
+                      "not measured\n", "102.4 GB/s at 3200 MHz, of which kernels reach 76 to 91 %",
+                      "8 SM at 918 MHz; the memory's peak is 13.9 bytes a clock for each",
+                      "there is time for 9.2 and 4.6\n", "    Q4_K ", "bound by overhead\n",
+                      "  prompt of 100 ", "first token after "):
+            self.assertIn(words, text)
 
     def test_what_cannot_be_planned(self):
         r = slm("inspect", VOCAB, "--plan")
         self.assertEqual(r.status, 1, r)
         self.assertTrue(r.err.startswith(b"slm: "), r)
-        for args in (["--device-profile", "warp-drive"], ["--device-profile", "generic"],
+        self.fails(slm("inspect", STORIES, "--device-profile", "warp-drive"), 2, "orin-nano-4",
+                   "agx-orin-industrial", "orin-nx-16:25w")
+        self.fails(slm("inspect", STORIES, "--device-profile", "orin-nx-16:99w"), 2, '"99w"',
+                   "maxn, 10w, 15w, 25w, 40w, maxn-super")
+        self.fails(slm("inspect", STORIES, "--device-profile", "orin-nx-16", "-p", "1000000"), 1,
+                   "n_prompt")
+        for args in (["--device-profile", "generic"], ["-p", "5"], ["-p", "0"],
                      ["--device-profile", "orin-nx-16", "--bandwidth", "5"], ["--gmacs", "5"],
                      ["--bandwidth", "0"], ["--bandwidth", "nan"], ["--nothing"], ["other.gguf"]):
             self.fails(slm("inspect", STORIES, *args), 2)

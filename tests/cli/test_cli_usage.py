@@ -5,8 +5,9 @@ import stat
 
 from cli_case import SLM, Case, main, slm
 
-COMMANDS = "run chat tokenize detokenize logits perplexity bench inspect quantize pack".split()
-LATER = "pull serve template parse-tools grammar doctor".split()
+COMMANDS = ("run chat tokenize detokenize logits perplexity bench inspect quantize pack "
+            "doctor").split()
+LATER = "pull serve template parse-tools grammar".split()
 ARGUMENTS = {
     "run": ["hello"], "chat": [], "tokenize": [], "detokenize": [],
     "logits": ["--ids", "1", "-o", "out.f32"], "perplexity": ["/dev/null"], "bench": [],
@@ -50,6 +51,8 @@ class Help(Case):
             "tokenize": ["--special", "--bos", "--no-bos"],
             "detokenize": ["--special"],
             "pack": ["-o,", "--output"],
+            "inspect": common + ["--json", "--plan", "--device-profile", "--prompt-tokens"],
+            "doctor": common + ["--json"],
         }
         for name, options in wanted.items():
             text = slm(name, "--help").out.decode()
@@ -71,7 +74,8 @@ class CommandLine(Case):
 
     def test_a_model_is_wanted(self):
         for name in COMMANDS:
-            self.wrong(name, words=[name])
+            if name != "doctor":
+                self.wrong(name, words=[name])
 
     def test_too_many_arguments(self):
         self.wrong("run", "m", "p", "x", words=['"x"', "at most 2"])

@@ -1,0 +1,220 @@
+/* The prediction: what a token reads against what memory, cache and instruction slots of a device
+ * give. docs/ORIN.md derives every figure. */
+#include "run/predict.h"
+
+#include "base/status.h"
+#include "run/session.h"
+
+/* ---------------------------------------------------------------- figures -------------------- */
+
+/* A multiprocessor of compute capability 8.7, in a clock. */
+#define ISSUE_SLOTS                                                                                \
+    128.0 /* thread-instructions: four schedulers, a warp each                     */
+#define INTEGER_SLOTS                                                                              \
+    64.0                 /* of these on the integer pipe: dp4a, logic, shifts                    */
+#define CACHE_BYTES 41.7 /* from L2, measured on an Orin Nano */
+#define TENSOR_MACS                                                                                \
+    2048.0 /* int8 on tensor cores; half of it in fp16                             */
+
+/* Pairs: when all goes well, and when it does not. */
+static const double memory_share[2] = {0.91,
+                                       0.76}; /* of DRAM's peak, read on a Nano and on an AGX   */
+static const double instruction_margin[2] = {1.0, 1.3}; /* what happens outside of main loops */
+static const double tensor_share[2] = {0.5, 0.25};
+static const double node_us[2] = {1.0, 4.0}; /* nobody has measured it on an Orin: a wide guess */
+static const double host_us[2] = {50.0,
+                                  150.0}; /* one wait, and sampling from the best candidates     */
+
+/* Kernels of a layer: norm and quantise, Q K V, attention over pages, its merge, output, norm and
+ * quantise, gate and up, down. Around the layers: embedding, norm, head, best candidates. */
+#define LAYER_NODES 8u
+#define STEP_NODES  4u
+#define PROMPT_ROWS                                                                                \
+    512u /* of one pass over the weights                                              */
+
+/* Thread-instructions for a weight byte in the main loop of the one-row product on sm_87, for
+ * quants in planes of 16 bytes a lane with scales apart; all, and those of the integer pipe. These
+ * are what the kernels aim at: at most 60 % of what an Orin NX has at 918 MHz (9.2 in all, 4.6
+ * integer) for Q8_0, Q4_K, Q6_K and Q3_K. Counts of machine code take their place. */
+static const struct {
+    uint32_t type;
+    slm_instruction_cost cost;
+} costs[] = {
+    {SLM_DTYPE_F32, {0.75, 0.25}},   {SLM_DTYPE_F16, {1.25, 0.5}},
+    {SLM_DTYPE_BF16, {1.25, 0.5}},   {SLM_DTYPE_Q8_0, {1.25, 0.75}},
+    {SLM_DTYPE_Q4_0, {2.25, 1.5}},   {SLM_DTYPE_Q4_1, {2.25, 1.5}},
+    {SLM_DTYPE_Q5_0, {2.75, 2.0}},   {SLM_DTYPE_Q5_1, {2.75, 2.0}},
+    {SLM_DTYPE_Q2_K, {4.5, 2.75}},   {SLM_DTYPE_Q3_K, {4.5, 2.75}},
+    {SLM_DTYPE_Q4_K, {2.5, 1.75}},   {SLM_DTYPE_Q5_K, {2.75, 2.0}},
+    {SLM_DTYPE_Q6_K, {2.75, 2.0}},   {SLM_DTYPE_IQ4_NL, {2.75, 2.0}},
+    {SLM_DTYPE_IQ4_XS, {2.75, 2.0}}, {SLM_DTYPE_TQ1_0, {6.0, 4.0}},
+    {SLM_DTYPE_TQ2_0, {4.5, 2.75}},  {SLM_DTYPE_I2_S, {4.5, 2.75}},
+};
+
+slm_instruction_cost slm_predict_cost(uint32_t dtype) {
+    slm_instruction_cost cost = {0, 0};
+    for (size_t i = 0; i < sizeof costs / sizeof *costs; i++)
+        if (costs[i].type == dtype)
+            cost = costs[i].cost;
+    return cost;
+}
+
+/* ---------------------------------------------------------------- a token -------------------- */
+
+void slm_predict_bytes(const slm_model *model, uint64_t bytes[SLM_DTYPE_LIMIT]) {
+    slm_plan_sums sums = slm_plan_sum(model);
+    uint64_t all, macs, matrices = 0;
+    slm_plan_token(model, &all, &macs);
+    for (uint32_t i = 0; i < SLM_DTYPE_LIMIT; i++) {
+        bytes[i] = sums.bytes[i];
+        matrices += bytes[i];
+    }
+    bytes[SLM_DTYPE_F32] += all > matrices ? all - matrices : 0;
+}
+
+/* Keys that a token behind n others sees, added up over the layers; window 0: all. */
+static double keys_seen(const slm_model *m, double n) {
+    double keys = 0;
+    for (uint32_t i = 0; i < m->n_groups; i++) {
+        double window = m->groups[i].window;
+        keys += m->groups[i].n_layers * (window > 0 && n > window ? window : n);
+    }
+    return keys;
+}
+
+/* The same for all tokens of a prompt together, each seeing itself. */
+static double keys_of_prompt(const slm_model *m, double n) {
+    double keys = 0;
+    for (uint32_t i = 0; i < m->n_groups; i++) {
+        double window = m->groups[i].window, full = window > 0 && n > window ? window : n;
+        keys += m->groups[i].n_layers * (full * (full + 1) / 2 + (n - full) * full);
+    }
+    return keys;
+}
+
+void slm_predict_traffic(const slm_device_profile *p, const slm_traffic *t, slm_prediction *r) {
+    double clocks = p->n_sm * p->sm_mhz * 1e3; /* of all multiprocessors, in a millisecond */
+    r->bytes_per_token = (uint64_t)t->bytes;
+    r->instruction_budget = ISSUE_SLOTS * clocks / (p->dram_gbps * 1e6);
+    r->cache_bytes_per_clock = CACHE_BYTES;
+    r->graph_nodes = t->graph_nodes;
+    for (int i = 0; i < 2; i++) {
+        double instructions = t->instructions * instruction_margin[i];
+        double integer = t->integer * instruction_margin[i];
+        double slots = instructions / ISSUE_SLOTS, integer_slots = integer / INTEGER_SLOTS;
+        r->memory_share[i] = memory_share[i];
+        r->instructions_per_byte[i] = instructions / t->bytes;
+        r->integer_per_byte[i] = integer / t->bytes;
+        r->node_us[i] = node_us[i];
+        r->host_us[i] = host_us[i];
+        r->memory_ms[i] = t->bytes / (p->dram_gbps * 1e6 * memory_share[i]);
+        r->issue_ms[i] = (slots > integer_slots ? slots : integer_slots) / clocks;
+        r->cache_ms[i] = t->bytes / (CACHE_BYTES * clocks);
+        r->overhead_ms[i] = (t->graph_nodes * node_us[i] + host_us[i]) / 1e3;
+        const double terms[] = {r->memory_ms[i], r->issue_ms[i], r->cache_ms[i]};
+        double longest = 0;
+        for (slm_bound term = SLM_BOUND_MEMORY; term <= SLM_BOUND_CACHE; term++)
+            if (terms[term] > longest) {
+                longest = terms[term];
+                r->bound[i] = term;
+            }
+        if (r->overhead_ms[i] > longest)
+            r->bound[i] = SLM_BOUND_OVERHEAD;
+        r->token_ms[i] = longest + r->overhead_ms[i];
+        r->tokens_per_second[i] = 1e3 / r->token_ms[i];
+    }
+}
+
+static void predict_token(const slm_model *m, const slm_device_profile *p, uint32_t depth,
+                          double kv_bytes, slm_dtype kv_type, slm_prediction *r) {
+    uint64_t weights[SLM_DTYPE_LIMIT];
+    slm_instruction_cost kv = slm_predict_cost(kv_type);
+    double cache = keys_seen(m, depth) / m->config.n_layers * kv_bytes;
+    slm_traffic t = {cache, cache * kv.all, cache * kv.integer,
+                     LAYER_NODES * m->config.n_layers + STEP_NODES};
+    slm_predict_bytes(m, weights);
+    for (uint32_t i = 0; i < SLM_DTYPE_LIMIT; i++) {
+        slm_instruction_cost cost = slm_predict_cost(i);
+        t.bytes += (double)weights[i];
+        t.instructions += (double)weights[i] * cost.all;
+        t.integer += (double)weights[i] * cost.integer;
+    }
+    slm_predict_traffic(p, &t, r);
+}
+
+/* ---------------------------------------------------------------- a prompt ------------------- */
+
+/* Multiply-accumulates of a prompt as int8 ones: fp16 weights and attention take twice the time.
+ * The head is for the last token only. */
+static double prompt_macs(const slm_model *m, double n) {
+    slm_plan_sums sums = slm_plan_sum(m);
+    double total = 2 * keys_of_prompt(m, n) / m->config.n_layers * (double)sums.attend_macs;
+    for (uint32_t i = 0; i < SLM_DTYPE_LIMIT; i++) {
+        int is_float = i == SLM_DTYPE_F32 || i == SLM_DTYPE_F16 || i == SLM_DTYPE_BF16;
+        double macs = (double)sums.macs[i], head = 0;
+        if (i == m->head.type)
+            head = (double)m->head.n_out * m->head.n_in;
+        total += ((macs - head) * n + head) * (is_float ? 2 : 1);
+    }
+    return total;
+}
+
+static void predict_prompt(const slm_model *m, const slm_device_profile *p, slm_prediction *r) {
+    uint64_t bytes, unused;
+    slm_plan_token(m, &bytes, &unused);
+    double passes = (r->n_prompt + PROMPT_ROWS - 1) / PROMPT_ROWS;
+    double peak = TENSOR_MACS * p->n_sm * p->sm_mhz * 1e3; /* in a millisecond */
+    for (int i = 0; i < 2; i++) {
+        r->tensor_share[i] = tensor_share[i];
+        double computing = prompt_macs(m, r->n_prompt) / (peak * tensor_share[i]);
+        double reading = passes * (double)bytes / (p->dram_gbps * 1e6 * memory_share[i]);
+        double starting = passes * r->graph_nodes * node_us[i] / 1e3;
+        double longest = computing > reading ? computing : reading;
+        r->prompt_bound[i] = computing > reading ? SLM_BOUND_TENSOR : SLM_BOUND_MEMORY;
+        if (starting > longest)
+            r->prompt_bound[i] = SLM_BOUND_OVERHEAD;
+        r->prompt_ms[i] = longest + starting;
+        r->prompt_tokens_per_second[i] = r->n_prompt / r->prompt_ms[i] * 1e3;
+        r->first_token_ms[i] = r->prompt_ms[i] + host_us[i] / 1e3;
+    }
+}
+
+/* ---------------------------------------------------------------- both ----------------------- */
+
+static slm_status check_range(double value, double least, double most, const char *what,
+                              slm_error *error) {
+    if (value >= least && value <= most)
+        return SLM_OK;
+    return slm_fail(error, SLM_ERR_RANGE, what, SLM_NO_OFFSET,
+                    "slm_device_profile: %s: got %g, wanted %g to %g", what, value, least, most);
+}
+
+static slm_status check_context(const slm_model *m, uint32_t n, const char *what,
+                                slm_error *error) {
+    if (n <= m->config.n_ctx_train)
+        return SLM_OK;
+    return slm_fail(error, SLM_ERR_LIMIT, what, SLM_NO_OFFSET,
+                    "slm_predict: %s: got %u tokens, the model's context has %u", what, n,
+                    m->config.n_ctx_train);
+}
+
+slm_status slm_predict_step(const slm_model *m, const slm_device_profile *p,
+                            const slm_predict_options *o, slm_prediction *r, slm_error *error) {
+    SLM_TRY(check_range(p->n_sm, 1, 1024, "n_sm", error));
+    SLM_TRY(check_range(p->sm_mhz, 1, 10000, "sm_mhz", error));
+    SLM_TRY(check_range(p->dram_gbps, 1e-3, 1e5, "dram_gbps", error));
+    slm_cache_options asked = {.struct_size = sizeof asked, .kv_type = o->kv_type}, filled;
+    slm_plan plan;
+    SLM_TRY(slm_cache_make_plan(m, &asked, &filled, &plan, error));
+    SLM_TRY(check_context(m, o->depth, "depth", error));
+    SLM_TRY(check_context(m, o->n_prompt, "n_prompt", error));
+    *r = (slm_prediction){.struct_size = sizeof *r, .n_prompt = o->n_prompt};
+    if (r->n_prompt == 0)
+        r->n_prompt = m->config.n_ctx_train < 512 ? m->config.n_ctx_train : 512;
+    slm_dtype kv_type = filled.kv_type == SLM_KV_F32    ? SLM_DTYPE_F32
+                        : filled.kv_type == SLM_KV_Q8_0 ? SLM_DTYPE_Q8_0
+                                                        : SLM_DTYPE_F16;
+    predict_token(m, p, o->depth, (double)plan.kv_bytes_per_token, kv_type, r);
+    predict_prompt(m, p, r);
+    return SLM_OK;
+}
