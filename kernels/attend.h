@@ -1,7 +1,9 @@
 /* Attention over a block (kernels.h) for vectors of VW floats. The including file defines, for its
  * level:
  *   SLM_UNROLL              before a loop of constant length that must disappear
- *   VW, TILE, TILE_V        lanes; queries and vectors of a tile whose sums fit the registers
+ *   VW, TILE, TILE_V        lanes; most queries, at least 4, and vectors of a tile
+ *   WIDTH(n), KEY_WIDTH(n)  vectors of a tile of n queries whose sums fit the registers; and of one
+ *                           of scores of bytes, which has two kinds of sums
  *   vf, vi                  a vector of floats, of 32-bit integers
  *   vf_zero() vf_set(x) vf_load(p) vf_store(p, v) vf_add vf_mul vf_max vf_fma(a, b, c) vf_exp(v)
  *   vf_halves(p), vf_bytes(p)   VW halves, VW signed bytes as floats
@@ -20,7 +22,7 @@
  *   QUADS                   groups of four elements that vi_dot takes at once
  *   vk, vk_load(p)          the bytes of keys of so many groups, vi_dot's second operand
  *   va, va_load(p)          so many times four activations, its third
- *   KEY_TILE, KEY_TILE_V    the tile of scores of bytes, where it is smaller */
+ *   KEY_TILE                queries of a tile of scores of bytes, where they are fewer */
 #ifndef SLM_ATTEND_H
 #define SLM_ATTEND_H
 
@@ -48,9 +50,8 @@ SLM_INLINE vf vx_fma(vx x, size_t lane, vf b, vf c) {
 #endif
 
 #ifndef QUADS
-#define QUADS      1
-#define KEY_TILE   TILE
-#define KEY_TILE_V TILE_V
+#define QUADS    1
+#define KEY_TILE TILE
 typedef vi vk;
 typedef const int8_t *va;
 SLM_INLINE vk vk_load(const uint8_t *p) { return vi_load(p); }
@@ -70,6 +71,19 @@ SLM_INLINE va va_load(const int8_t *p) { return p; }
         }                                                                                          \
     } while (0)
 
+/* Memory is asked for before it is needed, since no processor guesses where the next plane of a
+ * page begins: as keys are read, the values of the same tokens; as values are, the keys of the next
+ * block. All of these are groups of the same size. They go to the second level: in the first there
+ * is no room for them, and too few reads can be under way from there. */
+SLM_INLINE void ask(const uint8_t *p, size_t bytes) {
+    SLM_UNROLL
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch(p + i, 0, 2);
+}
+
+/* Groups that `vectors` vectors reach into. */
+#define GROUPS(vectors) (((vectors)*VW + SLM_KV_GROUP - 1) / SLM_KV_GROUP)
+
 /* Where vector v of the block begins in keys whose elements take `bytes`. */
 SLM_INLINE const uint8_t *key_vector(const void *const k[4], size_t v, size_t bytes) {
     const size_t in_group = SLM_KV_GROUP / VW;
@@ -80,10 +94,11 @@ SLM_INLINE vf vf_floats_of(const uint8_t *p, size_t v) {
     return vf_load((const float *)(const void *)p + VW * v);
 }
 
-/* s[j][t] = query j . key t, for `vectors` vectors of the block from v0 on. n and vectors are
- * constants. */
+/* s[j][t] = query j . key t, for `vectors` vectors of the block from v0 on; next: the values of
+ * their groups. n and vectors are constants. */
 typedef void (*scores_fn)(float *s, const slm_attention *a, size_t query, size_t n,
-                          const void *const k[4], size_t v0, size_t vectors);
+                          const void *const k[4], const void *const *next, size_t v0,
+                          size_t vectors);
 
 /* Element i of the keys, by a lane of the queries' vectors w. */
 SLM_INLINE void add_element(vf (*load)(const uint8_t *p, size_t v), size_t bytes,
@@ -101,7 +116,9 @@ SLM_INLINE void add_element(vf (*load)(const uint8_t *p, size_t v), size_t bytes
 
 SLM_INLINE void scores_floats(vf (*load)(const uint8_t *p, size_t v), size_t bytes, float *s,
                               const slm_attention *a, size_t query, size_t n,
-                              const void *const k[4], size_t v0, size_t vectors) {
+                              const void *const k[4], const void *const *next, size_t v0,
+                              size_t vectors) {
+    const size_t groups = GROUPS(vectors), ask_bytes = groups * SLM_KV_GROUP * bytes * LANES;
     const float *q = a->q + query * a->stride;
     const uint8_t *key[TILE_V];
     vf acc[TILE][TILE_V];
@@ -112,12 +129,19 @@ SLM_INLINE void scores_floats(vf (*load)(const uint8_t *p, size_t v), size_t byt
         for (size_t j = 0; j < n; j++)
             acc[j][v] = vf_zero();
     }
-    for (size_t i = 0; i < a->d; i += LANES) {
-        vx w[TILE];
-        SLM_UNROLL
-        for (size_t j = 0; j < n; j++)
-            w[j] = vx_load(q + j * a->stride + i);
-        EACH_LANE(LANES, add_element(load, bytes, acc, w, lane, key, i + lane, n, vectors));
+    /* one of the next groups after the other, which takes one address instead of all */
+    size_t i = 0;
+    for (size_t g = 1; g <= groups; g++) {
+        const uint8_t *ahead = next[g - 1];
+        for (; i < g * a->d / groups; i += LANES) {
+            vx w[TILE];
+            SLM_UNROLL
+            for (size_t j = 0; j < n; j++)
+                w[j] = vx_load(q + j * a->stride + i);
+            ask(ahead, ask_bytes);
+            ahead += ask_bytes;
+            EACH_LANE(LANES, add_element(load, bytes, acc, w, lane, key, i + lane, n, vectors));
+        }
     }
     SLM_UNROLL
     for (size_t j = 0; j < n; j++) {
@@ -128,17 +152,21 @@ SLM_INLINE void scores_floats(vf (*load)(const uint8_t *p, size_t v), size_t byt
 }
 
 SLM_INLINE void scores_f16(float *s, const slm_attention *a, size_t query, size_t n,
-                           const void *const k[4], size_t v0, size_t vectors) {
-    scores_floats(vf_halves_of, 2, s, a, query, n, k, v0, vectors);
+                           const void *const k[4], const void *const *next, size_t v0,
+                           size_t vectors) {
+    scores_floats(vf_halves_of, 2, s, a, query, n, k, next, v0, vectors);
 }
 
 SLM_INLINE void scores_f32(float *s, const slm_attention *a, size_t query, size_t n,
-                           const void *const k[4], size_t v0, size_t vectors) {
-    scores_floats(vf_floats_of, 4, s, a, query, n, k, v0, vectors);
+                           const void *const k[4], const void *const *next, size_t v0,
+                           size_t vectors) {
+    scores_floats(vf_floats_of, 4, s, a, query, n, k, next, v0, vectors);
 }
 
 SLM_INLINE void scores_bytes(float *s, const slm_attention *a, size_t query, size_t n,
-                             const void *const k[4], size_t v0, size_t vectors) {
+                             const void *const k[4], const void *const *next, size_t v0,
+                             size_t vectors) {
+    const size_t block_bytes = SLM_KV_GROUP * sizeof(slm_block_q8_0);
     const size_t n_blocks = (a->d + 31) / 32;
     const uint8_t *key[TILE_V], *scale[TILE_V];
     const slm_act_q8_0 *q[TILE];
@@ -165,6 +193,9 @@ SLM_INLINE void scores_bytes(float *s, const slm_attention *a, size_t query, siz
         }
         for (size_t i = 0; i < 8; i += QUADS) {
             va x[TILE];
+            SLM_UNROLL
+            for (size_t g = 0; g < GROUPS(vectors); g++)
+                ask((const uint8_t *)next[g] + b * block_bytes + i * 72, QUADS * 72);
             SLM_UNROLL
             for (size_t j = 0; j < n; j++)
                 x[j] = va_load(q[j][b].q + 4 * i);
@@ -194,13 +225,15 @@ SLM_INLINE void scores_bytes(float *s, const slm_attention *a, size_t query, siz
 }
 
 SLM_INLINE void scores_q8_0(float *s, const slm_attention *a, size_t query, size_t n,
-                            const void *const k[4], size_t v0, size_t vectors) {
+                            const void *const k[4], const void *const *next, size_t v0,
+                            size_t vectors) {
     const size_t part = n > KEY_TILE ? (n + 1) / 2 : n;
-    const size_t wide = vectors < KEY_TILE_V ? vectors : KEY_TILE_V;
+    const size_t wide = vectors < KEY_WIDTH(part) ? vectors : KEY_WIDTH(part);
     for (size_t v = v0; v < v0 + vectors; v += wide) {
-        scores_bytes(s, a, query, part, k, v, wide);
+        const void *const *at = next + (v - v0) * VW / SLM_KV_GROUP;
+        scores_bytes(s, a, query, part, k, at, v, wide);
         if (part < n)
-            scores_bytes(s + part * SLM_KV_BLOCK, a, query + part, n - part, k, v, wide);
+            scores_bytes(s + part * SLM_KV_BLOCK, a, query + part, n - part, k, at, v, wide);
     }
 }
 
@@ -239,18 +272,24 @@ SLM_INLINE void add_row(value_fn load, vf acc[TILE][TILE_V], const vx w[TILE], s
     }
 }
 
-/* o += p v for `count` tokens of a group from t on: LANES of them, or one. */
+/* o += p v for `count` tokens of a group, of which the first is at row: LANES of them, or one. */
 SLM_INLINE void add_values(value_fn load, vf acc[TILE][TILE_V], const float *p, size_t count,
-                           const void *const v[4], size_t v_bytes, size_t t, size_t i, size_t n,
+                           const uint8_t *row, size_t v_bytes, size_t i, size_t n,
                            size_t vectors) {
-    const uint8_t *row = (const uint8_t *)v[t / SLM_KV_GROUP] + t % SLM_KV_GROUP * v_bytes;
     vx w[TILE];
     SLM_UNROLL
     for (size_t j = 0; j < n; j++)
-        w[j] = count == 1 ? vx_set(p[j * SLM_KV_BLOCK + t]) : vx_load(p + j * SLM_KV_BLOCK + t);
+        w[j] = count == 1 ? vx_set(p[j * SLM_KV_BLOCK]) : vx_load(p + j * SLM_KV_BLOCK);
     if (BY_GROUPS && load == value_q8_0)
         scale_weights(w, row + i / 32 * sizeof(slm_block_q8_0), count == 1 ? 0 : v_bytes, n);
     EACH_LANE(count, add_row(load, acc, w, lane, row + lane * v_bytes, i, n, vectors));
+}
+
+/* What `columns` columns of a row of values take. */
+SLM_INLINE size_t column_bytes(value_fn load, size_t columns) {
+    return load == value_f32   ? 4 * columns
+           : load == value_f16 ? 2 * columns
+                               : columns / 32 * sizeof(slm_block_q8_0) + columns % 32;
 }
 
 /* o += p v, for n queries and `vectors` vectors of columns from column i on. */
@@ -265,15 +304,24 @@ SLM_INLINE void values(value_fn load, const float *p, const slm_attention *a, si
         for (size_t c = 0; c < vectors; c++)
             acc[j][c] = vf_load(o + j * a->stride + c * VW);
     }
-    size_t t = t0;
-    if (LANES > 1) {
-        for (; t % LANES != 0 && t < t1; t++)
-            add_values(load, acc, p, 1, v, v_bytes, t, i, n, vectors);
-        for (; t + LANES <= t1; t += LANES)
-            add_values(load, acc, p, LANES, v, v_bytes, t, i, n, vectors);
+    for (size_t g = t0 / SLM_KV_GROUP; g * SLM_KV_GROUP < t1; g++) {
+        const size_t begin = g * SLM_KV_GROUP, first = t0 > begin ? t0 - begin : 0;
+        const size_t end = t1 - begin < SLM_KV_GROUP ? t1 - begin : SLM_KV_GROUP;
+        const uint8_t *row = (const uint8_t *)v[g] + first * v_bytes;
+        const uint8_t *next = a->next_k == NULL || a->next_k[g] == NULL ? v[g] : a->next_k[g];
+        next += first * v_bytes + column_bytes(load, i);
+        for (size_t t = first, count; t < end; t += count) {
+            const float *weights = p + begin + t;
+            count = t % LANES == 0 && t + LANES <= end ? LANES : 1;
+            ask(next, column_bytes(load, vectors * VW));
+            if (count == LANES)
+                add_values(load, acc, weights, LANES, row, v_bytes, i, n, vectors);
+            else
+                add_values(load, acc, weights, 1, row, v_bytes, i, n, vectors);
+            row += count * v_bytes;
+            next += count * v_bytes;
+        }
     }
-    for (; t < t1; t++)
-        add_values(load, acc, p, 1, v, v_bytes, t, i, n, vectors);
     SLM_UNROLL
     for (size_t j = 0; j < n; j++) {
         SLM_UNROLL
@@ -364,20 +412,21 @@ static __attribute__((noinline)) void weigh_tile(float *s, const slm_attention *
 }
 
 SLM_INLINE void score_tile(scores_fn scores, float *s, const slm_attention *a, size_t query,
-                           size_t n, const void *const k[4], size_t t0, size_t t1) {
+                           size_t n, const void *const k[4], const void *const v[4], size_t t0,
+                           size_t t1) {
     const size_t unit = BY_GROUPS ? SLM_KV_GROUP : VW, last = (t1 + unit - 1) / unit * (unit / VW);
     size_t at = t0 / unit * (unit / VW);
-    for (; at + TILE_V <= last; at += TILE_V)
-        scores(s, a, query, n, k, at, TILE_V);
+    for (; at + WIDTH(n) <= last; at += WIDTH(n))
+        scores(s, a, query, n, k, v + at * VW / SLM_KV_GROUP, at, WIDTH(n));
     for (; !BY_GROUPS && at < last; at++)
-        scores(s, a, query, n, k, at, 1);
+        scores(s, a, query, n, k, v + at * VW / SLM_KV_GROUP, at, 1);
 }
 
 SLM_INLINE void value_tile(value_fn load, const float *s, const slm_attention *a, size_t query,
                            size_t n, const void *const v[4], size_t v_bytes, size_t t0, size_t t1) {
     size_t i = 0;
-    for (; i + TILE_V * VW <= a->d; i += TILE_V * VW)
-        values(load, s, a, query, n, v, v_bytes, t0, t1, i, TILE_V);
+    for (; i + WIDTH(n) * VW <= a->d; i += WIDTH(n) * VW)
+        values(load, s, a, query, n, v, v_bytes, t0, t1, i, WIDTH(n));
     for (; !BY_GROUPS && i < a->d; i += VW)
         values(load, s, a, query, n, v, v_bytes, t0, t1, i, 1);
 }
@@ -386,27 +435,26 @@ SLM_INLINE void value_tile(value_fn load, const float *s, const slm_attention *a
  * one holds in registers does not crowd the next. */
 #define DEFINE_TILE(type, name, n)                                                                 \
     static __attribute__((noinline)) void score_##type##_##name(                                   \
-        float *s, const slm_attention *a, size_t query, const void *const k[4], size_t t0,         \
-        size_t t1) {                                                                               \
-        score_tile(scores_##type, s, a, query, n, k, t0, t1);                                      \
+        float *s, const slm_attention *a, size_t query, const void *const k[4],                    \
+        const void *const v[4], size_t t0, size_t t1) {                                            \
+        score_tile(scores_##type, s, a, query, n, k, v, t0, t1);                                   \
     }                                                                                              \
     static __attribute__((noinline)) void attend_##type##_##name(                                  \
         const slm_attention *a, size_t query, const void *const k[4], const void *const v[4],      \
         size_t v_bytes, size_t t0, size_t t1) {                                                    \
         float s[(n)*SLM_KV_BLOCK] __attribute__((aligned(64)));                                    \
-        score_##type##_##name(s, a, query, k, t0, t1);                                             \
+        score_##type##_##name(s, a, query, k, v, t0, t1);                                          \
         weigh_tile(s, a, query, n, t0, t1);                                                        \
         value_tile(value_##type, s, a, query, n, v, v_bytes, t0, t1);                              \
     }
 
-#define UP_TO(n) (TILE < (n) ? TILE : (n))
-
-/* Heads whose size is no multiple of 16 are rare and left to the portable level. */
+/* Heads whose size is no multiple of 16 are rare and left to the portable level. A tile of one
+ * or two behind full ones would convert keys and values for too little. */
 #define DEFINE_ATTEND(type, portable)                                                              \
     DEFINE_TILE(type, full, TILE)                                                                  \
-    DEFINE_TILE(type, 4, UP_TO(4))                                                                 \
-    DEFINE_TILE(type, 3, UP_TO(3))                                                                 \
-    DEFINE_TILE(type, 2, UP_TO(2))                                                                 \
+    DEFINE_TILE(type, 4, 4)                                                                        \
+    DEFINE_TILE(type, 3, 3)                                                                        \
+    DEFINE_TILE(type, 2, 2)                                                                        \
     DEFINE_TILE(type, 1, 1)                                                                        \
     SLM_ATTEND(ATTEND(type)) {                                                                     \
         size_t j = first, end = first + n;                                                         \
@@ -414,22 +462,25 @@ SLM_INLINE void value_tile(value_fn load, const float *s, const slm_attention *a
             portable(a, first, n, k, v, v_bytes, t0, t1);                                          \
             return;                                                                                \
         }                                                                                          \
-        for (; j + TILE <= end; j += TILE)                                                         \
-            attend_##type##_full(a, j, k, v, v_bytes, t0, t1);                                     \
-        if (TILE > 4 && j + 4 <= end) {                                                            \
-            attend_##type##_4(a, j, k, v, v_bytes, t0, t1);                                        \
-            j += 4;                                                                                \
+        while (j < end) {                                                                          \
+            const size_t left = end - j;                                                           \
+            if (left == TILE || left > TILE + 2) {                                                 \
+                attend_##type##_full(a, j, k, v, v_bytes, t0, t1);                                 \
+                j += TILE;                                                                         \
+            } else if (TILE > 4 && left >= 4) {                                                    \
+                attend_##type##_4(a, j, k, v, v_bytes, t0, t1);                                    \
+                j += 4;                                                                            \
+            } else if (left >= 3) {                                                                \
+                attend_##type##_3(a, j, k, v, v_bytes, t0, t1);                                    \
+                j += 3;                                                                            \
+            } else if (left == 2) {                                                                \
+                attend_##type##_2(a, j, k, v, v_bytes, t0, t1);                                    \
+                j += 2;                                                                            \
+            } else {                                                                               \
+                attend_##type##_1(a, j, k, v, v_bytes, t0, t1);                                    \
+                j++;                                                                               \
+            }                                                                                      \
         }                                                                                          \
-        if (TILE > 3 && j + 3 <= end) {                                                            \
-            attend_##type##_3(a, j, k, v, v_bytes, t0, t1);                                        \
-            j += 3;                                                                                \
-        }                                                                                          \
-        if (j + 2 <= end) {                                                                        \
-            attend_##type##_2(a, j, k, v, v_bytes, t0, t1);                                        \
-            j += 2;                                                                                \
-        }                                                                                          \
-        if (j < end)                                                                               \
-            attend_##type##_1(a, j, k, v, v_bytes, t0, t1);                                        \
     }
 
 #ifndef ATTEND_BYTES_ONLY

@@ -12,6 +12,7 @@
 #define VW     4
 #define TILE   5
 #define TILE_V 4
+#define WIDTH(n) 4
 #define LANES  4
 
 typedef float32x4_t vf;

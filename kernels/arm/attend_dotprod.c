@@ -3,7 +3,7 @@
 
 #define QUADS      4
 #define KEY_TILE   4
-#define KEY_TILE_V 2
+#define KEY_WIDTH(n) 2
 
 typedef int32x4_t vi;
 typedef struct vk {

@@ -4,7 +4,7 @@
 
 #define QUADS      2
 #define KEY_TILE   4
-#define KEY_TILE_V 2
+#define KEY_WIDTH(n) 2
 
 typedef struct vi {
     int32x4_t low, high; /* two sums of each of two tokens */

@@ -6,8 +6,11 @@
 #include <immintrin.h>
 
 #define VW     8
-#define TILE   3
+#define TILE   4
 #define TILE_V 4
+
+#define WIDTH(n)     ((n) > 3 ? 2 : 4)
+#define KEY_WIDTH(n) ((n) > 2 ? 1 : 2)
 
 typedef __m256 vf;
 typedef __m256i vi;

@@ -9,6 +9,9 @@
 #define TILE   6
 #define TILE_V 4
 
+#define WIDTH(n)     4
+#define KEY_WIDTH(n) ((n) > 3 ? 2 : 4)
+
 typedef __m512 vf;
 typedef __m512i vi;
 

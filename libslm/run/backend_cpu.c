@@ -400,7 +400,7 @@ static void end_attention(slm_backend_cpu *cpu, const slm_attend_task *task,
     }
 }
 
-/* Where the four groups of a block are; NULL where the session holds no page. */
+/* Where the four groups of a block are; NULL where the session holds no page or ends before. */
 static void find_block(const slm_backend_cpu *cpu, const slm_layer *l, const slm_attend_task *task,
                        uint32_t base, uint32_t end, const void *k[4], const void *v[4]) {
     uint32_t slot = cpu->step->rows[task->row].slot;
@@ -424,9 +424,13 @@ static void attend_task(slm_backend_cpu *cpu, const slm_layer *l, const slm_atte
     visible(cpu, l, last, &last_begin, &end);
     slm_attention a = begin_attention(cpu, task, lane);
     size_t bytes = cpu->layout->row_bytes;
-    for (uint32_t base = begin / SLM_KV_BLOCK * SLM_KV_BLOCK; base < end; base += SLM_KV_BLOCK) {
-        const void *k[4], *v[4];
-        find_block(cpu, l, task, base, end, k, v);
+    const void *blocks[2][2][4]; /* keys and values of this block and of the next */
+    uint32_t base = begin / SLM_KV_BLOCK * SLM_KV_BLOCK, turn = 0;
+    find_block(cpu, l, task, base, end, blocks[0][0], blocks[0][1]);
+    for (; base < end; base += SLM_KV_BLOCK, turn ^= 1) {
+        const void **k = blocks[turn][0], **v = blocks[turn][1], **next = blocks[turn ^ 1][0];
+        find_block(cpu, l, task, base + SLM_KV_BLOCK, end, next, blocks[turn ^ 1][1]);
+        a.next_k = next;
         if (base >= last_begin && base + SLM_KV_BLOCK <= first_end) { /* all rows see all of it */
             attend(&a, 0, (size_t)task->n_rows * group, k, v, bytes, 0, SLM_KV_BLOCK);
             continue;

@@ -145,13 +145,16 @@ static void go(check *c, slm_kv kv, cache *m, size_t first, size_t n, size_t beg
         m->m[j] = -INFINITY;
     }
     for (size_t base = begin / SLM_KV_BLOCK * SLM_KV_BLOCK; base < end; base += SLM_KV_BLOCK) {
-        const void *k[4] = {NULL}, *v[4] = {NULL};
+        const void *k[4] = {NULL}, *v[4] = {NULL}, *next_k[4] = {NULL};
         size_t t0 = begin > base ? begin - base : 0;
         size_t t1 = end - base < SLM_KV_BLOCK ? end - base : SLM_KV_BLOCK;
         for (size_t g = t0 / SLM_KV_GROUP; g * SLM_KV_GROUP < t1; g++) {
             k[g] = m->keys + (base + g * SLM_KV_GROUP) * m->row_bytes;
             v[g] = m->values + (base + g * SLM_KV_GROUP) * m->row_bytes;
+            if (base + SLM_KV_BLOCK + g * SLM_KV_GROUP < end)
+                next_k[g] = m->keys + (base + SLM_KV_BLOCK + g * SLM_KV_GROUP) * m->row_bytes;
         }
+        a.next_k = base % (2 * SLM_KV_BLOCK) == 0 ? next_k : NULL;
         c->k->attend[kv](&a, first, n, k, v, m->row_bytes, t0, t1);
     }
 }
