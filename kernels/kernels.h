@@ -60,12 +60,17 @@ typedef struct slm_attention {
     float *o;              /* [n][stride] sums of weighted values; to begin with 0                  */
     float *m;              /* [n] largest score; to begin with -infinity                            */
     float *l;              /* [n][16] partial sums of weights; to begin with 0                      */
+    const void *const *next_k; /* [4] keys of the next block, to ask for; NULL where there are none */
 } slm_attention;
 
 /* Takes tokens [t0, t1) of a block into the queries [first, first + n). k and v: the four groups of
  * the block; those without a token of the range are not read. v_bytes: of a row of values. */
 typedef void (*slm_attend_fn)(const slm_attention *a, size_t first, size_t n, const void *const k[4],
                               const void *const v[4], size_t v_bytes, size_t t0, size_t t1);
+
+/* As slm_pack_panel of packed.h, with the same result. */
+typedef void (*slm_pack_fn)(uint32_t type, void *panel, const void *w, size_t w_bytes, size_t n_w,
+                            size_t k);
 
 typedef struct slm_kernels {
     int prefers_packed; /* products of packed weights are faster than those of rows                 */
@@ -74,6 +79,7 @@ typedef struct slm_kernels {
     slm_matmul_fn matmul[SLM_DTYPE_LIMIT][SLM_ACT_LIMIT];
     slm_quantize_fn quantize[SLM_ACT_LIMIT]; /* SLM_ACT_F32 copies                                   */
     slm_dequantize_fn dequantize[SLM_DTYPE_LIMIT];
+    slm_pack_fn pack_panel;
 
     /* y = x * w / sqrt(mean(x^2) + eps); w may be NULL (ones). y may be x. */
     void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);

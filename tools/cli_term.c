@@ -3,8 +3,10 @@
 
 #include "cli.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -57,10 +59,51 @@ static void on_interrupt(int signal_number) {
         slm_session_cancel(session);
 }
 
-static void on_bus_error(int signal_number) {
+/* Keeps the handlers' line one line. */
+static char printable(char c) { return (unsigned char)c < 0x20 || c == 0x7f ? '?' : c; }
+
+/* The last component of the name of the file that is mapped at an address, out of the system's list
+ * of mappings ("55d0-55e0 r--s 00000000 fe:00 1234   /path"); 0 when it cannot be told. */
+static int name_at(uintptr_t address, char *name, size_t cap) {
+    static const char digits[] = "0123456789abcdef";
+    char text[1024];
+    uintptr_t bounds[2] = {0, 0};
+    size_t field = 0, used = 0; /* 0 and 1: the bounds, 2: up to the path, 3: in it */
+    int fd = open("/proc/self/maps", O_RDONLY), found = 0;
+    for (ssize_t n; fd >= 0 && !found && (n = read(fd, text, sizeof text)) > 0;)
+        for (ssize_t i = 0; i < n && !found; i++) {
+            char c = text[i];
+            const char *digit = field < 2 && c ? strchr(digits, c) : NULL;
+            if (c == '\n') {
+                found = used > 0 && address >= bounds[0] && address < bounds[1];
+                bounds[0] = bounds[1] = 0;
+                field = 0;
+                used = found ? used : 0;
+            } else if (digit) {
+                bounds[field] = bounds[field] << 4 | (uintptr_t)(digit - digits);
+            } else if (field < 2) {
+                field++;
+            } else if (c == '/') {
+                field = 3;
+                used = 0;
+            } else if (field == 3 && used + 1 < cap) {
+                name[used++] = printable(c);
+            }
+        }
+    if (fd >= 0)
+        close(fd);
+    name[used] = '\0';
+    return found;
+}
+
+static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
+    char name[256];
     (void)signal_number;
+    (void)context;
     put("slm: ");
-    put(model_name[0] ? model_name : "input");
+    put(name_at((uintptr_t)info->si_addr, name, sizeof name) ? name
+        : model_name[0]                                      ? model_name
+                                                             : "input");
     put(": got a file that was cut short while it was in use, wanted it unchanged");
     put(atomic_load(&advise_load) ? " (--load read makes a copy)\n" : "\n");
     leave(SLM_EXIT_FAILED);
@@ -77,8 +120,10 @@ void slm_cli_signals(void) {
         if (sigaction(interrupts[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
             sigaction(interrupts[i], &action, NULL);
     }
-    action.sa_handler = on_bus_error;
+    action.sa_flags = SA_SIGINFO;
+    action.sa_sigaction = on_bus_error;
     sigaction(SIGBUS, &action, NULL);
+    action.sa_flags = 0;
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
     sigaction(SIGXFSZ, &action, NULL);
@@ -107,8 +152,8 @@ void slm_cli_forget_interrupt(void) { atomic_store(&seen, 0); }
 void slm_cli_name_model(const char *path, int has_load) {
     atomic_store(&advise_load, has_load);
     size_t n = strlen(path) < sizeof model_name - 1 ? strlen(path) : sizeof model_name - 1;
-    for (size_t i = 0; i < n; i++) /* the handler's line stays one line */
-        model_name[i] = (unsigned char)path[i] < 0x20 || path[i] == 0x7f ? '?' : path[i];
+    for (size_t i = 0; i < n; i++)
+        model_name[i] = printable(path[i]);
     model_name[n] = '\0';
 }
 

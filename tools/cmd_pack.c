@@ -51,7 +51,7 @@ int slm_cmd_pack(int argc, char **argv) {
     static const slm_cli_command command = {
         .name = "pack",
         .synopsis = "MODEL.gguf [-o OUT]",
-        .purpose = "Saves the weights packed for the processor, so that the next start maps them.",
+        .purpose = "Saves the weights packed for the processor, so that the next start need not.",
         .notes = "OUT is found by itself where it has its default name, MODEL.gguf.packed. It is\n"
                  "bound to the model: after a change of the model it is passed over. OUT appears\n"
                  "whole or not at all.\n",

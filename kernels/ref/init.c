@@ -1,4 +1,5 @@
 /* The table of the portable level. */
+#include "packed.h"
 #include "ref.h"
 
 #define BLOCK_TYPE(TYPE, type, ACT, act)                                                           \
@@ -39,6 +40,7 @@ void slm_kernels_init_ref(slm_kernels *kernels) {
     kernels->quantize[SLM_ACT_Q8_0] = slm_quantize_act_q8_0_ref;
     kernels->quantize[SLM_ACT_Q8_K] = slm_quantize_act_q8_k_ref;
     kernels->quantize[SLM_ACT_I8_ROW] = slm_quantize_act_i8_row_ref;
+    kernels->pack_panel = slm_pack_panel;
     kernels->rms_norm = slm_rms_norm_ref;
     kernels->kv_store[SLM_KVT_F16] = slm_kv_store_f16_ref;
     kernels->kv_store[SLM_KVT_Q8_0] = slm_kv_store_q8_0_ref;

@@ -7,6 +7,9 @@
 #define SLM_AVX2_MATMUL(name)                                                                     \
     void name(float *y, size_t y_stride, const void *w, size_t w_bytes, size_t n_w,               \
               const void *a, size_t a_bytes, size_t n_a, size_t k)
+void slm_pack_panel_avx2(uint32_t type, void *panel, const void *w, size_t w_bytes, size_t n_w,
+                         size_t k);
+
 SLM_AVX2_MATMUL(slm_matmul_q2_k_q8_k_avx2);
 SLM_AVX2_MATMUL(slm_matmul_q3_k_q8_k_avx2);
 SLM_AVX2_MATMUL(slm_matmul_q4_k_q8_k_avx2);

@@ -114,6 +114,7 @@ static slm_status take(slm_host *host, slm_file *f, slm_load load, slm_progress_
     if (size > 0 && load != SLM_LOAD_READ) {
         void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, f->fd, 0);
         if (map != MAP_FAILED) {
+            slm_advise_huge(map, size); /* some systems have them for files too */
             f->data = map;
             f->kind = SLM_FILE_MAPPED;
             return SLM_OK;

@@ -38,7 +38,7 @@ slm_status slm_file_check(const slm_file *file, slm_error *error);
 slm_status slm_file_read_at(const slm_file *file, void *data, size_t size, uint64_t offset,
                             slm_error *error);
 /* Which pages of a mapped file the system holds in memory now: bit 0 of a byte for each page, to be
- * freed by the caller; NULL where that cannot be known. */
+ * freed by the caller; NULL where that cannot be known, and where it is all of them. */
 uint8_t *slm_file_resident(slm_host *host, const slm_file *file);
 /* Lets the system forget the pages of a range, but those that it held (resident) before. */
 void slm_file_drop(const slm_file *file, const uint8_t *resident, uint64_t offset, uint64_t size);
@@ -66,8 +66,8 @@ uint64_t slm_now_ns(void);
  * by it, with every page touched so that it cannot be refused later. With the default allocator,
  * NULL when it exceeds slm_memory_available. Contents are undefined. */
 void *slm_alloc_touched(slm_host *host, size_t size);
-/* Asks for huge pages for memory that has not been touched yet: reading it then misses the tables of
- * pages less often. */
+/* Asks for huge pages for memory or a mapping that has not been touched yet: reading it then misses
+ * the tables of pages less often. */
 void slm_advise_huge(void *data, size_t size);
 
 #endif

@@ -27,20 +27,65 @@ slm_status slm_pack_panels_at(const slm_model *model, const slm_linear *l, uint3
                               uint32_t n, void *buffer, uint8_t *to, uint64_t *offset,
                               size_t *size, slm_error *error);
 
+/* Places the panels of all matrices one behind the other; their bytes together. */
+uint64_t slm_pack_place(slm_pack_list *list);
+
+typedef struct slm_packer {
+    const slm_model *model;
+    const slm_pack_list *list;
+    uint8_t *memory;
+    uint64_t bytes;
+    uint8_t **resident; /* [n_parts] pages of the files in memory before, or NULL                   */
+} slm_packer;
+
+/* Packs the panels that begin in bytes [from, to) of the memory, through a buffer of the most that
+ * slm_pack_chunk_rows gives, and drops from the system's memory what was not resident: slm_fill_fn.
+ * context: slm_packer. */
+slm_status slm_pack_span(void *context, uint8_t *buffer, uint64_t from, uint64_t to,
+                         slm_error *error);
+
 /* Bytes of mapped files that nothing needs any more once the list is packed. */
 uint64_t slm_pack_in_place(const slm_model *model, const slm_pack_list *list);
 /* From now on the panels at base + list->at are used in the place of the rows. */
 void slm_pack_rebind(slm_model *model, const slm_pack_list *list, const uint8_t *base);
+
+/* Whether memory of this size for packed weights leaves enough of what the system can give. */
+int slm_pack_fits(uint64_t bytes);
+
+/* ---- memory for them, filled by all cores (fill.c) ---- */
+
+/* Fills bytes [from, to) of the memory. buffer is the core's own. */
+typedef slm_status (*slm_fill_fn)(void *context, uint8_t *buffer, uint64_t from, uint64_t to,
+                                  slm_error *error);
+typedef struct slm_fill {
+    const char *verb;    /* of the message when progress ends it                                   */
+    slm_fill_fn body;
+    void *context;
+    uint8_t *memory;
+    uint64_t bytes;
+    size_t buffer_bytes; /* of each core                                                            */
+    slm_progress_fn progress;
+    void *progress_user;
+} slm_fill;
+
+/* Memory on large pages in the place of the mapped rows of the list; NULL when refused. */
+uint8_t *slm_fill_alloc(slm_model *model, const slm_pack_list *list, uint64_t bytes);
+void slm_fill_free(slm_model *model, const slm_pack_list *list, uint8_t *memory);
+/* Calls body for all of the memory, from its beginning to its end. */
+slm_status slm_fill_run(slm_host *host, const slm_fill *fill, slm_error *error);
+/* From now on the model uses the memory, which becomes its own. */
+void slm_fill_take(slm_model *model, const slm_pack_list *list, uint8_t *memory, uint64_t bytes);
 
 /* ---- files of packed weights; the format is docs/FORMATS.md ---- */
 
 /* Raised with every change of the format, and of the order of kernels/packed.h. */
 #define SLM_PACKED_VERSION 1u
 
-/* Maps the file and uses it, if it is one of this model; check: compares the checksums of all data.
- * The list is not packed yet. On failure the model is as it was. */
-slm_status slm_packed_use(slm_model *model, slm_pack_list *list, const char *path, int check,
-                          slm_progress_fn progress, void *progress_user, slm_error *error);
+/* Uses the file, if it is one of this model: read into memory where that is what options->load asks
+ * for, or what AUTO has room for; else mapped. options->flags with SLM_MODEL_CHECK_TENSORS: compares
+ * the checksums of all data. The list is not packed yet. On failure the model is as it was. */
+slm_status slm_packed_use(slm_model *model, slm_pack_list *list, const char *path,
+                          const slm_model_options *options, slm_error *error);
 /* Writes the file. */
 slm_status slm_packed_save(slm_model *model, const char *path, slm_progress_fn progress,
                            void *progress_user, slm_error *error);

@@ -11,7 +11,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define ALIGN ((uint64_t)4096) /* of the panels of a matrix */
+#define ALIGN  ((uint64_t)4096) /* of the panels of a matrix */
+#define PANELS ALIGN            /* where those of the first begin */
+#define READ_BYTES ((uint64_t)1 << 20) /* at a time */
 #define N_SAMPLES 16u
 #define SAMPLE_BYTES 64u
 
@@ -103,10 +105,11 @@ static uint64_t header_hash(const slm_packed_header *h) {
     return slm_hash64(h, offsetof(slm_packed_header, hash), 0);
 }
 
-/* Places the matrices and makes the header that the file of this model has. */
+/* Places the matrices, counted from where the panels begin, and makes the header that the file of
+ * this model has. */
 static slm_status lay_out(const slm_model *m, slm_pack_list *list, slm_packed_header *h,
                           slm_error *error) {
-    uint64_t at = ALIGN;
+    uint64_t at = 0;
     *h = (slm_packed_header){.version = SLM_PACKED_VERSION,
                              .byte_order = byte_order,
                              .model_bytes = slm_gguf_file_bytes(m->gguf),
@@ -117,8 +120,8 @@ static slm_status lay_out(const slm_model *m, slm_pack_list *list, slm_packed_he
         list->at[i] = at;
         at = (at + panels_bytes(list->all[i]) + ALIGN - 1) / ALIGN * ALIGN;
     }
-    h->table_offset = at;
-    h->file_bytes = at + list->n * sizeof(slm_packed_entry) + sizeof(uint64_t);
+    h->table_offset = PANELS + at;
+    h->file_bytes = h->table_offset + list->n * sizeof(slm_packed_entry) + sizeof(uint64_t);
     SLM_TRY(slm_packed_fingerprint(m, &h->fingerprint, error));
     h->hash = header_hash(h);
     return SLM_OK;
@@ -131,7 +134,7 @@ static slm_packed_entry entry_of(const slm_pack_list *list, uint32_t i) {
                               .row_offset = l->offset,
                               .n_in = l->n_in,
                               .n_out = l->n_out,
-                              .offset = list->at[i],
+                              .offset = PANELS + list->at[i],
                               .bytes = panels_bytes(l)};
 }
 
@@ -231,71 +234,134 @@ static uint64_t hash_panels(const slm_linear *l, const uint8_t *panels, uint32_t
     return hash;
 }
 
-static slm_status check_data(const slm_file *file, const slm_pack_list *list,
-                             const slm_packed_entry *table, slm_progress_fn progress, void *user,
-                             slm_error *error) {
+/* Compares the panels, in memory or mapped, with the table. */
+static slm_status check_data(const slm_file *file, const uint8_t *panels,
+                             const slm_pack_list *list, const slm_packed_entry *table,
+                             const slm_model_options *o, slm_error *error) {
     for (uint32_t i = 0; i < list->n; i++) {
         const slm_linear *l = list->all[i];
-        uint64_t end = list->at[i] + table[i].bytes;
-        uint64_t hash = hash_panels(l, file->data + list->at[i], slm_pack_panels(l), 0);
+        uint64_t end = table[i].offset + table[i].bytes;
+        uint64_t hash = hash_panels(l, panels + list->at[i], slm_pack_panels(l), 0);
         if (hash != table[i].hash)
-            return slm_fail(error, SLM_ERR_FORMAT, file->name, list->at[i],
+            return slm_fail(error, SLM_ERR_FORMAT, file->name, table[i].offset,
                             "%s: matrix %" PRIu32 " has checksum %016" PRIx64
                             ", wanted %016" PRIx64,
                             file->name, i, hash, table[i].hash);
-        if (progress != NULL && progress(user, end, file->size) != 0)
+        if (o->progress != NULL && o->progress(o->progress_user, end, file->size) != 0)
             return stopped(error, "checking", end, file->size);
     }
     return SLM_OK;
 }
 
-/* The mapping takes the place of what is mapped of the model's file. */
-static slm_status charge(slm_model *m, const slm_file *file, uint64_t in_place, slm_error *error) {
-    slm_host *host = &m->host;
-    uint64_t held = atomic_load(&host->bytes), room = host->limit + in_place;
-    if (host->limit == 0)
+/* Read or mapped, the panels take the place of what is mapped of the model's file. */
+static slm_status check_limit(slm_model *m, const slm_pack_list *list, const slm_file *file,
+                              slm_error *error) {
+    const slm_host *host = &m->host;
+    uint64_t held = atomic_load(&host->bytes);
+    uint64_t room = host->limit + slm_pack_in_place(m, list);
+    if (host->limit == 0 || (file->size <= room && held <= room - file->size))
         return SLM_OK;
-    if (file->size > room || held > room - file->size)
-        return slm_fail(error, SLM_ERR_NOMEM, "memory_limit", SLM_NO_OFFSET,
-                        "%s needs %" PRIu64 " bytes, but memory_limit leaves %" PRIu64, file->name,
-                        file->size, room - (held < room ? held : room));
-    host->limit = room - file->size;
+    return slm_fail(error, SLM_ERR_NOMEM, "memory_limit", SLM_NO_OFFSET,
+                    "%s needs %" PRIu64 " bytes, but memory_limit leaves %" PRIu64, file->name,
+                    file->size, room - (held < room ? held : room));
+}
+
+typedef struct slm_packed_reader {
+    const slm_file *file;
+    uint8_t *resident; /* pages in memory before, or NULL                                           */
+    uint8_t *memory;
+    uint64_t bytes;
+} slm_packed_reader;
+
+static slm_status read_span(void *context, uint8_t *buffer, uint64_t from, uint64_t to,
+                            slm_error *error) {
+    const slm_packed_reader *r = context;
+    (void)buffer;
+    for (uint64_t n; from < to; from += n) {
+        n = to - from < READ_BYTES ? to - from : READ_BYTES;
+        SLM_TRY(slm_file_read_at(r->file, r->memory + from, (size_t)n, PANELS + from, error));
+        slm_file_drop(r->file, r->resident, PANELS + from, n);
+    }
     return SLM_OK;
 }
 
-static slm_status take(slm_model *m, slm_pack_list *list, slm_file *file, int check,
-                       slm_progress_fn progress, void *user, slm_error *error) {
+static slm_status read_panels(slm_model *m, slm_packed_reader *r, const slm_model_options *o,
+                              slm_error *error) {
+    slm_fill f = {.verb = "reading",
+                  .body = read_span,
+                  .context = r,
+                  .memory = r->memory,
+                  .bytes = r->bytes,
+                  .progress = o->progress,
+                  .progress_user = o->progress_user};
+    r->resident = slm_file_resident(&m->host, r->file);
+    slm_status status = slm_fill_run(&m->host, &f, error);
+    slm_free(&m->host, r->resident);
+    return status == SLM_OK ? slm_file_check(r->file, error) : status;
+}
+
+/* What there is to find out before the panels are used. *table is the caller's to free. */
+static slm_status check_file(slm_model *m, slm_pack_list *list, const slm_file *file,
+                             slm_packed_entry **table, uint64_t *panel_bytes, slm_error *error) {
     slm_packed_header h, wanted;
     SLM_TRY(check_header(file, &h, error));
     SLM_TRY(lay_out(m, list, &wanted, error));
     SLM_TRY(check_model(file, &h, &wanted, error));
-    slm_packed_entry *table = slm_calloc(&m->host, list->n, sizeof *table);
-    if (table == NULL)
-        return slm_fail_nomem(error, list->n * sizeof *table, "a table of matrices");
-    slm_status status = check_table(file, list, &h, table, error);
-    if (status == SLM_OK && check)
-        status = check_data(file, list, table, progress, user, error);
-    slm_free(&m->host, table);
-    return status;
+    SLM_TRY(check_limit(m, list, file, error));
+    *panel_bytes = h.table_offset - PANELS;
+    *table = slm_calloc(&m->host, list->n, sizeof **table);
+    if (*table == NULL)
+        return slm_fail_nomem(error, list->n * sizeof **table, "a table of matrices");
+    return check_table(file, list, &h, *table, error);
 }
 
-slm_status slm_packed_use(slm_model *m, slm_pack_list *list, const char *path, int check,
-                          slm_progress_fn progress, void *progress_user, slm_error *error) {
-    slm_file *file;
-    SLM_TRY(slm_file_open(&m->host, path, SLM_LOAD_MAP, NULL, NULL, &file, error));
+/* Reads the panels where the rule of slm_load says so; memory stays NULL where they are mapped. */
+static slm_status load_panels(slm_model *m, const slm_pack_list *list, slm_packed_reader *r,
+                              const slm_model_options *o, slm_error *error) {
+    if (o->load == SLM_LOAD_MAP || (o->load == SLM_LOAD_AUTO && !slm_pack_fits(r->bytes)))
+        return SLM_OK;
+    r->memory = slm_fill_alloc(m, list, r->bytes);
+    if (r->memory != NULL)
+        return read_panels(m, r, o, error);
+    return o->load == SLM_LOAD_AUTO ? SLM_OK : slm_fail_nomem(error, r->bytes, "packed weights");
+}
+
+/* The mapping from now on counts as the model's. */
+static void take_mapping(slm_model *m, const slm_pack_list *list, slm_file *file) {
     uint64_t in_place = slm_pack_in_place(m, list);
-    slm_status status = take(m, list, file, check, progress, progress_user, error);
-    if (status == SLM_OK)
-        status = charge(m, file, in_place, error);
-    if (status != SLM_OK) {
-        slm_file_close(&m->host, file);
-        return status;
-    }
-    m->packed_file = file;
+    if (m->host.limit != 0)
+        m->host.limit = m->host.limit + in_place - file->size;
     m->mapped_bytes += file->size - in_place;
-    slm_pack_rebind(m, list, file->data);
+    m->packed_file = file;
+    slm_pack_rebind(m, list, file->data + PANELS);
     slm_log(&m->host, SLM_LOG_INFO, "packed weights are mapped from %s", file->name);
-    return SLM_OK;
+}
+
+slm_status slm_packed_use(slm_model *m, slm_pack_list *list, const char *path,
+                          const slm_model_options *o, slm_error *error) {
+    slm_file *file;
+    slm_packed_entry *table = NULL;
+    SLM_TRY(slm_file_open(&m->host, path, SLM_LOAD_MAP, NULL, NULL, &file, error));
+    slm_packed_reader r = {.file = file};
+    slm_status status = check_file(m, list, file, &table, &r.bytes, error);
+    if (status == SLM_OK)
+        status = load_panels(m, list, &r, o, error);
+    if (status == SLM_OK && (o->flags & SLM_MODEL_CHECK_TENSORS))
+        status = check_data(file, r.memory != NULL ? r.memory : file->data + PANELS, list, table,
+                            o, error);
+    slm_free(&m->host, table);
+    if (status == SLM_OK && r.memory == NULL) {
+        take_mapping(m, list, file);
+        return SLM_OK;
+    }
+    if (status == SLM_OK) {
+        slm_fill_take(m, list, r.memory, r.bytes);
+        slm_log(&m->host, SLM_LOG_INFO, "packed weights are read from %s", file->name);
+    } else if (r.memory != NULL) {
+        slm_fill_free(m, list, r.memory);
+    }
+    slm_file_close(&m->host, file);
+    return status;
 }
 
 /* ---------------------------------------------------------------- writing -------------------- */
@@ -327,7 +393,7 @@ static slm_status put_matrix(slm_packed_writer *w, uint32_t i, slm_error *error)
     uint32_t n = slm_pack_panels(l), per = slm_pack_chunk(l);
     size_t bytes = slm_panel_bytes(l->type, l->n_in);
     w->table[i] = entry_of(w->list, i);
-    SLM_TRY(pad_to(w, w->list->at[i], error));
+    SLM_TRY(pad_to(w, PANELS + w->list->at[i], error));
     for (uint32_t first = 0; first < n; first += per) {
         uint32_t some = n - first < per ? n - first : per;
         const uint8_t *panels = l->w + first * bytes;

@@ -40,21 +40,25 @@ static size_t file_size(const char *path) {
     return (size_t)st.st_size;
 }
 
-/* Bytes of the matrices that are packed, in the model's file. */
-static uint64_t packed_rows(slm_model *m) {
+/* Bytes of the matrices that are packed, in the model's file, and how many there are. */
+static uint64_t packed_rows(slm_model *m, uint64_t *n_matrices) {
     slm_pack_list list;
     OK(slm_pack_list_open(m, &list, &golden_err));
     uint64_t bytes = slm_pack_in_place(m, &list);
+    *n_matrices = list.n;
     slm_pack_list_close(m, &list);
     return bytes;
 }
 
-static void check_mapped(slm_model *m, size_t model_size, size_t packed_size) {
+/* The model uses the file: read into memory, or mapped. */
+static void check_used(slm_model *m, slm_load load, size_t model_size, size_t packed_size) {
     slm_plan plan = plan_of(m);
-    assert_int_equal(plan.weights_allocated, 0);
-    assert_int_equal(plan.weights_mapped, model_size + packed_size - packed_rows(m));
-    assert_true(plan.total_bytes == plan.weights_mapped + plan.model_bytes + plan.kv_bytes +
-                                        plan.scratch_bytes);
+    uint64_t n, rows = packed_rows(m, &n), mapped = load == SLM_LOAD_MAP ? packed_size : 0;
+    uint64_t panels = packed_size - 4096 - n * 48 - 8; /* less header and table */
+    assert_int_equal(plan.weights_allocated, mapped > 0 ? 0 : panels + SLM_ALLOC_HEADER);
+    assert_int_equal(plan.weights_mapped, model_size + mapped - rows);
+    assert_true(plan.total_bytes == plan.weights_mapped + plan.weights_allocated +
+                                        plan.model_bytes + plan.kv_bytes + plan.scratch_bytes);
     evaluate_all(m, got);
     assert_memory_equal(got, wanted, sizeof wanted);
 }
@@ -83,12 +87,15 @@ static void round_trip(void **state) {
             same_file(beside, other);
         }
         m = open_with(path, SLM_LOAD_PACK, NULL);
-        check_mapped(m, size, packed_size);
+        check_used(m, SLM_LOAD_PACK, size, packed_size);
         slm_model_close(&m);
         rename(beside, other);
         m = open_with(path, SLM_LOAD_PACK, other);
+        check_used(m, SLM_LOAD_PACK, size, packed_size);
+        slm_model_close(&m);
+        m = open_with(path, SLM_LOAD_MAP, other);
         assert_int_equal(unlink(other), 0); /* what is mapped stays */
-        check_mapped(m, size, packed_size);
+        check_used(m, SLM_LOAD_MAP, size, packed_size);
         slm_model_close(&m);
         m = open_with(path, SLM_LOAD_PACK, NULL);
         assert_true(plan_of(m).weights_allocated > 0);
@@ -100,7 +107,7 @@ static void round_trip(void **state) {
 static void levels(void **state) {
     (void)state;
     const char *path = temp_path("m.gguf"), *beside = temp_path("m.gguf.packed");
-    write_model(&packable[1], path);
+    size_t size = write_model(&packable[1], path);
     slm_model_options o = {.struct_size = sizeof o, .load = SLM_LOAD_PACK};
     slm_model *m = open_with(path, SLM_LOAD_PACK, NULL);
     OK(slm_model_save_packed(m, beside, NULL, NULL, &golden_err));
@@ -113,12 +120,14 @@ static void levels(void **state) {
         OK(slm_model_open(path, &o, &m, &golden_err));
         evaluate_all(m, wanted);
         slm_model_close(&m);
-        o.packed_path = NULL;
-        OK(slm_model_open(path, &o, &m, &golden_err));
-        assert_int_equal(plan_of(m).weights_allocated, 0);
-        evaluate_all(m, got);
-        assert_memory_equal(got, wanted, sizeof wanted);
-        slm_model_close(&m);
+        o.packed_path = beside;
+        for (int map = 0; map < 2; map++) {
+            o.load = map ? SLM_LOAD_MAP : SLM_LOAD_PACK;
+            OK(slm_model_open(path, &o, &m, &golden_err));
+            check_used(m, o.load, size, file_size(beside));
+            slm_model_close(&m);
+        }
+        o.load = SLM_LOAD_PACK;
     }
 }
 
@@ -130,7 +139,6 @@ static void where_it_is_looked_for(void **state) {
     size_t size = write_model(&packable[0], path);
     slm_model *m = open_with(path, SLM_LOAD_MAP, NULL);
     OK(slm_model_save_packed(m, beside, NULL, NULL, &golden_err));
-    uint64_t rows = packed_rows(m), with = size + file_size(beside) - rows;
     slm_model_close(&m);
 
     slm_model_options o = {.struct_size = sizeof o, .log = keep_line, .log_level = SLM_LOG_INFO};
@@ -145,10 +153,14 @@ static void where_it_is_looked_for(void **state) {
                 slm_model_info info = {.struct_size = sizeof info};
                 OK(slm_model_get_info(m, &info, &golden_err));
                 int gains = info.cpu_levels != SLM_CPU_PORTABLE;
-                int used = (load == SLM_LOAD_PACK && f != 1) ||
+                int read = (load == SLM_LOAD_PACK && f != 1) ||
                            (load == SLM_LOAD_AUTO && (f == 2 || (f == 0 && gains)));
-                assert_int_equal(plan_of(m).weights_mapped == with, used);
-                assert_int_equal(strstr(last_line, "m.gguf.packed") != NULL, used);
+                int mapped = load == SLM_LOAD_MAP && f == 2;
+                evaluate_all(m, wanted);
+                if (read || mapped)
+                    check_used(m, load, size, file_size(beside));
+                assert_int_equal(strstr(last_line, "read from m.gguf.packed") != NULL, read);
+                assert_int_equal(strstr(last_line, "mapped from m.gguf.packed") != NULL, mapped);
                 last_line[0] = 0;
                 slm_model_close(&m);
             }
@@ -162,7 +174,8 @@ static void where_it_is_looked_for(void **state) {
     for (int named = 0; named < 2; named++) {
         o.packed_path = named ? beside : NULL;
         OK(slm_model_open_memory(aligned, n, &o, &m, &golden_err));
-        assert_int_equal(plan_of(m).weights_mapped, named ? size + file_size(beside) : size);
+        assert_int_equal(plan_of(m).weights_mapped, size);
+        assert_int_equal(plan_of(m).weights_allocated > 0, named);
         slm_model_close(&m);
     }
     free(aligned);
@@ -202,7 +215,7 @@ static void split_models(void **state) {
             "m-00002-of-00002.gguf is the model's own file");
     slm_model_close(&m);
     m = open_with(path, SLM_LOAD_PACK, beside);
-    check_mapped(m, size + size2, file_size(beside));
+    check_used(m, SLM_LOAD_PACK, size + size2, file_size(beside));
     slm_model_close(&m);
     /* a change in the second part is noticed */
     uint8_t *changed = malloc(size2);
@@ -306,9 +319,7 @@ static void without_memory(void **state) {
     for (fa.fail_at = 1; status != SLM_OK; fa.fail_at++) {
         a = fail_alloc_start(&fa);
         status = slm_model_open(path, &o, &m, &golden_err);
-        if (status == SLM_OK)
-            assert_int_equal(plan_of(m).weights_allocated, 0);
-        else
+        if (status != SLM_OK)
             assert_int_equal(status, SLM_ERR_NOMEM);
         slm_model_close(&m);
         assert_int_equal(fa.outstanding, 0);
@@ -323,26 +334,33 @@ static void limits(void **state) {
     size_t size = write_model(&packable[2], path);
     slm_model *m = open_with(path, SLM_LOAD_MAP, NULL);
     OK(slm_model_save_packed(m, beside, NULL, NULL, &golden_err));
-    uint64_t rows = packed_rows(m);
+    uint64_t n, most = 0, rows = packed_rows(m, &n);
     slm_model_close(&m);
-    m = open_with(path, SLM_LOAD_PACK, beside);
-    slm_plan plan = plan_of(m);
-    slm_model_close(&m);
-    slm_model_options o = {.struct_size = sizeof o, .load = SLM_LOAD_PACK, .packed_path = beside};
-    for (int short_by = 0; short_by < 2; short_by++) { /* just enough, and a byte less */
+    static const slm_load loads[] = {SLM_LOAD_PACK, SLM_LOAD_MAP};
+    slm_model_options o = {.struct_size = sizeof o, .packed_path = beside};
+    for (int i = 0; i < 4; i++) { /* just enough, and a byte less */
         slm_session *s = NULL;
-        o.memory_limit = plan.total_bytes - (uint64_t)short_by;
+        o.load = loads[i / 2];
+        o.memory_limit = 0;
+        OK(slm_model_open(path, &o, &m, &golden_err));
+        slm_plan plan = plan_of(m);
+        o.memory_limit = plan.total_bytes - (uint64_t)(i % 2);
+        most = plan.weights_mapped + plan.model_bytes; /* of the last, which maps */
+        slm_model_close(&m);
         OK(slm_model_open(path, &o, &m, &golden_err));
         slm_status status = slm_session_open(m, NULL, &s, &golden_err);
-        assert_int_equal(status, short_by ? SLM_ERR_NOMEM : SLM_OK);
+        assert_int_equal(status, i % 2 ? SLM_ERR_NOMEM : SLM_OK);
         slm_session_close(&s);
         slm_model_close(&m);
     }
     /* room for the model in its rows, but not packed */
     assert_in_range(file_size(beside) - rows, 4096, size);
-    o.memory_limit = plan.weights_mapped + plan.model_bytes - 1;
-    REFUSED(slm_model_open(path, &o, &m, &golden_err), SLM_ERR_NOMEM, "m.gguf.packed needs",
-            "memory_limit");
+    for (int i = 0; i < 2; i++) {
+        o.load = loads[i];
+        o.memory_limit = most - 1;
+        REFUSED(slm_model_open(path, &o, &m, &golden_err), SLM_ERR_NOMEM, "m.gguf.packed needs",
+                "memory_limit");
+    }
     o.packed_path = NULL;
     o.load = SLM_LOAD_AUTO;
     o.log = keep_line;
@@ -353,6 +371,103 @@ static void limits(void **state) {
         assert_non_null(strstr(last_line, "passed over"));
     }
     slm_model_close(&m);
+}
+
+/* Spans that begin and end anywhere, also within panels and with several matrices in them, are packed
+ * to the same whole. */
+static void any_spans(void **state) {
+    (void)state;
+    for (size_t t = 0; t < N_PACKABLE; t++) {
+        const char *path = temp_path("m.gguf");
+        write_model(&packable[t], path);
+        slm_model *m = open_with(path, SLM_LOAD_MAP, NULL);
+        slm_pack_list list;
+        OK(slm_pack_list_open(m, &list, &golden_err));
+        size_t bytes = (size_t)slm_pack_place(&list), most = 0;
+        for (uint32_t i = 0; i < list.n; i++)
+            most += slm_pack_chunk_rows(list.all[i]);
+        uint8_t *whole = aligned_alloc(64, bytes), *pieces = aligned_alloc(64, bytes);
+        uint8_t *buffer = malloc(most);
+        assert_true(whole != NULL && pieces != NULL && buffer != NULL);
+        slm_packer p = {.model = m, .list = &list, .memory = whole, .bytes = bytes};
+        memset(whole, 0xa5, bytes);
+        OK(slm_pack_span(&p, buffer, 0, bytes, &golden_err));
+        p.memory = pieces;
+        for (size_t step = 1000; step < bytes; step = step * 7 + 64) {
+            memset(pieces, 0x5a, bytes);
+            for (size_t from = 0; from < bytes; from += step)
+                OK(slm_pack_span(&p, buffer, from, from + step < bytes ? from + step : bytes,
+                                 &golden_err));
+            assert_memory_equal(pieces, whole, bytes);
+        }
+        free(whole);
+        free(pieces);
+        free(buffer);
+        slm_pack_list_close(m, &list);
+        slm_model_close(&m);
+    }
+}
+
+typedef struct filled {
+    slm_fill fill;
+    _Atomic uint32_t calls;
+    uint32_t fail_at;
+} filled;
+
+static int32_t stop_now(void *user, uint64_t done, uint64_t total) {
+    (void)user;
+    assert_true(done <= total);
+    return 1;
+}
+
+static slm_status add_one(void *context, uint8_t *buffer, uint64_t from, uint64_t to,
+                          slm_error *error) {
+    filled *f = context;
+    uint32_t call = ++f->calls;
+    assert_true(from < to && to <= f->fill.bytes);
+    buffer[0] = buffer[f->fill.buffer_bytes - 1] = 1; /* its own */
+    if (call == f->fail_at)
+        return slm_fail(error, SLM_ERR_IO, "a file", 7, "call %u", call);
+    for (; from < to; from++)
+        f->fill.memory[from]++;
+    return SLM_OK;
+}
+
+static void all_of_the_memory_is_filled(void **state) {
+    (void)state;
+    const size_t large = (size_t)2 << 20, sizes[] = {1, 4096, large, 3 * large - 5, 9 * large + 77};
+    slm_host host;
+    slm_host_init(&host, NULL, NULL, NULL, SLM_LOG_NONE);
+    uint8_t *room = aligned_alloc(large, 11 * large);
+    assert_non_null(room);
+    uint64_t least = UINT64_MAX;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (size_t shift = 0; shift < 3; shift++) {
+            filled f = {.fill = {.verb = "filling", .body = add_one, .bytes = sizes[i],
+                                 .memory = room + shift * 64, .buffer_bytes = 100,
+                                 .progress = stop_at, .progress_user = &least}};
+            f.fill.context = &f;
+            memset(room, 0, 11 * large);
+            OK(slm_fill_run(&host, &f.fill, &golden_err));
+            for (size_t k = 0; k < 11 * large; k++)
+                if (room[k] != (k >= shift * 64 && k < shift * 64 + sizes[i]))
+                    fail_msg("byte %zu of %zu was filled %d times", k, sizes[i], room[k]);
+        }
+    for (uint32_t fail_at = 1; fail_at < 4; fail_at++) {
+        filled f = {.fill = {.verb = "filling", .body = add_one, .bytes = 10 * large,
+                             .memory = room, .buffer_bytes = 1}, .fail_at = fail_at};
+        f.fill.context = &f;
+        REFUSED(slm_fill_run(&host, &f.fill, &golden_err), SLM_ERR_IO, "call ");
+        assert_string_equal(golden_err.subject, "a file");
+        assert_int_equal(golden_err.offset, 7);
+    }
+    filled f = {.fill = {.verb = "filling", .body = add_one, .bytes = 40, .memory = room,
+                         .buffer_bytes = 1, .progress = stop_now}};
+    f.fill.context = &f;
+    REFUSED(slm_fill_run(&host, &f.fill, &golden_err), SLM_ERR_CANCEL,
+            "filling the packed weights was stopped at", "of 40 bytes");
+    assert_int_equal(atomic_load(&host.bytes), 0);
+    free(room);
 }
 
 /* Files of a version are read by all libraries of that version: when a panel is laid out in another
@@ -407,6 +522,8 @@ int main(void) {
         cmocka_unit_test_teardown(what_cannot_be_saved, clear),
         cmocka_unit_test_teardown(without_memory, clear),
         cmocka_unit_test_teardown(limits, clear),
+        cmocka_unit_test_teardown(any_spans, clear),
+        cmocka_unit_test(all_of_the_memory_is_filled),
         cmocka_unit_test(the_order_of_panels_is_that_of_the_version),
     };
     return cmocka_run_group_tests_name("packed", tests, NULL, NULL);

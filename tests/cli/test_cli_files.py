@@ -33,9 +33,9 @@ def limited(*args, limit=None, size=None, user=None, stdout=subprocess.PIPE, std
     return Result(p.returncode, p.stdout, p.stderr)
 
 
-def parts(folder):
+def parts(folder, whole=ONE_B):
     """A model in two files."""
-    keys, held = metadata(ONE_B), list(tensors(ONE_B).items())
+    keys, held = metadata(whole), list(tensors(whole).items())
     half = len(held) // 2
     names = []
     for part, some in enumerate((held[:half], held[half:])):
@@ -225,6 +225,19 @@ class Quantizing(Case):
         self.fails(Result(p.returncode, out, err), 1, "in.gguf: got a file that was cut short")
         self.assertNotIn(b"--load", err)
         self.assertEqual(os.listdir(self.dir), ["in.gguf"])
+
+    def test_a_part_of_the_input_is_cut_short(self):
+        whole, out = self.dir / "in.gguf", self.dir / "out.gguf"
+        tiny_model(whole, half_floats(48 << 20), 1, 2)
+        first, second = parts(self.dir, whole)
+        p = start("quantize", first, out, "IQ4_XS", "-t", "1")
+        deadline = time.monotonic() + 60
+        while len(os.listdir(self.dir)) < 4 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        os.truncate(second, 4096)
+        out, err = p.communicate(timeout=60)
+        self.fails(Result(p.returncode, out, err), 1,
+                   f"slm: {second.name}: got a file that was cut short")
 
     def test_two_interruptions(self):
         p = self.begin()
