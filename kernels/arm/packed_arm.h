@@ -45,6 +45,18 @@ SLM_INLINE int slm_has_min(uint32_t type) {
     return slm_is_wide(type) || type == SLM_DTYPE_Q2_K;
 }
 
+/* Whether a full tile stores weights unpacked for all of its columns: for Q4_K that costs as much
+ * as to unpack them again. */
+SLM_INLINE int slm_unpack_once(uint32_t type) {
+    return type != SLM_DTYPE_Q4_K;
+}
+
+/* Where d and dmin of block b are: in its body, or in the plane before all bodies. */
+SLM_INLINE const uint8_t *slm_halves_k(uint32_t type, const uint8_t *panel, const uint8_t *body,
+                                       size_t b) {
+    return slm_has_min(type) ? body : panel + b * 32;
+}
+
 /* Vectors of a body. */
 SLM_INLINE size_t slm_vectors(uint32_t type) {
     switch (type) {
@@ -144,6 +156,13 @@ SLM_INLINE int8x16_t slm_load_words(const uint32_t *x) {
     int8x16_t v = vreinterpretq_s8_u32(vld1q_u32(x));
     __asm__("" : "+w"(v));
     return v;
+}
+
+/* Has all quads before the first is used, so that neighbours are loaded by one instruction. */
+SLM_INLINE void slm_together(uint8x16_t w[4], size_t quads) {
+    __asm__("" : "+w"(w[0]), "+w"(w[1]));
+    if (quads == 4)
+        __asm__("" : "+w"(w[0]), "+w"(w[1]), "+w"(w[2]), "+w"(w[3]));
 }
 
 /* One lane in all four. */
@@ -249,5 +268,14 @@ SLM_INLINE void slm_walk_tiles(const slm_columns_fn fns[SLM_COLUMNS_FNS], slm_ch
 #define SLM_COLUMNS(name, ...) SLM_IN_ORDER SLM_COLUMNS_ANY(name, width, __VA_ARGS__)
 #define SLM_COLUMNS_OF_FULL(name, ...)                                                             \
     SLM_IN_ORDER SLM_COLUMNS_ANY(name, SLM_TILE_ROWS, __VA_ARGS__)
+/* One column: it depends on the type which order takes fewer instructions. */
+#define SLM_ONE_COLUMN(TYPE, ...) SLM_COLUMN_##TYPE(__VA_ARGS__)
+#define SLM_COLUMN_Q2_K           SLM_COLUMN
+#define SLM_COLUMN_Q3_K           SLM_COLUMN
+#define SLM_COLUMN_Q4_K           SLM_COLUMN
+#define SLM_COLUMN_Q5_K           SLM_COLUMN
+#define SLM_COLUMN_Q6_K           SLM_COLUMNS
+#define SLM_COLUMN_Q4_0           SLM_COLUMN
+#define SLM_COLUMN_Q8_0           SLM_COLUMNS
 
 #endif

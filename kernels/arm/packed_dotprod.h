@@ -41,26 +41,23 @@ SLM_INLINE int32x4_t slm_sum_end(slm_sum sum, int32x4_t bias, int tight) {
 
 #include "packed_lanes.h"
 
-/* A full tile by fours with its width a constant, else as many columns as there are, up to four. */
-SLM_INLINE slm_choice slm_choose_lanes(size_t left, size_t width) {
-    const size_t n = left < 4 ? left : 4;
-    return (slm_choice){width == SLM_TILE_ROWS ? SLM_OF_FULL : width == 1 ? 0 : n, n};
-}
-
-#define SLM_PACKED_DOTPROD(panel_fn, TYPE, name, block, quads)                                     \
-    SLM_COLUMN(name##_only, panel_fn, SLM_DTYPE_##TYPE, 1, 4, 1)                                   \
-    SLM_COLUMN(name##_1, panel_fn, SLM_DTYPE_##TYPE, 1, 4, 0)                                      \
+#define SLM_PACKED_DOTPROD(panel_fn, choose, TYPE, name, block, quads)                             \
+    SLM_ONE_COLUMN(TYPE, name##_only, panel_fn, SLM_DTYPE_##TYPE, 1, 4, 1)                         \
+    SLM_ONE_COLUMN(TYPE, name##_1, panel_fn, SLM_DTYPE_##TYPE, 1, 4, 0)                            \
     SLM_COLUMNS(name##_2, panel_fn, SLM_DTYPE_##TYPE, 2, 4, 0)                                     \
     SLM_COLUMNS(name##_3, panel_fn, SLM_DTYPE_##TYPE, 3, quads, 0)                                 \
     SLM_COLUMNS(name##_4, panel_fn, SLM_DTYPE_##TYPE, 4, quads, 0)                                 \
-    SLM_COLUMNS_OF_FULL(name##_of_full, panel_fn, SLM_DTYPE_##TYPE, 4, quads, 0)                   \
     SLM_TILE_MATMUL(name) {                                                                        \
         static const slm_columns_fn fns[SLM_COLUMNS_FNS] = {                                       \
             name##_only, name##_1, name##_2, name##_3, name##_4, NULL, NULL, name##_of_full};      \
-        slm_walk_tiles(fns, slm_choose_lanes, SLM_DTYPE_##TYPE, block, y, y_stride, w, w_bytes,    \
-                       n_w, a, a_bytes, n_a, k);                                                   \
+        slm_walk_tiles(fns, choose, SLM_DTYPE_##TYPE, block, y, y_stride, w, w_bytes, n_w, a,      \
+                       a_bytes, n_a, k);                                                           \
     }
-#define SLM_PACKED_DOTPROD_K(TYPE, name) SLM_PACKED_DOTPROD(slm_panel_k, TYPE, name, 256, 2)
-#define SLM_PACKED_DOTPROD_0(TYPE, name) SLM_PACKED_DOTPROD(slm_panel_0, TYPE, name, 32, 4)
+#define SLM_PACKED_DOTPROD_K(TYPE, name)                                                           \
+    SLM_COLUMNS_OF_FULL(name##_of_full, slm_tile_k, SLM_DTYPE_##TYPE, 2)                           \
+    SLM_PACKED_DOTPROD(slm_panel_k, slm_choose_tile, TYPE, name, 256, 2)
+#define SLM_PACKED_DOTPROD_0(TYPE, name)                                                           \
+    SLM_COLUMNS_OF_FULL(name##_of_full, slm_panel_0, SLM_DTYPE_##TYPE, 4, 4, 0)                    \
+    SLM_PACKED_DOTPROD(slm_panel_0, slm_choose_lanes, TYPE, name, 32, 4)
 
 #endif
