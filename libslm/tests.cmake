@@ -16,7 +16,9 @@ target_include_directories(slm_test_base INTERFACE tests)
 target_compile_definitions(slm_test_base INTERFACE SLM_SHARED_DIR="${SLM_SHARED_DIR}"
     SLM_SOURCE_DIR="${CMAKE_SOURCE_DIR}" SLM_BINARY_DIR="${CMAKE_BINARY_DIR}")
 if(CMAKE_CROSSCOMPILING) # an emulator is slow: tests leave out what does not depend on the processor
-    target_compile_definitions(slm_test_base INTERFACE SLM_EMULATED)
+    target_compile_definitions(slm_test_base INTERFACE SLM_EMULATED SLM_SLOW)
+elseif(SLM_SANITIZE) # as slow: tests take turns where more would run the same code on other numbers
+    target_compile_definitions(slm_test_base INTERFACE SLM_SLOW)
 endif()
 # gcc 12 for 64-bit Arm ends with an internal error where it vectorizes loops over fmax, which tests
 # write and the library does not.
@@ -138,10 +140,12 @@ if(SLM_FUZZ)
     set(helpers ${sources})
     list(FILTER sources INCLUDE REGEX "/fuzz_[^/]*\\.c$")
     list(FILTER helpers EXCLUDE REGEX "/fuzz_[^/]*\\.c$")
+    add_custom_target(tests_fuzz)
     foreach(source IN LISTS sources)
         get_filename_component(name "${source}" NAME_WE)
         add_executable(${name} "${source}" ${helpers})
         target_link_libraries(${name} PRIVATE slm_test_base)
         target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+        add_dependencies(tests_fuzz ${name})
     endforeach()
 endif()
