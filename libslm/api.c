@@ -126,7 +126,7 @@ slm_status slm_model_get_info(const slm_model *model, slm_model_info *info, slm_
     i.eot_id = slm_vocab_eot(model->vocab);
     i.unk_id = slm_vocab_unk(model->vocab);
     i.add_bos = (uint32_t)slm_vocab_add_bos(model->vocab);
-    i.device = SLM_DEVICE_CPU;
+    i.device = model->device == NULL ? SLM_DEVICE_CPU : SLM_DEVICE_CUDA;
     i.cpu_levels = model->cpu_levels;
     copy_text(i.architecture, sizeof i.architecture, model->arch_name);
     slm_str name = {"", 0};
@@ -559,7 +559,7 @@ slm_status slm_session_get_op(const slm_session *session, slm_op op, slm_op_info
     if (op < 0 || op >= SLM_OP_COUNT)
         return slm_fail(error, SLM_ERR_RANGE, "op", SLM_NO_OFFSET, "op: got %d, wanted 0 to %d", op,
                         SLM_OP_COUNT - 1);
-    const slm_op_sum *sum = &session->cache->cpu.sums[op];
+    const slm_op_sum *sum = &session->cache->sums[op];
     slm_op_info i = {.struct_size = sizeof i, .op = op, .calls = sum->calls, .ns = sum->ns,
                      .bytes = sum->bytes, .macs = sum->macs};
     snprintf(i.name, sizeof i.name, "%s", names[op]);

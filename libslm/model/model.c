@@ -1,4 +1,4 @@
-#include "model/model.h"
+#include "model/device.h"
 
 #include <string.h>
 
@@ -15,8 +15,7 @@ static slm_status check_options(slm_model_options *o, slm_error *error) {
         return slm_fail(error, SLM_ERR_ARG, "device", SLM_NO_OFFSET,
                         "slm_model_options.device: got %d, wanted 0 to 2", o->device);
     if (o->device == SLM_DEVICE_CUDA)
-        return slm_fail(error, SLM_ERR_UNSUP, "device", SLM_NO_OFFSET,
-                        "device: got cuda, but this build of libslm runs on the CPU only");
+        SLM_TRY(slm_device_probe(error));
     if (o->load < SLM_LOAD_AUTO || o->load > SLM_LOAD_PACK)
         return slm_fail(error, SLM_ERR_ARG, "load", SLM_NO_OFFSET,
                         "slm_model_options.load: got %d, wanted 0 to 3", o->load);
@@ -30,6 +29,7 @@ static slm_status check_options(slm_model_options *o, slm_error *error) {
 
 static void destroy(slm_model *m) {
     slm_host *host = &m->host;
+    slm_device_unload(m);
     slm_free(host, m->inv_freq[0]);
     slm_free(host, m->inv_freq[1]);
     slm_free(host, m->vectors);
@@ -77,6 +77,22 @@ static slm_status check_kind(const slm_gguf *g, slm_error *error) {
                     "general.type: got \"%s\", wanted a file that holds a model", name);
 }
 
+/* On the device where one is asked for, or is there and usable; else in the system's memory. */
+static slm_status place_weights(slm_model *m, const slm_model_source *s, const slm_model_options *o,
+                                slm_error *error) {
+    slm_error why = SLM_ERROR_INIT;
+    if (o->device == SLM_DEVICE_CUDA)
+        return slm_device_load(m, o, error);
+    if (o->device == SLM_DEVICE_AUTO) {
+        slm_status status = slm_device_probe(&why);
+        if (status == SLM_OK)
+            return slm_device_load(m, o, error);
+        if (status != SLM_ERR_UNSUP)
+            slm_log(&m->host, SLM_LOG_WARNING, "the model runs on the processor: %s", why.message);
+    }
+    return slm_weights_pack(m, s->path, o, error);
+}
+
 static slm_status open_parts(slm_model *m, const slm_model_source *s, const slm_model_options *o,
                              slm_error *error) {
     SLM_TRY(open_gguf(m, s, o, error));
@@ -112,7 +128,7 @@ static slm_status open_parts(slm_model *m, const slm_model_source *s, const slm_
     SLM_TRY(slm_weights_bind(m, o->flags, error));
     if (o->flags & SLM_MODEL_CHECK_TENSORS)
         SLM_TRY(slm_weights_check(m, o->progress, o->progress_user, error));
-    SLM_TRY(slm_weights_pack(m, s->path, o, error));
+    SLM_TRY(place_weights(m, s, o, error));
     m->has_weights = 1;
     return SLM_OK;
 }
@@ -140,7 +156,8 @@ slm_status slm_model_open_source(const slm_model_source *source, const slm_model
         destroy(m);
         return status;
     }
-    m->own_bytes = atomic_load(&m->host.bytes) - m->read_bytes - m->packed_bytes;
+    m->own_bytes = atomic_load(&m->host.bytes) - m->read_bytes - m->packed_bytes -
+                   m->on_device_bytes;
     *out = m;
     return SLM_OK;
 }

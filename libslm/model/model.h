@@ -18,6 +18,7 @@ typedef struct slm_linear {
     uint32_t n_in;
     uint32_t n_out;
     uint32_t type;      /* slm_dtype                                                                 */
+    const void *tiles;  /* the same on the device (model/device.h), or NULL                          */
     slm_act act;        /* format of the input it is multiplied with                                 */
     float scale;        /* of the whole product: 1, or the tensor's scale for I2_S                   */
 } slm_linear;
@@ -47,6 +48,8 @@ typedef struct slm_kv_group {
 } slm_kv_group;
 #define SLM_MAX_KV_GROUPS 2u
 
+typedef struct slm_device_weights slm_device_weights;
+
 struct slm_model {
     slm_host host;
     _Atomic uint32_t n_refs;
@@ -66,13 +69,16 @@ struct slm_model {
     uint32_t n_groups;
     double *inv_freq[2];        /* [n_rot/2]: plain or short factors; long factors or NULL           */
     float *vectors;             /* all norms and biases, aligned copies                              */
+    size_t n_vectors;           /* floats there                                                      */
+    struct slm_device_weights *device; /* of a model on a device (model/device.h), or NULL           */
     uint64_t weight_bytes;      /* of all tensors in the file                                        */
     uint64_t n_parameters;
-    uint8_t *packed;            /* all packed weights, or NULL                                       */
-    slm_file *packed_file;      /* the same, mapped from a file that was saved, or NULL              */
+    uint8_t *packed;            /* all packed weights, packed here or read; or NULL                  */
+    slm_file *packed_file;      /* the same, mapped from a file that was saved; or NULL              */
     uint64_t packed_bytes;      /* allocated for them                                                */
     uint64_t mapped_bytes;      /* of files, used in place                                           */
     uint64_t read_bytes;        /* of the file, read into our memory                                 */
+    uint64_t on_device_bytes;   /* of the device, for weights                                        */
     uint64_t own_bytes;         /* allocated for vocabulary, tables, norms                           */
 };
 
@@ -91,7 +97,7 @@ void slm_model_release(slm_model *model);
 
 /* Finds, checks and binds every tensor (weights.c). */
 slm_status slm_weights_bind(slm_model *model, uint32_t flags, slm_error *error);
-/* Packs what the kernels want packed, by the rule of slm_load, or maps what was saved packed (pack.c).
+/* Packs what the kernels want packed, by the rule of slm_load, or uses what was saved packed (pack.c).
  * path: of the model's file, or NULL. */
 slm_status slm_weights_pack(slm_model *model, const char *path, const slm_model_options *options,
                             slm_error *error);

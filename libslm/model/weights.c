@@ -90,6 +90,7 @@ static slm_status bind_rows(slm_binder *b, const char *name, uint32_t n_in, uint
     out->part = t->part;
     out->offset = t->offset + first * out->row_bytes;
     out->bias = NULL;
+    out->tiles = NULL;
     out->act = in_layer && b->c->arch->act_i8_row ? SLM_ACT_I8_ROW : slm_act_for(t->type);
     out->scale = 1.0f;
     if (t->type == SLM_DTYPE_I2_S) {
@@ -246,6 +247,7 @@ slm_status slm_weights_bind(slm_model *m, uint32_t flags, slm_error *error) {
     const slm_config *c = &m->config;
     size_t n_floats = 0, n_tensors = (size_t)slm_gguf_n_tensors(m->gguf);
     SLM_TRY(count_vectors(m, &n_floats, error));
+    m->n_vectors = n_floats;
     m->layers = slm_calloc(&m->host, c->n_layers, sizeof *m->layers);
     m->vectors = slm_calloc(&m->host, n_floats, sizeof *m->vectors);
     uint8_t *used = slm_calloc(&m->host, n_tensors, 1);

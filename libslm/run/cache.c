@@ -14,7 +14,8 @@ typedef struct slm_sizes {
     uint32_t n_pages[SLM_MAX_KV_GROUPS];
     size_t page_bytes[SLM_MAX_KV_GROUPS];
     size_t tables_bytes;
-    size_t backend_bytes;
+    size_t backend_bytes; /* in the system's memory */
+    uint64_t device_bytes, pinned_bytes;
     size_t sampler_bytes;
     size_t scratch_bytes; /* the two above */
 } slm_sizes;
@@ -127,6 +128,28 @@ static slm_cpu_shape cpu_shape(const slm_cache_options *o) {
     return shape;
 }
 
+#ifdef SLM_HAVE_CUDA
+static slm_cuda_shape cuda_shape(const slm_cache_options *o, const slm_sizes *s) {
+    slm_cuda_shape shape = {o->max_rows, o->n_ctx, o->max_sessions, o->max_sessions + o->max_logits,
+                            s->pages_per_session[0]};
+    return shape;
+}
+#endif
+
+/* What the backend takes beside the pages. */
+static void size_backend(const slm_model *m, const slm_cache_options *o, slm_sizes *s) {
+#ifdef SLM_HAVE_CUDA
+    if (m->device != NULL) {
+        slm_cuda_shape shape = cuda_shape(o, s);
+        slm_backend_cuda_bytes(m, &shape, &s->device_bytes, &s->pinned_bytes);
+        return;
+    }
+#endif
+    slm_cpu_shape shape = cpu_shape(o);
+    slm_backend_cpu cpu;
+    s->backend_bytes = slm_round_up(slm_backend_cpu_layout(&cpu, m, &shape, NULL), 64);
+}
+
 static slm_status make_plan(const slm_model *m, const slm_cache_options *options,
                             slm_cache_options *o, slm_plan *plan, slm_sizes *s, slm_error *error) {
     static const slm_cache_options defaults = {.struct_size = sizeof(slm_cache_options)};
@@ -146,22 +169,21 @@ static slm_status make_plan(const slm_model *m, const slm_cache_options *options
     for (uint32_t g = 0; g < m->n_groups; g++) {
         uint64_t bytes;
         if (!slm_mul_u64(s->n_pages[g], s->page_bytes[g], &bytes) ||
-            !slm_add_u64(plan->kv_bytes, bytes + SLM_ALLOC_HEADER, &plan->kv_bytes))
+            !slm_add_u64(plan->kv_bytes, bytes + (m->device == NULL ? SLM_ALLOC_HEADER : 0),
+                         &plan->kv_bytes))
             return slm_fail_nomem(error, UINT64_MAX, "keys and values");
         plan->n_pages += s->n_pages[g];
         plan->kv_bytes_per_token += s->page_bytes[g] >> s->layout.page_shift;
     }
-    slm_cpu_shape shape = cpu_shape(o);
-    slm_backend_cpu cpu;
     s->tables_bytes = place_tables(m, o, s, NULL, NULL);
-    s->backend_bytes = slm_round_up(slm_backend_cpu_layout(&cpu, m, &shape, NULL), 64);
+    size_backend(m, o, s);
     s->sampler_bytes = slm_sampler_scratch_bytes(m->config.n_vocab, o->n_ctx);
     s->scratch_bytes = s->backend_bytes + s->sampler_bytes;
     plan->scratch_bytes = s->tables_bytes + s->scratch_bytes + sizeof(slm_cache) +
-                          3 * SLM_ALLOC_HEADER;
-    plan->n_threads = o->n_threads;
+                          3 * SLM_ALLOC_HEADER + s->device_bytes + s->pinned_bytes;
+    plan->n_threads = m->device == NULL ? o->n_threads : 1;
     plan->weights_mapped = m->mapped_bytes;
-    plan->weights_allocated = m->read_bytes + m->packed_bytes;
+    plan->weights_allocated = m->read_bytes + m->packed_bytes + m->on_device_bytes;
     plan->model_bytes = m->own_bytes;
     slm_plan_token(m, &plan->bytes_per_token, &plan->macs_per_token);
     plan->total_bytes = plan->weights_mapped + plan->weights_allocated + plan->model_bytes +
@@ -177,11 +199,21 @@ slm_status slm_cache_make_plan(const slm_model *model, const slm_cache_options *
 
 /* ---------------------------------------------------------------- cache ---------------------- */
 
+static void close_backend(slm_cache *c) {
+#ifdef SLM_HAVE_CUDA
+    if (c->model->device != NULL) {
+        slm_backend_cuda_close(c->cuda);
+        return;
+    }
+#endif
+    slm_backend_cpu_close(&c->cpu);
+    for (uint32_t g = 0; g < c->model->n_groups; g++)
+        slm_free(c->host, c->pools[g].memory);
+}
+
 static void destroy(slm_cache *c) {
     slm_model *m = c->model;
-    slm_backend_cpu_close(&c->cpu);
-    for (uint32_t g = 0; g < m->n_groups; g++)
-        slm_free(c->host, c->pools[g].memory);
+    close_backend(c);
     slm_free(c->host, c->scratch);
     slm_free(c->host, c->tables);
     slm_free(c->host, c);
@@ -197,20 +229,45 @@ static slm_status does_not_fit(const slm_plan *plan, uint64_t limit, const char 
                     what, (unsigned long long)limit);
 }
 
+/* The backend with the memory of the pages. */
+static slm_status open_backend(slm_cache *c, const slm_sizes *s, slm_error *error) {
+    slm_model *m = c->model;
+#ifdef SLM_HAVE_CUDA
+    if (m->device != NULL) {
+        slm_cuda_shape shape = cuda_shape(&c->options, s);
+        SLM_TRY(slm_backend_cuda_open(m, &shape, &c->layout, c->pools, c->seqs, &c->cuda, error));
+        c->logits = slm_backend_cuda_logits(c->cuda);
+        c->sums = slm_backend_cuda_sums(c->cuda);
+        return SLM_OK;
+    }
+#endif
+    for (uint32_t g = 0; g < m->n_groups; g++) {
+        c->pools[g].memory = slm_alloc_touched(c->host, s->n_pages[g] * s->page_bytes[g]);
+        if (c->pools[g].memory == NULL)
+            return slm_fail_nomem(error, c->plan.kv_bytes + c->plan.scratch_bytes, "the cache");
+    }
+    slm_cpu_shape shape = cpu_shape(&c->options);
+    slm_backend_cpu_layout(&c->cpu, m, &shape, c->scratch);
+    c->cpu.layout = &c->layout;
+    c->cpu.pools = c->pools;
+    c->cpu.seqs = c->seqs;
+    c->logits = c->cpu.logits;
+    c->sums = c->cpu.sums;
+    slm_backend_cpu_open(&c->cpu);
+    c->plan.n_threads = c->cpu.n_lanes;
+    if (c->plan.n_threads < c->options.n_threads)
+        slm_log(c->host, SLM_LOG_WARNING, "the system allows %u of the %u threads asked for",
+                c->plan.n_threads, c->options.n_threads);
+    return SLM_OK;
+}
+
 static slm_status allocate(slm_cache *c, const slm_sizes *s, slm_error *error) {
     slm_model *m = c->model;
-    slm_cpu_shape shape = cpu_shape(&c->options);
     c->tables = slm_calloc(c->host, s->tables_bytes, 1);
     c->scratch = slm_alloc_touched(c->host, s->scratch_bytes);
-    int ok = c->tables != NULL && c->scratch != NULL;
-    for (uint32_t g = 0; ok && g < m->n_groups; g++) {
-        c->pools[g].memory = slm_alloc_touched(c->host, s->n_pages[g] * s->page_bytes[g]);
-        ok = c->pools[g].memory != NULL;
-    }
-    if (!ok)
+    if (c->tables == NULL || c->scratch == NULL)
         return slm_fail_nomem(error, c->plan.kv_bytes + c->plan.scratch_bytes, "the cache");
     place_tables(m, &c->options, s, c, c->tables);
-    slm_backend_cpu_layout(&c->cpu, m, &shape, c->scratch);
     c->sampler_scratch = (uint8_t *)c->scratch + s->backend_bytes;
     memset(c->sampler_scratch, 0, s->sampler_bytes);
     c->layout = s->layout;
@@ -221,13 +278,20 @@ static slm_status allocate(slm_cache *c, const slm_sizes *s, slm_error *error) {
         for (uint32_t i = 0; i < pool->n_pages; i++)
             pool->free_list[i] = pool->n_pages - 1 - i;
     }
-    c->cpu.layout = &c->layout;
-    c->cpu.pools = c->pools;
-    c->cpu.seqs = c->seqs;
     for (uint32_t i = 0; i < c->options.max_sessions; i++) {
         c->sessions[i].cache = c;
         c->sessions[i].slot = i;
     }
+    return open_backend(c, s, error);
+}
+
+slm_status slm_cache_step(slm_cache *c, const slm_step *step, slm_error *error) {
+#ifdef SLM_HAVE_CUDA
+    if (c->cuda != NULL)
+        return slm_backend_cuda_run(c->cuda, step, error);
+#endif
+    (void)error;
+    slm_backend_cpu_run(&c->cpu, step);
     return SLM_OK;
 }
 
@@ -261,11 +325,6 @@ slm_status slm_cache_create(slm_model *m, const slm_cache_options *options, slm_
         destroy(c);
         return status;
     }
-    slm_backend_cpu_open(&c->cpu);
-    c->plan.n_threads = c->cpu.n_lanes;
-    if (c->plan.n_threads < filled.n_threads)
-        slm_log(c->host, SLM_LOG_WARNING, "the system allows %u of the %u threads asked for",
-                c->plan.n_threads, filled.n_threads);
     *out = c;
     return SLM_OK;
 }

@@ -21,6 +21,14 @@ static void release(slm_kv_pool *pool, uint32_t page) {
         pool->free_list[pool->n_free++] = page;
 }
 
+static void copy_page(slm_kv_pool *pool, uint32_t to, uint32_t from) {
+    if (pool->copy != NULL)
+        pool->copy(pool->copy_context, pool, to, from);
+    else
+        memcpy(pool->memory + (size_t)to * pool->page_bytes,
+               pool->memory + (size_t)from * pool->page_bytes, pool->page_bytes);
+}
+
 int slm_kv_prepare(slm_kv_pool *pool, const slm_kv_layout *layout, slm_kv_table *table,
                    uint32_t first, uint32_t last) {
     uint32_t page_end = (last + layout->page_tokens - 1) >> layout->page_shift;
@@ -33,8 +41,7 @@ int slm_kv_prepare(slm_kv_pool *pool, const slm_kv_layout *layout, slm_kv_table 
         uint32_t page = pool->free_list[--pool->n_free];
         pool->n_refs[page] = 1;
         if (held != SLM_NO_PAGE) { /* written by a fork: from here on each has its own */
-            memcpy(pool->memory + (size_t)page * pool->page_bytes,
-                   pool->memory + (size_t)held * pool->page_bytes, pool->page_bytes);
+            copy_page(pool, page, held);
             release(pool, held);
         }
         if (table->begin == table->end)

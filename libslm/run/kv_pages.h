@@ -25,14 +25,17 @@ typedef struct slm_kv_layout {
 } slm_kv_layout;
 
 /* Pages of one group. */
-typedef struct slm_kv_pool {
-    uint8_t *memory;        /* [n_pages][page_bytes]                                                 */
+typedef struct slm_kv_pool slm_kv_pool;
+struct slm_kv_pool {
+    uint8_t *memory;        /* [n_pages][page_bytes]; of the device where copy is not NULL           */
+    void (*copy)(void *context, slm_kv_pool *pool, uint32_t to, uint32_t from); /* NULL: memcpy      */
+    void *copy_context;
     size_t page_bytes;
     uint32_t *n_refs;       /* [n_pages]                                                             */
     uint32_t *free_list;    /* [n_free] used as a stack                                              */
     uint32_t n_pages;
     uint32_t n_free;
-} slm_kv_pool;
+};
 
 /* One session's pages of one group: page i holds positions [i, i+1) * page_tokens. */
 typedef struct slm_kv_table {

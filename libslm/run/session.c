@@ -192,7 +192,7 @@ static int all_finite(const slm_cache *c, uint32_t n_rows) {
     for (uint32_t i = 0; i < n_rows; i++) {
         if (c->rows[i].logits_row == SLM_NO_LOGITS)
             continue;
-        const float *x = c->cpu.logits + c->rows[i].logits_row * n_vocab;
+        const float *x = c->logits + c->rows[i].logits_row * n_vocab;
         uint32_t odd = 0; /* an exponent of all ones: infinity or NaN */
         for (size_t j = 0; j < n_vocab; j++) {
             uint32_t bits;
@@ -215,7 +215,7 @@ static slm_status run_steps(slm_cache *c, const slm_eval_item *items, size_t n_i
                                 "the evaluation was cancelled");
         SLM_TRY(make_room(c, step.n_rows, error));
         release_rows(c, step.n_rows);
-        slm_backend_cpu_run(&c->cpu, &step);
+        SLM_TRY(slm_cache_step(c, &step, error));
         finish_step(c, step.n_rows);
         if (!all_finite(c, step.n_rows))
             return slm_fail(error, SLM_ERR_NUMERIC, NULL, SLM_NO_OFFSET,
@@ -258,7 +258,7 @@ slm_status slm_session_run(slm_cache *c, const slm_eval_item *items, size_t n_it
             s->n_all_logits = (uint32_t)items[i].n;
             s->first_all_logits = all_row;
             all_row += s->n_all_logits;
-            memcpy(c->cpu.logits + s->slot * n_vocab, c->cpu.logits + (all_row - 1) * n_vocab,
+            memcpy(c->logits + s->slot * n_vocab, c->logits + (all_row - 1) * n_vocab,
                    n_vocab * sizeof(float));
             s->has_last = 1;
         }
@@ -300,13 +300,13 @@ slm_status slm_session_set_prompt(slm_session *s, const int32_t *ids, size_t n,
 
 const float *slm_session_last_logits(const slm_session *s) {
     const slm_cache *c = s->cache;
-    return s->has_last ? c->cpu.logits + (size_t)s->slot * c->model->config.n_vocab : NULL;
+    return s->has_last ? c->logits + (size_t)s->slot * c->model->config.n_vocab : NULL;
 }
 
 const float *slm_session_logits_row(const slm_session *s, size_t row) {
     const slm_cache *c = s->cache;
     if (row < s->n_all_logits)
-        return c->cpu.logits + (s->first_all_logits + row) * c->model->config.n_vocab;
+        return c->logits + (s->first_all_logits + row) * c->model->config.n_vocab;
     return s->n_all_logits == 0 && !s->rows_lost && row == 0 ? slm_session_last_logits(s) : NULL;
 }
 
@@ -357,7 +357,7 @@ slm_status slm_session_copy(slm_session *s, slm_session **out, slm_error *error)
         slm_kv_share(&c->pools[g], &seq_of(s)->tables[g], &seq_of(f)->tables[g]);
     if (s->has_last) {
         size_t n_vocab = c->model->config.n_vocab;
-        memcpy(c->cpu.logits + f->slot * n_vocab, c->cpu.logits + s->slot * n_vocab,
+        memcpy(c->logits + f->slot * n_vocab, c->logits + s->slot * n_vocab,
                n_vocab * sizeof(float));
     }
     *out = f;

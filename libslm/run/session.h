@@ -2,7 +2,7 @@
 #ifndef SLM_RUN_SESSION_H
 #define SLM_RUN_SESSION_H
 
-#include "run/backend_cpu.h"
+#include "run/backend_cuda.h"
 
 struct slm_session {
     slm_cache *cache;
@@ -38,7 +38,11 @@ struct slm_cache {
     slm_row *rows;              /* [max_rows]                                                        */
     uint32_t *n_before;         /* [max_sessions] state to go back to, during an evaluation          */
     slm_eval_item *items;       /* [max_sessions] of the caller, in our size                         */
-    slm_backend_cpu cpu;
+    slm_backend_cpu cpu;        /* of a model in the system's memory                                 */
+    slm_backend_cuda *cuda;     /* of one on a device, or NULL                                       */
+    float *logits;              /* [max_sessions + max_logits][n_vocab]: a row for each session, then
+                                   those of SLM_LOGITS_ALL                                           */
+    const slm_op_sum *sums;     /* [SLM_OP_COUNT] of the backend                                     */
     void *tables;               /* seqs, sessions, rows, page tables, tokens: one block              */
     void *scratch;              /* of the backend, then of the samplers                              */
     void *sampler_scratch;      /* shared by the generators: one is called at a time                 */
@@ -49,6 +53,8 @@ slm_status slm_cache_make_plan(const slm_model *model, const slm_cache_options *
 slm_status slm_cache_create(slm_model *model, const slm_cache_options *options, slm_cache **out,
                             slm_error *error);
 void slm_cache_drop(slm_cache *cache);
+/* Runs one step. */
+slm_status slm_cache_step(slm_cache *cache, const slm_step *step, slm_error *error);
 
 slm_status slm_session_create(slm_cache *cache, slm_rope_factors rope, slm_session **out,
                               slm_error *error);

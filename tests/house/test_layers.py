@@ -44,6 +44,7 @@ INTRINSICS = {
     "kernels/cpu_features.c": {"cpuid.h", "sys/auxv.h", "asm/hwcap.h"},
     "kernels/x86/": {"immintrin.h"},
     "kernels/arm/": {"arm_neon.h"},
+    "kernels/cuda/": {"cuda_runtime_api.h"},
     "libslm/run/fpenv.h": {"xmmintrin.h"},  # the rounding mode of the worker threads
 }
 

@@ -64,6 +64,7 @@ static int exceeds(const json_t *tol, const char *key, double value, int larger_
 }
 
 static int failures, comparisons;
+static size_t entries; /* of all calls of golden_at: their turns differ */
 
 static void check(const char *file, const char *seq, const char *class, const json_t *tol,
                   metrics m, size_t n_rows) {
@@ -126,7 +127,7 @@ static void run_entry(const char *dir, const json_t *file, const json_t *entry, 
 
     for (int kv = SLM_KV_F16; kv <= SLM_KV_F32; kv++) {
         const char *class = class_of(file, entry, kv, is_float_file(file));
-        if (class == NULL)
+        if (class == NULL || golden_left_out(entries, kv))
             continue;
         slm_cache_options o = {.struct_size = sizeof o, .kv_type = kv, .n_threads = 2};
         if (factors != NULL)
@@ -138,6 +139,7 @@ static void run_entry(const char *dir, const json_t *file, const json_t *entry, 
               json_object_get(json_object_get(file, "tolerance"), class), m, n_rows);
         free(got);
     }
+    entries++;
     free(want);
     free(tokens);
     free(rows);
@@ -161,7 +163,11 @@ static void golden_at(uint32_t levels) {
     }
     json_decref(index);
     print_message("%d comparisons, %d outside of their tolerance\n", comparisons, failures);
+#ifdef SLM_SLOW
+    assert_true(comparisons > 50);
+#else
     assert_true(comparisons > 100);
+#endif
     assert_int_equal(failures, 0);
 }
 
@@ -170,6 +176,7 @@ static void every_model_with_all_levels(void **state) {
     golden_at(0);
 }
 
+#ifndef GOLDEN_ON_DEVICE /* where neither levels nor the packing for processors matter */
 static void every_model_with_portable_kernels(void **state) {
     (void)state;
 #ifdef SLM_EMULATED
@@ -195,13 +202,16 @@ static void every_model_packed(void **state) {
     golden_at(SLM_CPU_PORTABLE);
     golden_load = SLM_LOAD_AUTO;
 }
+#endif
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_model_with_all_levels),
+#ifndef GOLDEN_ON_DEVICE
         cmocka_unit_test(every_model_mapped),
         cmocka_unit_test(every_model_packed),
         cmocka_unit_test(every_model_with_portable_kernels),
+#endif
     };
     golden_need_data();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,449 @@
+/* Products of tiles (fragments.h) with prepared rows, on integer tensor cores for any number of rows.
+ *
+ * A block is a tile of sixteen rows of weights; its warps take units in turn, so that each reads 512
+ * bytes in a row again and again, and add up what they got at the end, always in the same order: the
+ * bits of a result depend on its row and its weights only. One row of activations costs what eight
+ * cost, but for the products' scaling. */
+#include "slm_cuda.h"
+#include "units.cuh"
+
+namespace {
+
+using namespace slm;
+
+constexpr int n_warps = 4;
+constexpr int unit = 256;
+
+struct Part {
+    const uint8_t *w;
+    float *y;
+    uint32_t n_out;
+    float scale;
+};
+
+struct Product {
+    Part part[3];
+    uint32_t first_tile[3]; /* of the grid                                                           */
+    uint32_t n_parts;
+    uint32_t k, n_rows, y_stride;
+    uint32_t then;
+    const void *a;
+    const uint32_t *out_rows;
+};
+
+/* Which matrix a tile (or row) of the grid is of, and which of it. By comparisons: an index that is no
+ * constant would put the parameters into local memory. */
+SLM_DEVICE Part find_part(const Product &p, uint32_t *tile) {
+    if (p.then < SLM_CUDA_SILU && p.n_parts > 1 && *tile >= p.first_tile[1]) {
+        if (p.n_parts > 2 && *tile >= p.first_tile[2]) {
+            *tile -= p.first_tile[2];
+            return p.part[2];
+        }
+        *tile -= p.first_tile[1];
+        return p.part[1];
+    }
+    return p.part[0];
+}
+
+/* Sums of a warp: of n8 tile j, rows g and g + 8 of the tile by columns 2t and 2t + 1. */
+template <int Tiles> struct Sums {
+    float of[Tiles][4];
+};
+
+/* Whose columns a lane holds: of the other operand, and of results. With one column all are that. */
+template <int Tiles, bool One> struct Columns {
+    const uint8_t *b[Tiles];
+    const slm_frag_act *c[Tiles][2];
+
+    __device__ Columns(const slm_frag_act *a, int n_units, int first, int n_rows, int lane) {
+        const int g = lane / 4, t = lane % 4;
+SLM_UNROLL
+        for (int j = 0; j < Tiles; j++) {
+            const int col = One ? 0 : min(first + 8 * j + g, n_rows - 1);
+            b[j] = (const uint8_t *)(a + (size_t)col * n_units) + 16 * t;
+SLM_UNROLL
+            for (int i = 0; i < 2; i++)
+                c[j][i] = a + (size_t)(One ? 0 : min(first + 8 * j + 2 * t + i, n_rows - 1)) * n_units;
+        }
+    }
+};
+
+/* Which of the four results of a lane differ. */
+template <bool One> __device__ constexpr bool is_used(int i) {
+    return !One || i % 2 == 0;
+}
+
+/* A unit of types with one d for 256 activations. */
+template <int Type, int Tiles, bool One>
+__device__ __forceinline__ void add_unit_k(Sums<Tiles> &sums, const uint8_t *at,
+                                           const Columns<Tiles, One> &columns, int u, int n,
+                                           int lane) {
+    typedef Traits<Type> T;
+    Vectors<T> v;
+    Row<Type> row[2];
+    uint4 b[4];
+    int total[Tiles][4];
+    v.load(at, lane, n);
+    row[0].load(at, lane / 4);
+    row[1].load(at, lane / 4 + 8);
+SLM_UNROLL
+    for (int j = 0; j < Tiles; j++) {
+SLM_UNROLL
+        for (int i = 0; i < 4; i++)
+            total[j][i] = 0;
+    }
+    if (Tiles == 1) {
+SLM_UNROLL
+        for (int p = 0; p < 4; p++)
+            b[p] = __ldg((const uint4 *)(columns.b[0] + sizeof(slm_frag_act) * u + 64 * p));
+    }
+SLM_UNROLL
+    for (int s = 0; s < 8; s++) {
+        const uint32_t w[4] = {v.word(s, 0), v.word(s, 1), v.word(s, 2), v.word(s, 3)};
+SLM_UNROLL
+        for (int j = 0; j < Tiles; j++) {
+            const uint4 four =
+                Tiles == 1 ? b[s / 2]
+                           : __ldg((const uint4 *)(columns.b[j] + sizeof(slm_frag_act) * u +
+                                                   64 * (s / 2)));
+            const unsigned both[2] = {s % 2 ? four.z : four.x, s % 2 ? four.w : four.y};
+            if (T::sub == 256) {
+                mma_s8(total[j], w, both);
+            } else if (T::sub == 32) {
+                int c[4] = {0, 0, 0, 0};
+                mma_s8(c, w, both);
+SLM_UNROLL
+                for (int i = 0; i < 4; i++)
+                    if (is_used<One>(i))
+                        total[j][i] += c[i] * row[i / 2].scale_of(s);
+            } else {
+                int c0[4] = {0, 0, 0, 0}, c1[4] = {0, 0, 0, 0};
+                mma_s8_k16(c0, w[0], w[1], both[0]);
+                mma_s8_k16(c1, w[2], w[3], both[1]);
+SLM_UNROLL
+                for (int i = 0; i < 4; i++)
+                    if (is_used<One>(i))
+                        total[j][i] += c0[i] * row[i / 2].scale_of(2 * s) +
+                                       c1[i] * row[i / 2].scale_of(2 * s + 1);
+            }
+        }
+    }
+SLM_UNROLL
+    for (int j = 0; j < Tiles; j++) {
+SLM_UNROLL
+        for (int i = 0; i < 4; i++) {
+            if (!is_used<One>(i))
+                continue;
+            const slm_frag_act *a = columns.c[j][i % 2] + u;
+            const Row<Type> &r = row[i / 2];
+            const float da = __ldg(&a->u.k.d);
+            int sum = total[j][i], low = 0;
+            if (T::has_min || T::offset != 0) {
+                const uint4 *from = (const uint4 *)(T::sub == 16 ? (const void *)a->u.k.sums16
+                                                                 : (const void *)a->sums32);
+                const uint4 s0 = __ldg(from), s1 = T::sub == 16 ? __ldg(from + 1) : s0;
+                const uint32_t of[8] = {s0.x, s0.y, s0.z, s0.w, s1.x, s1.y, s1.z, s1.w};
+                if (T::sub == 256) {
+SLM_UNROLL
+                    for (int q = 0; q < 4; q++)
+                        sum -= T::offset * __dp2a_lo((int)of[q], 0x0101, 0);
+                } else if (T::has_min) {
+                    low = Row<Type>::dot(r.min, of);
+                } else {
+                    sum -= T::offset * Row<Type>::dot(r.scale, of);
+                }
+            }
+            sums.of[j][i] += r.d * da * (float)sum;
+            if (T::has_min)
+                sums.of[j][i] -= r.dmin * da * (float)low;
+        }
+    }
+}
+
+/* A unit of types with blocks of 32. */
+template <int Type, int Tiles, bool One>
+__device__ __forceinline__ void add_unit_32(Sums<Tiles> &sums, const uint8_t *at,
+                                            const Columns<Tiles, One> &columns, int u, int n,
+                                            int lane) {
+    typedef Traits<Type> T;
+    constexpr int n_head = T::head / 16;
+    Vectors<T> v;
+    uint32_t head[2][4 * n_head]; /* d of two blocks a word, or d and m of one                       */
+    v.load(at, lane, n);
+SLM_UNROLL
+    for (int h = 0; h < 2; h++) {
+SLM_UNROLL
+        for (int q = 0; q < n_head; q++) {
+            const uint4 four = __ldg((const uint4 *)(at + T::head * (lane / 4 + 8 * h)) + q);
+            head[h][4 * q] = four.x;
+            head[h][4 * q + 1] = four.y;
+            head[h][4 * q + 2] = four.z;
+            head[h][4 * q + 3] = four.w;
+        }
+    }
+SLM_UNROLL
+    for (int s = 0; s < 8; s++) {
+        const uint32_t w[4] = {v.word(s, 0), v.word(s, 1), v.word(s, 2), v.word(s, 3)};
+        float d[2], m[2];
+SLM_UNROLL
+        for (int h = 0; h < 2; h++) {
+            const __half2 both = *(const __half2 *)&head[h][T::has_min ? s % (4 * n_head) : s / 2];
+            d[h] = T::has_min || s % 2 == 0 ? __low2float(both) : __high2float(both);
+            m[h] = __high2float(both);
+        }
+SLM_UNROLL
+        for (int j = 0; j < Tiles; j++) {
+            const uint2 two = __ldg((const uint2 *)(columns.b[j] + sizeof(slm_frag_act) * u +
+                                                    64 * (s / 2) + 8 * (s % 2)));
+            const unsigned both[2] = {two.x, two.y};
+            int c[4] = {0, 0, 0, 0};
+            mma_s8(c, w, both);
+SLM_UNROLL
+            for (int i = 0; i < 4; i++) {
+                if (!is_used<One>(i))
+                    continue;
+                const slm_frag_act *a = columns.c[j][i % 2] + u;
+                const float da = __ldg(&a->u.d32[s]);
+                int sum = 0;
+                if (T::has_min || T::offset != 0)
+                    sum = __ldg(&a->sums32[s]);
+                sums.of[j][i] += d[i / 2] * da * (float)(c[i] - T::offset * sum);
+                if (T::has_min)
+                    sums.of[j][i] += m[i / 2] * da * (float)sum;
+            }
+        }
+    }
+}
+
+/* What a warp has of tile `tile` of a matrix. */
+template <int Type, int Tiles, bool One>
+__device__ __forceinline__ void add_tile(Sums<Tiles> &sums, const Product &p, const uint8_t *w,
+                                         uint32_t tile, int first) {
+    typedef Traits<Type> T;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const int k = (int)p.k, n_units = (k + unit - 1) / unit;
+    const size_t tile_bytes = (size_t)(k / unit) * unit_bytes<T>(unit) +
+                              (k % unit ? unit_bytes<T>(k % unit) : 0);
+    const uint8_t *at = w + tile * tile_bytes;
+    const Columns<Tiles, One> columns((const slm_frag_act *)p.a, n_units, first, (int)p.n_rows, lane);
+SLM_UNROLL
+    for (int j = 0; j < Tiles; j++) {
+SLM_UNROLL
+        for (int i = 0; i < 4; i++)
+            sums.of[j][i] = 0.0f;
+    }
+    for (int u = warp; u < n_units; u += n_warps) {
+        const uint8_t *here = at + (size_t)u * unit_bytes<T>(unit);
+        const int n = min(k - u * unit, unit);
+        if constexpr (T::is_record)
+            add_unit_k<Type, Tiles, One>(sums, here, columns, u, n, lane);
+        else
+            add_unit_32<Type, Tiles, One>(sums, here, columns, u, n, lane);
+    }
+}
+
+template <int Tiles, bool One>
+__device__ __forceinline__ void put_sums(float (*to)[8 * Tiles][16], const Sums<Tiles> &sums) {
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
+    if (One && t != 0)
+        return;
+SLM_UNROLL
+    for (int j = 0; j < Tiles; j++) {
+SLM_UNROLL
+        for (int i = 0; i < 4; i++)
+            if (is_used<One>(i))
+                to[warp][8 * j + 2 * t + i % 2][g + 8 * (i / 2)] = sums.of[j][i];
+    }
+}
+
+template <int Tiles>
+__device__ __forceinline__ float add_up(const float (*from)[8 * Tiles][16], int col, int row) {
+    return ((from[0][col][row] + from[1][col][row]) + from[2][col][row]) + from[3][col][row];
+}
+
+/* Grid: tiles of all matrices (of one, where two are multiplied with each other), groups of columns. */
+template <int Type, int Tiles, bool One>
+SLM_KERNEL(32 * n_warps, 1) multiply_tiles(Product p) {
+    SLM_SHARED(float[n_warps][8 * Tiles][16], first_sums);
+    SLM_SHARED(float[n_warps][8 * Tiles][16], second_sums);
+    const int first = (int)blockIdx.y * 8 * Tiles;
+    const bool is_gated = p.then >= SLM_CUDA_SILU;
+    uint32_t tile = blockIdx.x;
+    const Part part = find_part(p, &tile);
+
+    Sums<Tiles> sums;
+    add_tile<Type, Tiles, One>(sums, p, part.w, tile, first);
+    put_sums<Tiles, One>(first_sums, sums);
+    if (is_gated) {
+        add_tile<Type, Tiles, One>(sums, p, p.part[1].w, tile, first);
+        put_sums<Tiles, One>(second_sums, sums);
+    }
+    __syncthreads();
+    const int n_columns = min(8 * Tiles, (int)p.n_rows - first);
+    for (int i = threadIdx.x; i < 16 * n_columns; i += 32 * n_warps) {
+        const int row = i % 16, col = i / 16;
+        const uint32_t at = 16 * tile + row;
+        if (at >= part.n_out)
+            continue;
+        const uint32_t out = p.out_rows ? p.out_rows[first + col] : (uint32_t)(first + col);
+        float *y = part.y + (size_t)out * p.y_stride + at;
+        const float value = add_up<Tiles>(first_sums, col, row) * part.scale;
+        if (is_gated)
+            *y = gated(p.then, value, add_up<Tiles>(second_sums, col, row) * p.part[1].scale);
+        else
+            *y = p.then == SLM_CUDA_ADD ? *y + value : value;
+    }
+}
+
+/* ---------------------------------------------------------------- floats ----------------------- */
+
+constexpr int float_columns = 8;
+
+/* sums[c] = row . a[c] of a warp, in all its lanes. Eight weights of a lane follow one another, unless
+ * rows are no multiple of that. */
+template <typename W>
+__device__ inline void dot_floats(float *sums, const W *row, const float *a, int k, int n) {
+    const int lane = threadIdx.x % 32, step = k % 8 == 0 ? 8 : 1;
+SLM_UNROLL
+    for (int c = 0; c < float_columns; c++)
+        sums[c] = 0.0f;
+    for (int i = step * lane; i < k; i += 32 * step) {
+        float w[8];
+        if (step == 8) {
+SLM_UNROLL
+            for (int j = 0; j < (int)sizeof(W) / 2; j++) {
+                const uint4 four = load_stream_16(row + i + j * 16 / (int)sizeof(W));
+                const W *each = (const W *)&four;
+SLM_UNROLL
+                for (int e = 0; e < 16 / (int)sizeof(W); e++)
+                    w[j * 16 / (int)sizeof(W) + e] = as_float(each[e]);
+            }
+        } else {
+            w[0] = as_float(row[i]);
+        }
+SLM_UNROLL
+        for (int c = 0; c < float_columns; c++) {
+            const float *x = a + (size_t)min(c, n - 1) * k + i;
+            if (step == 8) {
+SLM_UNROLL
+                for (int e = 0; e < 8; e++)
+                    sums[c] = fmaf(w[e], x[e], sums[c]);
+            } else {
+                sums[c] = fmaf(w[0], x[0], sums[c]);
+            }
+        }
+    }
+SLM_UNROLL
+    for (int c = 0; c < float_columns; c++)
+        sums[c] = warp_sum(sums[c]);
+}
+
+/* A warp is a row of weights; the grid's second dimension are groups of columns. */
+template <typename W> SLM_KERNEL(32 * n_warps, 1) multiply_floats(Product p) {
+    const bool is_gated = p.then >= SLM_CUDA_SILU;
+    const int first = (int)blockIdx.y * float_columns;
+    const int n = min((int)p.n_rows - first, float_columns);
+    uint32_t at = blockIdx.x * n_warps + threadIdx.x / 32;
+    const Part part = find_part(p, &at);
+    if (at >= part.n_out)
+        return;
+    const float *a = (const float *)p.a + (size_t)first * p.k;
+    float sums[float_columns], second[float_columns];
+    dot_floats(sums, (const W *)part.w + (size_t)at * p.k, a, (int)p.k, n);
+    if (is_gated)
+        dot_floats(second, (const W *)p.part[1].w + (size_t)at * p.k, a, (int)p.k, n);
+    if (threadIdx.x % 32 != 0)
+        return;
+SLM_UNROLL
+    for (int c = 0; c < float_columns; c++) {
+        if (c >= n)
+            break;
+        const uint32_t out = p.out_rows ? p.out_rows[first + c] : (uint32_t)(first + c);
+        float *y = part.y + (size_t)out * p.y_stride + at;
+        if (is_gated)
+            *y = gated(p.then, sums[c], second[c]);
+        else
+            *y = p.then == SLM_CUDA_ADD ? *y + sums[c] : sums[c];
+    }
+}
+
+/* ---------------------------------------------------------------- launches --------------------- */
+
+template <int Type, int Tiles, bool One>
+cudaError_t launch(cudaStream_t stream, const Product &p, uint32_t n_tiles) {
+    const slm_launch_shape shape = {dim3(n_tiles, (p.n_rows + 8 * Tiles - 1) / (8 * Tiles)),
+                                    dim3(32 * n_warps), 0, stream};
+    return SLM_LAUNCH((multiply_tiles<Type, Tiles, One>), shape, p);
+}
+
+template <int Type>
+cudaError_t launch_tiles(cudaStream_t stream, const Product &p, uint32_t n_tiles) {
+    return p.n_rows == 1    ? launch<Type, 1, true>(stream, p, n_tiles)
+           : p.n_rows <= 8  ? launch<Type, 1, false>(stream, p, n_tiles)
+           : p.n_rows <= 16 ? launch<Type, 2, false>(stream, p, n_tiles)
+                            : launch<Type, 4, false>(stream, p, n_tiles);
+}
+
+template <typename W>
+cudaError_t launch_floats(cudaStream_t stream, const Product &p, uint32_t n_out) {
+    const slm_launch_shape shape = {dim3((n_out + n_warps - 1) / n_warps,
+                                         (p.n_rows + float_columns - 1) / float_columns),
+                                    dim3(32 * n_warps), 0, stream};
+    return SLM_LAUNCH((multiply_floats<W>), shape, p);
+}
+
+} /* namespace */
+
+extern "C" int slm_cuda_multiply(slm_cuda_stream *s, const slm_cuda_product *product,
+                                 uint32_t n_rows) {
+    const uint32_t type = product->w[0]->type;
+    const bool is_floats = slm_frag_format_of(type) == SLM_FRAG_FLOATS;
+    const bool is_gated = product->then >= SLM_CUDA_SILU;
+    Product p = {};
+    uint32_t n = 0;
+    p.n_parts = product->n_matrices;
+    for (uint32_t i = 0; i < p.n_parts; i++) {
+        const slm_cuda_matrix *w = product->w[i];
+        p.part[i].w = (const uint8_t *)w->w;
+        p.part[i].y = product->y[is_gated ? 0 : i];
+        p.part[i].n_out = w->n_out;
+        p.part[i].scale = w->scale;
+        p.first_tile[i] = n;
+        if (!is_gated || i == 0)
+            n += is_floats ? w->n_out : (w->n_out + SLM_TILE_M - 1) / SLM_TILE_M;
+    }
+    p.k = product->w[0]->n_in;
+    p.n_rows = n_rows;
+    p.y_stride = product->y_stride;
+    p.then = product->then;
+    p.a = product->a;
+    p.out_rows = product->out_rows;
+    switch (type) {
+#define TILES(type)                                                                                \
+    case SLM_DTYPE_##type:                                                                         \
+        return (int)launch_tiles<SLM_DTYPE_##type>(s->stream, p, n)
+        TILES(Q2_K);
+        TILES(Q3_K);
+        TILES(Q4_K);
+        TILES(Q5_K);
+        TILES(Q6_K);
+        TILES(IQ4_XS);
+        TILES(TQ2_0);
+        TILES(I2_S);
+        TILES(Q4_0);
+        TILES(Q4_1);
+        TILES(Q5_0);
+        TILES(Q5_1);
+        TILES(Q8_0);
+        TILES(IQ4_NL);
+#undef TILES
+    case SLM_DTYPE_F32:
+        return (int)launch_floats<float>(s->stream, p, n);
+    case SLM_DTYPE_F16:
+        return (int)launch_floats<__half>(s->stream, p, n);
+    case SLM_DTYPE_BF16:
+        return (int)launch_floats<__nv_bfloat16>(s->stream, p, n);
+    default:
+        return (int)cudaErrorInvalidValue;
+    }
+}

@@ -1,0 +1,340 @@
+/* Rows of floats: out of the embedding, into the formats of products, and the best of logits. */
+#include "slm_cuda.h"
+#include "units.cuh"
+
+namespace {
+
+using namespace slm;
+
+constexpr int n_threads = 256;
+constexpr uint32_t nan_bits = 0x7fc00000u, inf_bits = 0x7f800000u;
+constexpr uint32_t small_bits = 0x0d800000u; /* 2^-100: below it 127 / m could overflow             */
+
+/* Of a block's threads, in all of them. `scratch`: a word for each warp. */
+SLM_DEVICE float block_sum(float x, float *scratch) {
+    x = warp_sum(x);
+    if (threadIdx.x % 32 == 0)
+        scratch[threadIdx.x / 32] = x;
+    __syncthreads();
+    float sum = 0.0f;
+    for (unsigned i = 0; i < blockDim.x / 32; i++)
+        sum += scratch[i];
+    __syncthreads();
+    return sum;
+}
+
+SLM_DEVICE uint32_t block_max(uint32_t x, uint32_t *scratch) {
+    x = (uint32_t)warp_max_int((int)x);
+    if (threadIdx.x % 32 == 0)
+        scratch[threadIdx.x / 32] = x;
+    __syncthreads();
+    uint32_t most = 0;
+    for (unsigned i = 0; i < blockDim.x / 32; i++)
+        most = max(most, scratch[i]);
+    __syncthreads();
+    return most;
+}
+
+/* ---------------------------------------------------------------- activations ----------------- */
+
+/* Largest |x| as bits, over the lanes of a segment of `width`. */
+template <int width> SLM_DEVICE uint32_t segment_max(uint32_t x) {
+    SLM_UNROLL
+    for (int bits = width / 2; bits > 0; bits /= 2)
+        x = max(x, __shfl_xor_sync(0xffffffffu, x, bits));
+    return x;
+}
+
+struct Scaled {
+    float d, inverse; /* x = d q, q = x inverse                                                     */
+    bool is_odd;      /* NaN or infinity is among them                                              */
+};
+
+SLM_DEVICE Scaled scale_of(uint32_t bits) {
+    if (bits >= inf_bits)
+        return {__uint_as_float(nan_bits), 0.0f, true};
+    if (bits < small_bits)
+        return {0.0f, 0.0f, false};
+    const float m = __uint_as_float(bits);
+    return {m / 127.0f, 127.0f / m, false};
+}
+
+/* A warp makes a record of 256 values, eight of each lane. x: those. */
+SLM_DEVICE void put_record(slm_frag_act *to, const float *x, const Scaled &s, bool is_record,
+                           int lane) {
+    uint32_t words[2] = {0, 0};
+    int sum = 0;
+    SLM_UNROLL
+    for (int i = 0; i < 8; i++) {
+        const int q = s.is_odd ? 0 : __float2int_rn(x[i] * s.inverse);
+        words[i / 4] |= (uint32_t)(q & 255) << 8 * (i % 4);
+        sum += q;
+    }
+    SLM_UNROLL
+    for (int h = 0; h < 2; h++) { /* where four values from `at` on lie: fragments.h */
+        const int at = 8 * lane + 4 * h;
+        *(uint32_t *)(to->q + at / 64 * 64 + at / 4 % 4 * 16 + at / 32 % 2 * 8 + at / 16 % 2 * 4) =
+            words[h];
+    }
+    sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+    if (is_record && lane % 2 == 0)
+        to->u.k.sums16[lane / 2] = (int16_t)sum;
+    sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+    if (lane % 4 == 0)
+        to->sums32[lane / 4] = (int16_t)sum;
+    if (!is_record && lane % 4 == 0)
+        to->u.d32[lane / 4] = s.d;
+    if (is_record && lane == 0)
+        to->u.k.d = s.d;
+}
+
+/* A block is a row. */
+SLM_KERNEL(n_threads, 1) prepare_rows(slm_cuda_prepare p) {
+    SLM_SHARED(float[n_threads / 32], scratch);
+    const uint32_t r = blockIdx.x, n_records = (p.n + 255) / 256;
+    const float *x = p.x + (size_t)(p.pick ? p.pick[r] : r) * p.stride;
+    float scale = 1.0f;
+    if (p.norm) {
+        float sum = 0.0f;
+        for (uint32_t i = threadIdx.x; i < p.n; i += n_threads)
+            sum = fmaf(x[i], x[i], sum);
+        scale = 1.0f / sqrtf(block_sum(sum, scratch) / (float)p.n + p.eps);
+    }
+    Scaled whole = {};
+    if (p.by_row) {
+        uint32_t most = 0;
+        for (uint32_t i = threadIdx.x; i < p.n; i += n_threads) {
+            const float v = p.norm ? x[i] * scale * p.norm[i] : x[i];
+            most = max(most, __float_as_uint(v) & 0x7fffffffu);
+        }
+        most = block_max(most, (uint32_t *)scratch);
+        const float m = fmaxf(__uint_as_float(min(most, inf_bits)), 1e-5f);
+        whole.is_odd = most >= inf_bits;
+        whole.inverse = whole.is_odd ? 0.0f : 127.0f / m;
+        whole.d = whole.is_odd ? __uint_as_float(nan_bits) : 1.0f / whole.inverse;
+    }
+    if (p.floats)
+        for (uint32_t i = threadIdx.x; i < p.n; i += n_threads) {
+            const float v = p.norm ? x[i] * scale * p.norm[i] : x[i];
+            p.floats[(size_t)r * p.n + i] =
+                p.by_row ? whole.d * (float)__float2int_rn(v * whole.inverse) : v;
+        }
+    if (!p.k && !p.b32)
+        return;
+    const int lane = threadIdx.x % 32;
+    for (uint32_t u = threadIdx.x / 32; u < n_records; u += n_threads / 32) {
+        float v[8];
+        uint32_t most = 0;
+        SLM_UNROLL
+        for (int i = 0; i < 8; i++) {
+            const uint32_t at = 256 * u + 8 * lane + i;
+            v[i] = at >= p.n ? 0.0f : p.norm ? x[at] * scale * p.norm[at] : x[at];
+            most = max(most, __float_as_uint(v[i]) & 0x7fffffffu);
+        }
+        const uint32_t most32 = segment_max<4>(most);
+        if (p.b32)
+            put_record(p.b32 + (size_t)r * n_records + u, v, p.by_row ? whole : scale_of(most32),
+                       false, lane);
+        if (p.k)
+            put_record(p.k + (size_t)r * n_records + u, v,
+                       p.by_row ? whole : scale_of(segment_max<32>(most)), true, lane);
+    }
+}
+
+/* ---------------------------------------------------------------- embedding ------------------- */
+
+/* The code of a weight of a unit of n weights a row. */
+template <class T> SLM_DEVICE int code_at(const uint8_t *unit, int row, int i, int n) {
+    const int lane = row % 8 * 4 + i / 4 % 4, word = i / 16 % 2 * 2 + row / 8, s = i / 32;
+    const uint8_t *at = unit + 16 * T::head + 16 * lane + 4 * word + i % 4;
+    constexpr int high_bits = T::high ? T::high : 8, low_per_byte = 8 / T::low;
+    constexpr int high_per_byte = 8 / high_bits;
+    int code = 0;
+    if (T::high) {
+        code = at[vector_bytes * (s / high_per_byte)] >> high_bits * (s % high_per_byte) &
+               ((1 << high_bits) - 1);
+        at += vector_bytes * vectors_of(high_bits, n);
+    }
+    const int low = at[vector_bytes * (s / low_per_byte)] >> T::low * (s % low_per_byte) &
+                    ((1 << T::low) - 1);
+    return code << T::low | low;
+}
+
+template <int Type> SLM_DEVICE float weight_at(const uint8_t *unit, int row, int i, int n) {
+    typedef Traits<Type> T;
+    const int code = code_at<T>(unit, row, i, n);
+    int level = code - T::offset;
+    if (T::low == 8)
+        level = (int8_t)code;
+    if (T::is_table) {
+        uint32_t even, odd;
+        table_16((uint32_t)code, &even, &odd);
+        level = (int8_t)even;
+    }
+    if constexpr (T::is_record) {
+        Row<Type> r;
+        r.load(unit, row);
+        if (T::sub == 256)
+            return r.d * (float)level;
+        const int j = i / T::sub;
+        float scale = 0.0f, min = 0.0f;
+        SLM_UNROLL
+        for (int e = 0; e < 256 / T::sub; e++) /* by constants, so that all stays in registers */
+            if (e == j) {
+                scale = r.d * (float)r.scale_of(e);
+                if constexpr (T::has_min)
+                    min = r.dmin * (float)(r.min[e / 4] >> 8 * (e % 4) & 255);
+            }
+        return scale * (float)level - min;
+    } else {
+        const uint8_t *head = unit + T::head * row + T::head / 8 * (i / 32);
+        const float d = half_at(head) * (float)level;
+        return T::has_min ? d + half_at(head + 2) : d;
+    }
+}
+
+template <int Type>
+SLM_KERNEL(n_threads, 1)
+embed_tiles(float *x, const uint8_t *w, uint32_t n, float scale, const slm_cuda_row *rows) {
+    typedef Traits<Type> T;
+    const uint32_t token = (uint32_t)rows[blockIdx.x].token;
+    const size_t tile_bytes =
+        (size_t)(n / 256) * unit_bytes<T>(256) + (n % 256 ? unit_bytes<T>((int)(n % 256)) : 0);
+    const uint8_t *tile = w + token / SLM_TILE_M * tile_bytes;
+    for (uint32_t i = threadIdx.x; i < n; i += n_threads) {
+        const uint32_t u = i / 256;
+        x[(size_t)blockIdx.x * n + i] =
+            scale * weight_at<Type>(tile + (size_t)u * unit_bytes<T>(256), (int)(token % SLM_TILE_M),
+                                    (int)(i % 256), (int)min(n - 256 * u, 256u));
+    }
+}
+
+template <typename W>
+SLM_KERNEL(n_threads, 1)
+embed_floats(float *x, const W *w, uint32_t n, const slm_cuda_row *rows) {
+    const W *row = w + (size_t)rows[blockIdx.x].token * n;
+    for (uint32_t i = threadIdx.x; i < n; i += n_threads)
+        x[(size_t)blockIdx.x * n + i] = as_float(row[i]);
+}
+
+/* ---------------------------------------------------------------- gates ----------------------- */
+
+SLM_KERNEL(n_threads, 1) gate_rows(float *gate, const float *up, size_t n, uint32_t then) {
+    const size_t i = (size_t)blockIdx.x * n_threads + threadIdx.x;
+    if (i < n)
+        gate[i] = gated(then, gate[i], up[i]);
+}
+
+/* ---------------------------------------------------------------- the best of a row ------------ */
+
+constexpr int n_best_threads = 1024;
+
+/* Floats as integers in the same order. */
+SLM_DEVICE int order_of(float x) {
+    const int bits = __float_as_int(x);
+    return bits < 0 ? (int)(0x80000000u - (uint32_t)bits) : bits;
+}
+
+SLM_KERNEL(n_best_threads, 1)
+best_of(slm_cuda_best *best, const float *logits, size_t stride, uint32_t n) {
+    SLM_SHARED(int[n_best_threads / 32], most_of_warp);
+    SLM_SHARED(int[n_best_threads / 32], first_of_warp);
+    const float *x = logits + blockIdx.x * stride;
+    int most = (int)0x80000000, first = 0x7fffffff, is_odd = 0;
+    for (uint32_t i = threadIdx.x; i < n; i += n_best_threads) {
+        const float v = x[i];
+        is_odd |= (__float_as_uint(v) & inf_bits) == inf_bits;
+        if (order_of(v) > most) {
+            most = order_of(v);
+            first = (int)i;
+        }
+    }
+    const int warp = threadIdx.x / 32, of_warp = warp_max_int(most);
+    const int lowest = -warp_max_int(most == of_warp ? -first : -0x7fffffff);
+    if (threadIdx.x % 32 == 0) {
+        most_of_warp[warp] = of_warp;
+        first_of_warp[warp] = lowest;
+    }
+    is_odd = __syncthreads_or(is_odd);
+    if (threadIdx.x != 0)
+        return;
+    for (int i = 1; i < n_best_threads / 32; i++)
+        if (most_of_warp[i] > most_of_warp[0] ||
+            (most_of_warp[i] == most_of_warp[0] && first_of_warp[i] < first_of_warp[0])) {
+            most_of_warp[0] = most_of_warp[i];
+            first_of_warp[0] = first_of_warp[i];
+        }
+    slm_cuda_best b = {0.0f, 0, !is_odd, 0};
+    if (first_of_warp[0] != 0x7fffffff) {
+        b.index = (uint32_t)first_of_warp[0];
+        b.value = x[b.index];
+    }
+    best[blockIdx.x] = b;
+}
+
+template <int Type>
+cudaError_t launch_embed(cudaStream_t stream, float *x, const slm_cuda_matrix *e,
+                         const slm_cuda_row *rows, uint32_t n_rows) {
+    const slm_launch_shape shape = {dim3(n_rows), dim3(n_threads), 0, stream};
+    return SLM_LAUNCH((embed_tiles<Type>), shape, x, (const uint8_t *)e->w, e->n_in, e->scale, rows);
+}
+
+} /* namespace */
+
+extern "C" int slm_cuda_has_code(void) {
+    cudaFuncAttributes attributes;
+    return (int)cudaFuncGetAttributes(&attributes, (const void *)gate_rows);
+}
+
+extern "C" int slm_cuda_prepare_rows(slm_cuda_stream *s, const slm_cuda_prepare *p,
+                                     uint32_t n_rows) {
+    const slm_launch_shape shape = {dim3(n_rows), dim3(n_threads), 0, s->stream};
+    return (int)SLM_LAUNCH(prepare_rows, shape, *p);
+}
+
+extern "C" int slm_cuda_embed(slm_cuda_stream *s, float *x, const slm_cuda_matrix *e,
+                              const slm_cuda_row *rows, uint32_t n_rows) {
+    const slm_launch_shape shape = {dim3(n_rows), dim3(n_threads), 0, s->stream};
+    switch (e->type) {
+#define TILES(type)                                                                                \
+    case SLM_DTYPE_##type:                                                                         \
+        return (int)launch_embed<SLM_DTYPE_##type>(s->stream, x, e, rows, n_rows)
+        TILES(Q2_K);
+        TILES(Q3_K);
+        TILES(Q4_K);
+        TILES(Q5_K);
+        TILES(Q6_K);
+        TILES(IQ4_XS);
+        TILES(TQ2_0);
+        TILES(I2_S);
+        TILES(Q4_0);
+        TILES(Q4_1);
+        TILES(Q5_0);
+        TILES(Q5_1);
+        TILES(Q8_0);
+        TILES(IQ4_NL);
+#undef TILES
+    case SLM_DTYPE_F32:
+        return (int)SLM_LAUNCH((embed_floats<float>), shape, x, (const float *)e->w, e->n_in, rows);
+    case SLM_DTYPE_F16:
+        return (int)SLM_LAUNCH((embed_floats<__half>), shape, x, (const __half *)e->w, e->n_in, rows);
+    case SLM_DTYPE_BF16:
+        return (int)SLM_LAUNCH((embed_floats<__nv_bfloat16>), shape, x, (const __nv_bfloat16 *)e->w,
+                               e->n_in, rows);
+    default:
+        return (int)cudaErrorInvalidValue;
+    }
+}
+
+extern "C" int slm_cuda_gate(slm_cuda_stream *s, float *gate, const float *up, size_t n,
+                             slm_cuda_then then) {
+    const slm_launch_shape shape = {dim3((unsigned)((n + n_threads - 1) / n_threads)),
+                                    dim3(n_threads), 0, s->stream};
+    return (int)SLM_LAUNCH(gate_rows, shape, gate, up, n, then);
+}
+
+extern "C" int slm_cuda_best_of(slm_cuda_stream *s, slm_cuda_best *best, const float *logits,
+                                size_t stride, uint32_t n, uint32_t n_rows) {
+    const slm_launch_shape shape = {dim3(n_rows), dim3(n_best_threads), 0, s->stream};
+    return (int)SLM_LAUNCH(best_of, shape, best, logits, stride, n);
+}

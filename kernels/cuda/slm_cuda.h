@@ -1,0 +1,202 @@
+/* The only face of the device that C sees: memory, streams and graphs, and the kernels of a step.
+ *
+ * Everything is put on a stream and done in its order; nothing here waits but slm_cuda_wait. A call
+ * gives 0 or an error number of the runtime (slm_cuda_error says what it means); an error of a kernel
+ * shows at the wait, and after one that is fatal (slm_cuda_is_lost) every call fails. Nothing is global
+ * and nothing allocates but slm_cuda_alloc and slm_cuda_alloc_host. From any thread; a stream from one
+ * at a time. All pointers are to device memory unless said otherwise, arrays 16-aligned.
+ *
+ * A step's kernels take what changes from step to step (tokens, positions, pages) from device memory,
+ * so that a recorded graph of them stays right. */
+#ifndef SLM_CUDA_H
+#define SLM_CUDA_H
+
+#include "cuda/fragments.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---------------------------------------------------------------- device ---------------------- */
+
+typedef struct slm_cuda_info {
+    char name[64];
+    uint32_t major, minor;        /* compute capability                                              */
+    uint32_t n_sms;
+    uint32_t is_integrated;       /* its memory is the system's                                      */
+    uint64_t total_bytes, free_bytes;
+    uint64_t l2_bytes;
+    uint32_t driver, runtime;     /* 1000 * major + 10 * minor                                       */
+    uint32_t clock_khz;           /* the highest; 0: not known                                       */
+} slm_cuda_info;
+
+/* How many devices there are; 0 and an error number where there is no driver, or one too old. */
+int slm_cuda_count(int *n);
+/* What device `device` is, and whether this build has code for it (an error number if not). */
+int slm_cuda_open(int device, slm_cuda_info *info);
+
+/* An error number if the device that is current has no code in this build. */
+int slm_cuda_has_code(void);
+
+const char *slm_cuda_error(int error); /* never NULL */
+int slm_cuda_is_lost(int error);       /* the device's context is gone: every later call fails      */
+int slm_cuda_is_nomem(int error);
+
+/* Makes a device current for the calling thread; *before is what slm_cuda_leave takes to undo it. Kernels
+ * are put on streams of the device that is current; all else here finds it by itself. */
+int slm_cuda_enter(int device, int *before);
+void slm_cuda_leave(int before);
+
+int slm_cuda_alloc(int device, void **out, size_t bytes);
+int slm_cuda_free(int device, void *p);
+/* Pinned memory of the host: *out its address for the host, *seen that for the device. */
+int slm_cuda_alloc_host(int device, void **out, void **seen, size_t bytes);
+int slm_cuda_free_host(int device, void *p);
+
+typedef struct slm_cuda_stream {
+    struct CUstream_st *stream; /* NULL: not open                                                    */
+    int device;
+} slm_cuda_stream;
+typedef struct slm_cuda_graph {
+    struct CUgraphExec_st *exec; /* NULL: none                                                       */
+} slm_cuda_graph;
+
+/* low_priority: gives way to other streams of the device. */
+int slm_cuda_stream_open(slm_cuda_stream *s, int device, int low_priority);
+void slm_cuda_stream_close(slm_cuda_stream *s); /* nothing, if it is not open                        */
+/* Until everything put on the stream is done. */
+int slm_cuda_wait(slm_cuda_stream *s);
+/* Whether it is done: 0 yes, or an error number; *is_done. */
+int slm_cuda_poll(slm_cuda_stream *s, int *is_done);
+int slm_cuda_to_device(slm_cuda_stream *s, void *to, const void *host, size_t bytes);   /* host: pinned, unchanged until done */
+int slm_cuda_from_device(slm_cuda_stream *s, void *host, const void *from, size_t bytes);
+int slm_cuda_copy(slm_cuda_stream *s, void *to, const void *from, size_t bytes);
+int slm_cuda_zero(slm_cuda_stream *s, void *to, size_t bytes);
+
+/* What is put on the stream between the two is recorded instead of done. After an error nothing is
+ * being recorded. */
+int slm_cuda_record(slm_cuda_stream *s);
+int slm_cuda_record_end(slm_cuda_stream *s, slm_cuda_graph *out);
+int slm_cuda_replay(slm_cuda_stream *s, const slm_cuda_graph *graph);
+void slm_cuda_graph_close(slm_cuda_graph *graph);
+
+/* ---------------------------------------------------------------- a step ---------------------- */
+
+/* A row of a step. */
+typedef struct slm_cuda_row {
+    int32_t token;
+    uint32_t slot;       /* whose page tables                                                        */
+    uint32_t position;
+    uint32_t logits_row; /* or UINT32_MAX                                                            */
+} slm_cuda_row;
+
+/* A weight matrix: tiles (fragments.h), or rows of F32, F16 or BF16. */
+typedef struct slm_cuda_matrix {
+    const void *w;
+    uint32_t type;       /* slm_dtype; TQ1_0 lies as TQ2_0 and is called so                          */
+    uint32_t n_out, n_in;
+    float scale;         /* of the whole product: that of I2_S, else 1                               */
+} slm_cuda_matrix;
+
+/* x[r] = row rows[r].token of the matrix, [n_rows][n_in]. */
+int slm_cuda_embed(slm_cuda_stream *s, float *x, const slm_cuda_matrix *embed,
+                   const slm_cuda_row *rows, uint32_t n_rows);
+
+/* Rows as products take them. */
+typedef struct slm_cuda_prepare {
+    const float *x;      /* [rows][stride]                                                           */
+    uint32_t stride, n;  /* n values of each                                                         */
+    const float *norm;   /* [n] weights of RMSNorm, or NULL: none                                    */
+    float eps;
+    uint32_t by_row;     /* one d for the whole row (slm_act_i8_header)                              */
+    const uint32_t *pick;/* [n_rows] the row of x to take, or NULL: r                                */
+    slm_frag_act *k;     /* where the formats go, or NULL: [n_rows][(n + 255) / 256]                 */
+    slm_frag_act *b32;
+    float *floats;       /* [n_rows][n]; by_row: those that the integers stand for                   */
+} slm_cuda_prepare;
+
+int slm_cuda_prepare_rows(slm_cuda_stream *s, const slm_cuda_prepare *p, uint32_t n_rows);
+
+typedef enum slm_cuda_then {
+    SLM_CUDA_STORE = 0,  /* y = W a                                                                  */
+    SLM_CUDA_ADD = 1,    /* y += W a                                                                 */
+    SLM_CUDA_SILU = 2,   /* y = silu(W a) * (W2 a)                                                   */
+    SLM_CUDA_GELU = 3,
+    SLM_CUDA_RELU2 = 4
+} slm_cuda_then;
+
+/* Products of up to three matrices of one type with the same rows. */
+typedef struct slm_cuda_product {
+    const slm_cuda_matrix *w[3]; /* host pointers; for SILU and its like the gate, then the up matrix */
+    uint32_t n_matrices;
+    slm_cuda_then then;
+    float *y[3];                 /* [n_rows][y_stride]; for SILU and its like y[0] only              */
+    uint32_t y_stride;
+    const void *a;               /* prepared rows in slm_frag_format_of(type)                        */
+    const uint32_t *out_rows;    /* [n_rows] the row of y for row r, or NULL: r                      */
+} slm_cuda_product;
+
+int slm_cuda_multiply(slm_cuda_stream *s, const slm_cuda_product *p, uint32_t n_rows);
+
+/* gate[i] = act(gate[i]) * up[i], for matrices that are not of one type. */
+int slm_cuda_gate(slm_cuda_stream *s, float *gate, const float *up, size_t n, slm_cuda_then then);
+
+/* Pages of keys and values of one group of layers. A page is [layer][K, V][kv head][page_tokens], as
+ * run/kv_pages.h has it; a group of 16 tokens of one head takes 16 * slm_kv_row_bytes:
+ *
+ *   K F16    [16 tokens][d] halves
+ *   V F16    [d][16] halves; tokens in the order 0 1 8 9 2 3 10 11 4 5 12 13 6 7 14 15
+ *   K Q8_0   [16][D] bytes, then [D / 32][16] halves of scales, tokens in the order of V
+ *   V Q8_0   [D][16] bytes, then [D / 32][16] halves, both in that order; D is d rounded up to 32
+ *   F32      as F16 with floats */
+typedef struct slm_cuda_cache {
+    uint8_t *memory;
+    const uint32_t *tables;  /* [slots][table_stride] pages of each session                          */
+    uint32_t table_stride;
+    uint32_t page_shift;     /* log2 of the tokens of a page                                         */
+    size_t page_bytes, plane_bytes, head_bytes; /* as in slm_kv_pool and slm_kv_layout               */
+    uint32_t type;           /* slm_kv                                                               */
+    uint32_t window;         /* 0: none                                                              */
+} slm_cuda_cache;
+
+/* Heads of a layer. */
+typedef struct slm_cuda_heads {
+    uint32_t n_heads, n_kv_heads, d, n_rot;
+    uint32_t interleaved;    /* RoPE pairs (2i, 2i + 1), stored half-split afterwards                */
+    float eps;
+    const float *q_norm, *k_norm;              /* [d] or NULL                                        */
+    const float *q_bias, *k_bias, *v_bias;     /* or NULL                                            */
+    const float *cos, *sin;  /* [n_rows][n_rot / 2]                                                  */
+    uint32_t kv_index;       /* of the layer in its group                                            */
+} slm_cuda_heads;
+
+/* Bias, norm and RoPE of products raw [n_rows][(n_heads + 2 n_kv_heads) d] (q, k, v), into
+ * q [n_rows][n_heads * d], and K and V into the pages. */
+int slm_cuda_finish_qkv(slm_cuda_stream *s, float *q, const float *raw, const slm_cuda_heads *h,
+                        const slm_cuda_cache *cache, const slm_cuda_row *rows, uint32_t n_rows);
+
+/* out[r] = attention of q[r] over the pages of its session, up to its position: tokens in chunks of
+ * SLM_CUDA_CHUNK, each by itself, then put together in order. n_chunks: enough for the longest row.
+ * partial: slm_cuda_attend_bytes. */
+#define SLM_CUDA_CHUNK 256u
+int slm_cuda_attend(slm_cuda_stream *s, float *out, const float *q, const slm_cuda_heads *h,
+                    const slm_cuda_cache *cache, const slm_cuda_row *rows, uint32_t n_rows,
+                    uint32_t n_chunks, void *partial);
+size_t slm_cuda_attend_bytes(uint32_t n_rows, uint32_t n_heads, uint32_t d, uint32_t n_chunks);
+
+/* The largest of each of n_rows rows of n logits and the lowest index that has it; is_finite is 0
+ * where one is NaN or infinite. */
+typedef struct slm_cuda_best {
+    float value;
+    uint32_t index;
+    uint32_t is_finite;
+    uint32_t unused;
+} slm_cuda_best;
+int slm_cuda_best_of(slm_cuda_stream *s, slm_cuda_best *best, const float *logits, size_t stride,
+                     uint32_t n, uint32_t n_rows);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

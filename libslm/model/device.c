@@ -1,0 +1,369 @@
+#include "model/device.h"
+
+#ifdef SLM_HAVE_CUDA
+
+#include "base/checked.h"
+#include "base/lanes.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Pieces of device memory: small enough to be had on a board whose memory is in pieces, large enough to
+ * be few. */
+#define CHUNK_BYTES ((uint64_t)256 << 20)
+/* Of tiles that a core packs at a time, in pinned memory; it has two, one being copied. */
+#define SLOT_BYTES ((size_t)2 << 20)
+#define MAX_LANES  12u
+/* Of the system's memory, left alone. */
+#define LEAVE_BYTES ((uint64_t)128 << 20)
+
+static slm_status device_error(int code, const char *what, slm_error *error) {
+    return slm_fail(error, slm_cuda_is_nomem(code) ? SLM_ERR_NOMEM : SLM_ERR_DEVICE, "device",
+                    SLM_NO_OFFSET, "%s: %s (CUDA error %d)", what, slm_cuda_error(code), code);
+}
+
+slm_status slm_device_probe(slm_error *error) {
+    int n = 0, code = slm_cuda_count(&n);
+    if (code != 0)
+        return device_error(code, "device: got cuda", error);
+    if (n == 0)
+        return slm_fail(error, SLM_ERR_DEVICE, "device", SLM_NO_OFFSET,
+                        "device: got cuda, but there is no CUDA device");
+    slm_cuda_info info;
+    code = slm_cuda_open(0, &info);
+    return code == 0 ? SLM_OK : device_error(code, "device: got cuda", error);
+}
+
+/* ---------------------------------------------------------------- what goes where --------------- */
+
+/* Tiles of one matrix. */
+typedef struct slm_place {
+    slm_linear *linear;
+    uint8_t *to;
+    uint64_t bytes;
+    uint32_t first_piece; /* of all pieces that cores take                                           */
+    uint32_t piece_tiles; /* tiles in one of them                                                    */
+} slm_place;
+
+typedef struct slm_transfer {
+    slm_model *model;
+    slm_device_weights *d;
+    slm_place *places;     /* [n] in the order of the file                                           */
+    uint32_t n, n_pieces;
+    uint32_t n_lanes, n_open; /* cores that work; buffers that there are                             */
+    size_t rows_bytes;     /* of a lane's buffer for rows                                            */
+    size_t slot_bytes;
+    uint8_t *rows;         /* [n_lanes][rows_bytes]                                                  */
+    void *pinned[MAX_LANES];
+    slm_cuda_stream streams[2 * MAX_LANES];
+    uint8_t **resident;    /* [n_parts]                                                              */
+    const slm_model_options *options;
+    _Atomic uint32_t next;
+    _Atomic uint64_t done;
+    uint64_t all;
+    _Atomic int has_failed;
+    slm_status status;
+    slm_error error;
+} slm_transfer;
+
+static size_t tile_bytes(const slm_linear *l) { return slm_frag_tile_bytes(l->type, l->n_in); }
+static uint32_t n_tiles(const slm_linear *l) { return (l->n_out + SLM_TILE_M - 1) / SLM_TILE_M; }
+
+slm_cuda_matrix slm_device_matrix(const slm_linear *l) {
+    slm_cuda_matrix matrix = {.w = l->tiles, .n_out = l->n_out, .n_in = l->n_in, .scale = l->scale};
+    matrix.type = l->type == SLM_DTYPE_TQ1_0 ? SLM_DTYPE_TQ2_0 : l->type;
+    return matrix;
+}
+
+static int by_place(const void *a, const void *b) {
+    const slm_linear *x = ((const slm_place *)a)->linear, *y = ((const slm_place *)b)->linear;
+    if (x->part != y->part)
+        return x->part < y->part ? -1 : 1;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static slm_status list_matrices(slm_transfer *t, slm_error *error) {
+    slm_model *m = t->model;
+    size_t most = (size_t)m->config.n_layers * 7 + 2;
+    t->places = slm_calloc(&m->host, most, sizeof *t->places);
+    if (t->places == NULL)
+        return slm_fail_nomem(error, most * sizeof *t->places, "a list of matrices");
+    t->places[t->n++].linear = &m->embed;
+    if (m->head.w != m->embed.w)
+        t->places[t->n++].linear = &m->head;
+    for (uint32_t i = 0; i < m->config.n_layers; i++) {
+        slm_layer *l = &m->layers[i];
+        slm_linear *const all[] = {&l->q,    &l->k,  &l->v,   &l->attn_output,
+                                   &l->gate, &l->up, &l->down};
+        for (size_t j = 0; j < sizeof all / sizeof all[0]; j++)
+            t->places[t->n++].linear = all[j];
+    }
+    qsort(t->places, t->n, sizeof *t->places, by_place);
+    for (uint32_t i = 0; i < t->n; i++) {
+        slm_place *p = &t->places[i];
+        const slm_linear *l = p->linear;
+        if (tile_bytes(l) == 0)
+            return slm_fail(error, SLM_ERR_UNSUP, "device", l->offset,
+                            "device: got cuda, which has no products of type %u", l->type);
+        p->bytes = slm_frag_bytes(l->type, l->n_out, l->n_in);
+        p->piece_tiles = (uint32_t)(SLOT_BYTES / tile_bytes(l));
+        if (p->piece_tiles == 0)
+            p->piece_tiles = 1;
+        p->first_piece = t->n_pieces;
+        t->n_pieces += (n_tiles(l) + p->piece_tiles - 1) / p->piece_tiles;
+        size_t rows = p->piece_tiles * SLM_TILE_M * l->row_bytes, slot = p->piece_tiles * tile_bytes(l);
+        t->rows_bytes = rows > t->rows_bytes ? rows : t->rows_bytes;
+        t->slot_bytes = slot > t->slot_bytes ? slot : t->slot_bytes;
+        t->all += p->bytes;
+    }
+    return SLM_OK;
+}
+
+/* Bytes that the vectors take on the device: up to the last of them. */
+static uint64_t vector_bytes(const slm_model *m) { return m->n_vectors * sizeof(float); }
+
+static slm_status check_room(const slm_transfer *t, slm_error *error) {
+    const slm_model *m = t->model;
+    uint64_t needed = t->all + vector_bytes(m), room = t->d->info.free_bytes;
+    const char *what = "the device's free memory";
+    if (t->d->info.is_integrated) { /* the runtime takes what files fill in memory for used */
+        room = slm_memory_available();
+        room = room > LEAVE_BYTES ? room - LEAVE_BYTES : 0;
+        what = "the memory available";
+    }
+    uint64_t held = atomic_load(&m->host.bytes);
+    if (m->host.limit != 0 && (m->host.limit < held || m->host.limit - held < room)) {
+        room = m->host.limit > held ? m->host.limit - held : 0;
+        what = "what memory_limit leaves";
+    }
+    if (needed <= room)
+        return SLM_OK;
+    return slm_fail(error, SLM_ERR_NOMEM, "device", SLM_NO_OFFSET,
+                    "the weights need %" PRIu64 " bytes of the device, but %s is %" PRIu64, needed, what,
+                    room);
+}
+
+/* Memory for everything: chunks that matrices fill one after the other; a larger one has its own. */
+static slm_status allocate(slm_transfer *t, slm_error *error) {
+    slm_model *m = t->model;
+    slm_device_weights *d = t->d;
+    uint32_t most = t->n + 1;
+    d->chunks = slm_calloc(&m->host, most, sizeof *d->chunks);
+    if (d->chunks == NULL)
+        return slm_fail_nomem(error, most * sizeof *d->chunks, "a list of device memory");
+    for (uint32_t i = 0, j; i < t->n; i = j) {
+        uint64_t bytes = 0;
+        for (j = i; j < t->n && (j == i || bytes + t->places[j].bytes <= CHUNK_BYTES); j++)
+            bytes += slm_round_up(t->places[j].bytes, 256);
+        void *chunk = NULL;
+        int code = slm_cuda_alloc(d->device, &chunk, (size_t)bytes);
+        if (code != 0)
+            return device_error(code, "memory for weights", error);
+        d->chunks[d->n_chunks++] = chunk;
+        d->bytes += bytes;
+        uint8_t *at = chunk;
+        for (uint32_t k = i; k < j; k++) {
+            t->places[k].to = at;
+            at += slm_round_up(t->places[k].bytes, 256);
+        }
+    }
+    void *vectors = NULL;
+    int code = slm_cuda_alloc(d->device, &vectors, (size_t)vector_bytes(m));
+    if (code != 0)
+        return device_error(code, "memory for norms and biases", error);
+    d->chunks[d->n_chunks++] = vectors;
+    d->vectors = vectors;
+    d->bytes += vector_bytes(m);
+    atomic_fetch_add(&m->host.bytes, d->bytes);
+    d->is_counted = 1;
+    return SLM_OK;
+}
+
+/* ---------------------------------------------------------------- transfer ---------------------- */
+
+static slm_status open_lanes(slm_transfer *t, slm_error *error) {
+    slm_model *m = t->model;
+    uint32_t n = slm_cpu_count(), n_parts = slm_gguf_n_parts(m->gguf);
+    t->n_lanes = n < MAX_LANES ? n : MAX_LANES;
+    t->rows = slm_alloc(&m->host, t->n_lanes * t->rows_bytes);
+    t->resident = slm_calloc(&m->host, n_parts, sizeof *t->resident);
+    if (t->rows == NULL || t->resident == NULL)
+        return slm_fail_nomem(error, t->n_lanes * t->rows_bytes, "buffers for weights");
+    for (uint32_t i = 0; i < n_parts; i++)
+        t->resident[i] = slm_file_resident(&m->host, slm_gguf_part(m->gguf, i));
+    for (uint32_t i = 0; i < t->n_lanes; i++, t->n_open++) {
+        void *seen;
+        int code = slm_cuda_alloc_host(t->d->device, &t->pinned[i], &seen, 2 * t->slot_bytes);
+        for (uint32_t j = 0; code == 0 && j < 2; j++)
+            code = slm_cuda_stream_open(&t->streams[2 * i + j], t->d->device, 1);
+        if (code != 0) {
+            t->n_open++;
+            return device_error(code, "buffers for weights", error);
+        }
+    }
+    return SLM_OK;
+}
+
+static void close_lanes(slm_transfer *t) {
+    slm_model *m = t->model;
+    for (uint32_t i = 0; i < t->n_open; i++) {
+        slm_cuda_stream_close(&t->streams[2 * i]);
+        slm_cuda_stream_close(&t->streams[2 * i + 1]);
+        (void)slm_cuda_free_host(t->d->device, t->pinned[i]);
+    }
+    for (uint32_t i = 0; t->resident != NULL && i < slm_gguf_n_parts(m->gguf); i++)
+        slm_free(&m->host, t->resident[i]);
+    slm_free(&m->host, t->resident);
+    slm_free(&m->host, t->rows);
+}
+
+/* Reads the rows of a piece, packs them into a slot, and has the slot copied. */
+static slm_status move_piece(slm_transfer *t, uint32_t lane, uint32_t piece, uint32_t turn,
+                             slm_error *error) {
+    uint32_t lo = 0, hi = t->n;
+    while (hi - lo > 1) { /* the last place that begins at or before the piece */
+        uint32_t mid = lo + (hi - lo) / 2;
+        *(t->places[mid].first_piece <= piece ? &lo : &hi) = mid;
+    }
+    const slm_place *p = &t->places[lo];
+    const slm_linear *l = p->linear;
+    const slm_file *file = slm_gguf_part(t->model->gguf, l->part);
+    uint32_t first = (piece - p->first_piece) * p->piece_tiles, n = n_tiles(l) - first;
+    n = n < p->piece_tiles ? n : p->piece_tiles;
+    uint32_t row = first * SLM_TILE_M, n_rows = l->n_out - row;
+    n_rows = n_rows < n * SLM_TILE_M ? n_rows : n * SLM_TILE_M;
+    uint64_t offset = l->offset + (uint64_t)row * l->row_bytes;
+    uint8_t *rows = t->rows + lane * t->rows_bytes;
+    uint8_t *slot = (uint8_t *)t->pinned[lane] + turn * t->slot_bytes;
+    slm_cuda_stream *stream = &t->streams[2 * lane + turn];
+
+    SLM_TRY(slm_file_read_at(file, rows, n_rows * l->row_bytes, offset, error));
+    slm_file_drop(file, t->resident[l->part], offset, n_rows * l->row_bytes);
+    int code = slm_cuda_wait(stream); /* for what the slot held before */
+    if (code != 0)
+        return device_error(code, "copying weights", error);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t left = n_rows - i * SLM_TILE_M;
+        slm_frag_pack_tile(l->type, slot + i * tile_bytes(l), rows + i * SLM_TILE_M * l->row_bytes,
+                           l->row_bytes, left < SLM_TILE_M ? left : SLM_TILE_M, l->n_in);
+    }
+    code = slm_cuda_to_device(stream, p->to + (uint64_t)first * tile_bytes(l), slot, n * tile_bytes(l));
+    if (code != 0)
+        return device_error(code, "copying weights", error);
+    atomic_fetch_add(&t->done, (uint64_t)n * tile_bytes(l));
+    return SLM_OK;
+}
+
+static slm_status report(const slm_transfer *t, slm_error *error) {
+    const slm_model_options *o = t->options;
+    if (o->progress == NULL || o->progress(o->progress_user, atomic_load(&t->done), t->all) == 0)
+        return SLM_OK;
+    return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET,
+                    "copying the weights was stopped at %" PRIu64 " of %" PRIu64 " bytes",
+                    atomic_load(&t->done), t->all);
+}
+
+static void move_lane(void *context, uint32_t lane) {
+    slm_transfer *t = context;
+    for (uint32_t turn = 0; !atomic_load(&t->has_failed); turn ^= 1) {
+        slm_error error = SLM_ERROR_INIT;
+        uint32_t piece = atomic_fetch_add(&t->next, 1);
+        if (piece >= t->n_pieces)
+            return;
+        slm_status status = move_piece(t, lane, piece, turn, &error);
+        if (status == SLM_OK && lane == 0)
+            status = report(t, &error);
+        if (status != SLM_OK && atomic_exchange(&t->has_failed, 1) == 0) {
+            t->status = status; /* of the first that failed */
+            t->error = error;
+        }
+    }
+}
+
+static slm_status move_all(slm_transfer *t, slm_error *error) {
+    slm_model *m = t->model;
+    slm_lanes lanes;
+    slm_lanes_open(&lanes, t->n_lanes);
+    t->n_lanes = lanes.n < t->n_lanes ? lanes.n : t->n_lanes;
+    slm_lanes_run(&lanes, move_lane, t);
+    slm_lanes_close(&lanes);
+    int code = 0;
+    for (uint32_t i = 0; i < 2 * t->n_lanes; i++) {
+        int last = slm_cuda_wait(&t->streams[i]);
+        code = code == 0 ? last : code;
+    }
+    if (t->status != SLM_OK)
+        return slm_fail(error, t->status, t->error.subject, t->error.offset, "%s", t->error.message);
+    for (uint64_t at = 0, n; code == 0 && at < vector_bytes(m); at += n) { /* through a slot */
+        n = vector_bytes(m) - at < t->slot_bytes ? vector_bytes(m) - at : t->slot_bytes;
+        memcpy(t->pinned[0], (const uint8_t *)m->vectors + at, (size_t)n);
+        code = slm_cuda_to_device(&t->streams[0], (uint8_t *)(uintptr_t)t->d->vectors + at, t->pinned[0],
+                                  (size_t)n);
+        code = code == 0 ? slm_cuda_wait(&t->streams[0]) : code;
+    }
+    return code == 0 ? SLM_OK : device_error(code, "copying weights", error);
+}
+
+slm_status slm_device_load(slm_model *m, const slm_model_options *options, slm_error *error) {
+    slm_transfer t = {.model = m, .options = options};
+    SLM_TRY(slm_device_probe(error));
+    t.d = slm_calloc(&m->host, 1, sizeof *t.d);
+    if (t.d == NULL)
+        return slm_fail_nomem(error, sizeof *t.d, "the device");
+    m->device = t.d;
+    int code = slm_cuda_open(t.d->device, &t.d->info);
+    slm_status status = code == 0 ? SLM_OK : device_error(code, "device: got cuda", error);
+    if (status == SLM_OK)
+        status = list_matrices(&t, error);
+    if (status == SLM_OK)
+        status = check_room(&t, error);
+    if (status == SLM_OK)
+        status = allocate(&t, error);
+    if (status == SLM_OK)
+        status = open_lanes(&t, error);
+    if (status == SLM_OK)
+        status = move_all(&t, error);
+    close_lanes(&t);
+    for (uint32_t i = 0; status == SLM_OK && i < t.n; i++)
+        t.places[i].linear->tiles = t.places[i].to;
+    if (m->head.w == m->embed.w)
+        m->head.tiles = m->embed.tiles;
+    slm_free(&m->host, t.places);
+    m->on_device_bytes = t.d->bytes;
+    if (status == SLM_OK) /* the files' weights are not used in place */
+        m->mapped_bytes -= m->mapped_bytes < m->weight_bytes ? m->mapped_bytes : m->weight_bytes;
+    return status; /* what was made goes with the model */
+}
+
+void slm_device_unload(slm_model *m) {
+    if (m->device == NULL)
+        return;
+    for (uint32_t i = 0; i < m->device->n_chunks; i++)
+        (void)slm_cuda_free(m->device->device, m->device->chunks[i]);
+    if (m->device->is_counted)
+        atomic_fetch_sub(&m->host.bytes, m->device->bytes);
+    slm_free(&m->host, m->device->chunks);
+    slm_free(&m->host, m->device);
+    m->device = NULL;
+}
+
+#else
+
+static slm_status refuse(slm_error *error) {
+    return slm_fail(error, SLM_ERR_UNSUP, "device", SLM_NO_OFFSET,
+                    "device: got cuda, but this build of libslm runs on the CPU only");
+}
+
+slm_status slm_device_probe(slm_error *error) { return refuse(error); }
+
+slm_status slm_device_load(slm_model *m, const slm_model_options *options, slm_error *error) {
+    (void)m;
+    (void)options;
+    return refuse(error);
+}
+
+void slm_device_unload(slm_model *m) { (void)m; }
+
+#endif

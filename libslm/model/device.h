@@ -1,0 +1,41 @@
+/* A model's weights on a CUDA device. Without CUDA in the build nothing of this is there but the
+ * refusal. */
+#ifndef SLM_MODEL_DEVICE_H
+#define SLM_MODEL_DEVICE_H
+
+#include "model/model.h"
+
+#ifdef SLM_HAVE_CUDA
+
+#include "cuda/slm_cuda.h"
+
+struct slm_device_weights {
+    int device;
+    slm_cuda_info info;
+    void **chunks;            /* [n_chunks] memory of the device                                     */
+    uint32_t n_chunks;
+    uint64_t bytes;           /* of the device, for all of it                                        */
+    uint8_t is_counted;       /* among the bytes of the model's host                                 */
+    const uint8_t *vectors;   /* the model's norms and biases, in the order of model->vectors        */
+};
+
+/* The device's copy of a vector of the model; NULL for NULL. */
+static inline const float *slm_device_vector(const slm_model *m, const float *vector) {
+    return vector == NULL ? NULL
+                          : (const float *)(const void *)(m->device->vectors +
+                                                          (vector - m->vectors) * (ptrdiff_t)sizeof(float));
+}
+/* A matrix of the model as kernels take it. */
+slm_cuda_matrix slm_device_matrix(const slm_linear *l);
+
+#endif
+
+/* Whether a device is there that this build can use: SLM_OK, SLM_ERR_UNSUP in a build without CUDA,
+ * SLM_ERR_DEVICE with what the runtime says. */
+slm_status slm_device_probe(slm_error *error);
+/* Puts all weights on the device: reads them once, in large pieces, by all cores; what that brought
+ * into the system's memory is dropped. Refused before the first byte when they do not fit. */
+slm_status slm_device_load(slm_model *model, const slm_model_options *options, slm_error *error);
+void slm_device_unload(slm_model *model);
+
+#endif

@@ -1,0 +1,503 @@
+#include "run/backend_cuda.h"
+
+#ifdef SLM_HAVE_CUDA
+
+#include "base/checked.h"
+#include "model/device.h"
+
+#include <string.h>
+
+/* Steps of at most so many rows are replayed from a graph; larger ones take long enough that putting
+ * their kernels on the stream one by one is hidden. */
+#define GRAPH_ROWS 16u
+#define N_GRAPHS   32u
+
+/* A recorded step: everything that its kernels take from the host. */
+typedef struct slm_recorded {
+    slm_cuda_graph graph;
+    uint32_t n_rows, n_logits, n_chunks;
+    uint64_t last_use;
+} slm_recorded;
+
+/* What changes from step to step, in one block that is copied to the device at its beginning. */
+typedef struct slm_step_block {
+    slm_cuda_row *rows;  /* [max_rows]                                                               */
+    uint32_t *pick;      /* [n_logits] rows that want logits                                         */
+    uint32_t *logits;    /* [n_logits] where they go                                                 */
+    float *cos, *sin;    /* [max_rows][n_rot / 2]                                                    */
+} slm_step_block;
+
+struct slm_backend_cuda {
+    slm_model *model;
+    slm_host *host;
+    slm_cuda_shape shape;
+    const slm_kv_layout *layout;
+    slm_kv_pool *pools;
+    const slm_seq *seqs;
+    const slm_step *step;
+    slm_cuda_stream stream;
+    int code;             /* of the first call of the step that failed                               */
+    uint8_t is_lost;
+
+    uint8_t *device_memory, *pinned_memory;
+    uint64_t device_bytes, pinned_bytes, pool_bytes;
+    slm_step_block block, on_device;
+    size_t block_bytes;
+    uint32_t *tables[SLM_MAX_KV_GROUPS];      /* pinned copies of what the device has                */
+    uint32_t *device_tables[SLM_MAX_KV_GROUPS];
+    float *x, *raw, *q, *attended, *gate, *up, *device_logits;
+    slm_frag_act *acts[SLM_FRAG_LIMIT];       /* [FLOATS] is floats                                  */
+    void *partial;
+    float *logits;                            /* pinned                                              */
+    uint32_t n_chunks;                        /* of the step                                         */
+    slm_recorded recorded[N_GRAPHS];
+    uint64_t n_steps;
+    slm_op_sum sums[SLM_OP_COUNT];
+};
+
+/* ---------------------------------------------------------------- memory ----------------------- */
+
+static void *carve(uint8_t *memory, size_t *used, size_t bytes) {
+    void *p = memory == NULL ? NULL : memory + *used;
+    *used += slm_round_up(bytes, 256);
+    return p;
+}
+
+/* Places what a step takes in a block; the same order for the host and the device. */
+static size_t place_block(const slm_model *m, const slm_cuda_shape *shape, slm_step_block *b,
+                          uint8_t *memory) {
+    size_t used = 0, angles = shape->max_rows * (size_t)(m->config.n_rot / 2) * sizeof(float);
+    b->rows = carve(memory, &used, shape->max_rows * sizeof *b->rows);
+    b->pick = carve(memory, &used, shape->n_logits * sizeof *b->pick);
+    b->logits = carve(memory, &used, shape->n_logits * sizeof *b->logits);
+    b->cos = carve(memory, &used, angles);
+    b->sin = carve(memory, &used, angles);
+    return used;
+}
+
+static uint32_t most_chunks(const slm_cuda_shape *shape) {
+    return (shape->n_ctx + SLM_CUDA_CHUNK - 1) / SLM_CUDA_CHUNK;
+}
+
+static size_t tables_bytes(const slm_cuda_shape *shape) {
+    return (size_t)shape->n_slots * shape->table_stride * sizeof(uint32_t);
+}
+
+static size_t place_device(slm_backend_cuda *b, const slm_model *m, const slm_cuda_shape *s,
+                           uint8_t *memory) {
+    const slm_config *c = &m->config;
+    size_t rows = s->max_rows, f = sizeof(float), used = 0;
+    size_t n_q = (size_t)c->n_heads * c->d_head, n_kv = (size_t)c->n_kv_heads * c->d_head;
+    size_t widest = n_q > c->d_model ? n_q : c->d_model;
+    widest = c->d_ff > widest ? c->d_ff : widest;
+    size_t records = (widest + 255) / 256;
+    b->block_bytes = place_block(m, s, &b->on_device, memory);
+    used += b->block_bytes;
+    for (uint32_t g = 0; g < m->n_groups; g++)
+        b->device_tables[g] = carve(memory, &used, tables_bytes(s));
+    b->x = carve(memory, &used, rows * c->d_model * f);
+    b->raw = carve(memory, &used, rows * (n_q + 2 * n_kv) * f);
+    b->q = carve(memory, &used, rows * n_q * f);
+    b->attended = carve(memory, &used, rows * n_q * f);
+    b->gate = carve(memory, &used, rows * c->d_ff * f);
+    b->up = carve(memory, &used, rows * c->d_ff * f);
+    b->acts[SLM_FRAG_K] = carve(memory, &used, rows * records * sizeof(slm_frag_act));
+    b->acts[SLM_FRAG_32] = carve(memory, &used, rows * records * sizeof(slm_frag_act));
+    b->acts[SLM_FRAG_FLOATS] = carve(memory, &used, rows * widest * f);
+    b->partial = carve(memory, &used,
+                       slm_cuda_attend_bytes(s->max_rows, c->n_heads, c->d_head, most_chunks(s)));
+    b->device_logits = carve(memory, &used, (size_t)s->n_logits * c->n_vocab * f);
+    return used;
+}
+
+static size_t place_pinned(slm_backend_cuda *b, const slm_model *m, const slm_cuda_shape *s,
+                           uint8_t *memory) {
+    size_t used = place_block(m, s, &b->block, memory);
+    for (uint32_t g = 0; g < m->n_groups; g++)
+        b->tables[g] = carve(memory, &used, tables_bytes(s));
+    b->logits = carve(memory, &used, (size_t)s->n_logits * m->config.n_vocab * sizeof(float));
+    return used;
+}
+
+void slm_backend_cuda_bytes(const slm_model *m, const slm_cuda_shape *shape, uint64_t *scratch,
+                            uint64_t *pinned) {
+    slm_backend_cuda b;
+    *scratch = place_device(&b, m, shape, NULL);
+    *pinned = place_pinned(&b, m, shape, NULL);
+}
+
+static slm_status device_error(int code, const char *what, slm_error *error) {
+    return slm_fail(error, slm_cuda_is_nomem(code) ? SLM_ERR_NOMEM : SLM_ERR_DEVICE, "device",
+                    SLM_NO_OFFSET, "%s: %s (CUDA error %d)", what, slm_cuda_error(code), code);
+}
+
+/* A page that two sessions hold, for the one that is about to write. */
+static void copy_page(void *context, slm_kv_pool *pool, uint32_t to, uint32_t from) {
+    slm_backend_cuda *b = context;
+    int code = slm_cuda_copy(&b->stream, pool->memory + (size_t)to * pool->page_bytes,
+                             pool->memory + (size_t)from * pool->page_bytes, pool->page_bytes);
+    b->code = b->code == 0 ? code : b->code;
+}
+
+static slm_status allocate(slm_backend_cuda *b, slm_error *error) {
+    const slm_model *m = b->model;
+    int device = m->device->device, code;
+    void *memory, *seen;
+    b->device_bytes = place_device(b, m, &b->shape, NULL);
+    b->pinned_bytes = place_pinned(b, m, &b->shape, NULL);
+    code = slm_cuda_stream_open(&b->stream, device, 0);
+    if (code == 0) {
+        code = slm_cuda_alloc(device, &memory, b->device_bytes);
+        b->device_memory = memory;
+    }
+    if (code == 0) {
+        code = slm_cuda_alloc_host(device, &memory, &seen, b->pinned_bytes);
+        b->pinned_memory = memory;
+    }
+    for (uint32_t g = 0; code == 0 && g < m->n_groups; g++) {
+        slm_kv_pool *pool = &b->pools[g];
+        code = slm_cuda_alloc(device, &memory, (size_t)pool->n_pages * pool->page_bytes);
+        pool->memory = memory;
+        pool->copy = copy_page;
+        pool->copy_context = b;
+    }
+    if (code != 0)
+        return device_error(code, "the cache", error);
+    place_device(b, m, &b->shape, b->device_memory);
+    place_pinned(b, m, &b->shape, b->pinned_memory);
+    for (uint32_t g = 0; g < m->n_groups; g++) {
+        memset(b->tables[g], 0xff, tables_bytes(&b->shape)); /* SLM_NO_PAGE */
+        code = code == 0 ? slm_cuda_to_device(&b->stream, b->device_tables[g], b->tables[g],
+                                              tables_bytes(&b->shape)) : code;
+        /* Keys and values that no row has written are multiplied with zeros. */
+        code = code == 0 ? slm_cuda_zero(&b->stream, b->pools[g].memory,
+                                         (size_t)b->pools[g].n_pages * b->pools[g].page_bytes) : code;
+    }
+    code = code == 0 ? slm_cuda_wait(&b->stream) : code;
+    return code == 0 ? SLM_OK : device_error(code, "the cache", error);
+}
+
+slm_status slm_backend_cuda_open(slm_model *m, const slm_cuda_shape *shape,
+                                 const slm_kv_layout *layout, slm_kv_pool *pools,
+                                 const slm_seq *seqs, slm_backend_cuda **out, slm_error *error) {
+    slm_backend_cuda *b = slm_calloc(&m->host, 1, sizeof *b);
+    *out = NULL;
+    if (b == NULL)
+        return slm_fail_nomem(error, sizeof *b, "the backend");
+    b->model = m;
+    b->host = &m->host;
+    b->shape = *shape;
+    b->layout = layout;
+    b->pools = pools;
+    b->seqs = seqs;
+    slm_status status = allocate(b, error);
+    if (status == SLM_OK)
+        *out = b;
+    else
+        slm_backend_cuda_close(b);
+    return status;
+}
+
+void slm_backend_cuda_close(slm_backend_cuda *b) {
+    if (b == NULL)
+        return;
+    int device = b->model->device->device;
+    for (uint32_t i = 0; i < N_GRAPHS; i++)
+        slm_cuda_graph_close(&b->recorded[i].graph);
+    for (uint32_t g = 0; g < b->model->n_groups; g++) {
+        (void)slm_cuda_free(device, b->pools[g].memory);
+        b->pools[g].memory = NULL;
+    }
+    (void)slm_cuda_free(device, b->device_memory);
+    (void)slm_cuda_free_host(device, b->pinned_memory);
+    slm_cuda_stream_close(&b->stream);
+    slm_free(b->host, b);
+}
+
+/* ---------------------------------------------------------------- ops --------------------------- */
+
+/* Remembers the first failure; what follows in the step is not put on the stream. */
+#define TRY(b, call)                                                                               \
+    do {                                                                                           \
+        if ((b)->code == 0)                                                                        \
+            (b)->code = (call);                                                                    \
+    } while (0)
+
+static uint32_t format_bit(const slm_linear *w) { return 1u << slm_frag_format_of(w->type); }
+
+/* Rows of x as the products of `formats` take them. */
+static void prepare(slm_backend_cuda *b, const float *x, uint32_t n, const float *norm,
+                    uint32_t formats, const uint32_t *pick, uint32_t n_rows, int by_row) {
+    slm_cuda_prepare p = {.x = x, .stride = n, .n = n, .eps = b->model->config.norm_eps,
+                          .norm = slm_device_vector(b->model, norm), .by_row = (uint32_t)by_row,
+                          .pick = pick};
+    if (formats & 1u << SLM_FRAG_K)
+        p.k = b->acts[SLM_FRAG_K];
+    if (formats & 1u << SLM_FRAG_32)
+        p.b32 = b->acts[SLM_FRAG_32];
+    if (formats & 1u << SLM_FRAG_FLOATS)
+        p.floats = (float *)(void *)b->acts[SLM_FRAG_FLOATS];
+    TRY(b, slm_cuda_prepare_rows(&b->stream, &p, n_rows));
+}
+
+/* Products of matrices of one type. */
+static void multiply(slm_backend_cuda *b, const slm_linear *const *w, float *const *y, uint32_t n,
+                     slm_cuda_then then, uint32_t y_stride, const uint32_t *out_rows,
+                     uint32_t n_rows) {
+    slm_cuda_matrix matrices[3];
+    slm_cuda_product p = {.n_matrices = n, .then = then, .y_stride = y_stride, .out_rows = out_rows,
+                          .a = b->acts[slm_frag_format_of(w[0]->type)]};
+    for (uint32_t i = 0; i < n; i++) {
+        matrices[i] = slm_device_matrix(w[i]);
+        p.w[i] = &matrices[i];
+        p.y[i] = y[i];
+    }
+    TRY(b, slm_cuda_multiply(&b->stream, &p, n_rows));
+}
+
+static int by_row(const slm_backend_cuda *b) { return b->model->config.arch->act_i8_row; }
+
+static void op_embed(void *backend, int lane) {
+    slm_backend_cuda *b = backend;
+    (void)lane;
+    slm_cuda_matrix e = slm_device_matrix(&b->model->embed);
+    TRY(b, slm_cuda_to_device(&b->stream, b->on_device.rows, b->block.rows, b->block_bytes));
+    TRY(b, slm_cuda_embed(&b->stream, b->x, &e, b->on_device.rows, b->step->n_rows));
+}
+
+static slm_cuda_cache cache_of(const slm_backend_cuda *b, const slm_layer *l) {
+    const slm_kv_pool *pool = &b->pools[l->kv_group];
+    return (slm_cuda_cache){.memory = pool->memory, .tables = b->device_tables[l->kv_group],
+                            .table_stride = b->shape.table_stride,
+                            .page_shift = b->layout->page_shift, .page_bytes = pool->page_bytes,
+                            .plane_bytes = b->layout->plane_bytes,
+                            .head_bytes = b->layout->head_bytes, .type = (uint32_t)b->layout->type,
+                            .window = b->model->groups[l->kv_group].window};
+}
+
+static slm_cuda_heads heads_of(const slm_backend_cuda *b, const slm_layer *l) {
+    const slm_model *m = b->model;
+    const slm_config *c = &m->config;
+    return (slm_cuda_heads){.n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads, .d = c->d_head,
+                            .n_rot = c->n_rot, .interleaved = c->arch->rope_interleaved,
+                            .eps = c->norm_eps, .q_norm = slm_device_vector(m, l->q_norm),
+                            .k_norm = slm_device_vector(m, l->k_norm),
+                            .q_bias = slm_device_vector(m, l->q.bias),
+                            .k_bias = slm_device_vector(m, l->k.bias),
+                            .v_bias = slm_device_vector(m, l->v.bias), .cos = b->on_device.cos,
+                            .sin = b->on_device.sin, .kv_index = l->kv_index};
+}
+
+static void op_qkv(void *backend, const slm_layer *l, int lane) {
+    slm_backend_cuda *b = backend;
+    const slm_config *c = &b->model->config;
+    (void)lane;
+    uint32_t n_q = c->n_heads * c->d_head, n_kv = c->n_kv_heads * c->d_head, n_rows = b->step->n_rows;
+    const slm_linear *const w[] = {&l->q, &l->k, &l->v};
+    float *const y[] = {b->raw, b->raw + n_q, b->raw + n_q + n_kv};
+    prepare(b, b->x, c->d_model, l->attn_norm, format_bit(w[0]) | format_bit(w[1]) | format_bit(w[2]),
+            NULL, n_rows, by_row(b));
+    for (uint32_t i = 0, n; i < 3; i += n) { /* neighbours of one type together */
+        for (n = 1; i + n < 3 && w[i + n]->type == w[i]->type; n++)
+            ;
+        multiply(b, w + i, y + i, n, SLM_CUDA_STORE, n_q + 2 * n_kv, NULL, n_rows);
+    }
+    slm_cuda_heads heads = heads_of(b, l);
+    slm_cuda_cache cache = cache_of(b, l);
+    TRY(b, slm_cuda_finish_qkv(&b->stream, b->q, b->raw, &heads, &cache, b->on_device.rows, n_rows));
+}
+
+static void op_attend(void *backend, const slm_layer *l, int lane) {
+    slm_backend_cuda *b = backend;
+    (void)lane;
+    slm_cuda_heads heads = heads_of(b, l);
+    slm_cuda_cache cache = cache_of(b, l);
+    TRY(b, slm_cuda_attend(&b->stream, b->attended, b->q, &heads, &cache, b->on_device.rows,
+                           b->step->n_rows, b->n_chunks, b->partial));
+}
+
+static void op_gate_up(void *backend, const slm_layer *l, int lane) {
+    slm_backend_cuda *b = backend;
+    const slm_config *c = &b->model->config;
+    (void)lane;
+    static const slm_cuda_then then[] = {[SLM_ACTIVATION_SILU] = SLM_CUDA_SILU,
+                                         [SLM_ACTIVATION_GELU] = SLM_CUDA_GELU,
+                                         [SLM_ACTIVATION_RELU2] = SLM_CUDA_RELU2};
+    const slm_linear *const w[] = {&l->gate, &l->up};
+    float *const y[] = {b->gate, b->up};
+    uint32_t n_rows = b->step->n_rows;
+    prepare(b, b->x, c->d_model, l->ffn_norm, format_bit(w[0]) | format_bit(w[1]), NULL, n_rows,
+            by_row(b));
+    if (l->gate.type == l->up.type) {
+        multiply(b, w, y, 2, then[c->arch->activation], c->d_ff, NULL, n_rows);
+        return;
+    }
+    multiply(b, w, y, 1, SLM_CUDA_STORE, c->d_ff, NULL, n_rows);
+    multiply(b, w + 1, y + 1, 1, SLM_CUDA_STORE, c->d_ff, NULL, n_rows);
+    TRY(b, slm_cuda_gate(&b->stream, b->gate, b->up, (size_t)n_rows * c->d_ff,
+                         then[c->arch->activation]));
+}
+
+static void op_project_add(void *backend, const slm_linear *w, slm_branch branch,
+                           const float *sub_norm, int lane) {
+    slm_backend_cuda *b = backend;
+    (void)lane;
+    const float *from = branch == SLM_BRANCH_ATTENTION ? b->attended : b->gate;
+    float *const y = b->x;
+    prepare(b, from, w->n_in, sub_norm, format_bit(w), NULL, b->step->n_rows, by_row(b));
+    multiply(b, &w, &y, 1, SLM_CUDA_ADD, b->model->config.d_model, NULL, b->step->n_rows);
+}
+
+static void op_head(void *backend, int lane) {
+    slm_backend_cuda *b = backend;
+    const slm_model *m = b->model;
+    const slm_linear *w = &m->head;
+    uint32_t n = b->step->n_logits;
+    (void)lane;
+    if (n == 0)
+        return;
+    prepare(b, b->x, m->config.d_model, m->output_norm, format_bit(w), b->on_device.pick, n, 0);
+    multiply(b, &w, &b->device_logits, 1, SLM_CUDA_STORE, m->config.n_vocab, b->on_device.logits, n);
+}
+
+static const slm_ops ops = {
+    .embed = op_embed,
+    .qkv = op_qkv,
+    .attend = op_attend,
+    .gate_up = op_gate_up,
+    .project_add = op_project_add,
+    .head = op_head,
+};
+
+/* ---------------------------------------------------------------- steps ------------------------- */
+
+static void fill_block(slm_backend_cuda *b, const slm_step *step) {
+    const slm_model *m = b->model;
+    size_t n_half = m->config.n_rot / 2;
+    uint32_t last = 0, n_logits = 0;
+    for (uint32_t r = 0; r < step->n_rows; r++) {
+        const slm_row *row = &step->rows[r];
+        b->block.rows[r] = (slm_cuda_row){row->token, row->slot, row->position, row->logits_row};
+        slm_rope_angles(b->block.cos + r * n_half, b->block.sin + r * n_half,
+                        m->inv_freq[b->seqs[row->slot].rope_long], n_half, row->position,
+                        m->config.rope_attn_factor);
+        last = row->position > last ? row->position : last;
+        if (row->logits_row != SLM_NO_LOGITS) {
+            b->block.pick[n_logits] = r;
+            b->block.logits[n_logits++] = row->logits_row;
+        }
+    }
+    /* As many chunks as a power of two covers, so that few graphs serve a long session. */
+    uint32_t needed = last / SLM_CUDA_CHUNK + 1, most = most_chunks(&b->shape);
+    for (b->n_chunks = 1; b->n_chunks < needed; b->n_chunks *= 2)
+        ;
+    b->n_chunks = b->n_chunks < most ? b->n_chunks : most;
+}
+
+/* Tells the device of pages that were taken or given back. */
+static void send_tables(slm_backend_cuda *b, const slm_step *step) {
+    for (uint32_t r = 0; r < step->n_rows; r++) {
+        uint32_t slot = step->rows[r].slot;
+        if (r > 0 && step->rows[r - 1].slot == slot)
+            continue;
+        for (uint32_t g = 0; g < b->model->n_groups; g++) {
+            const slm_kv_table *table = &b->seqs[slot].tables[g];
+            uint32_t *known = b->tables[g] + (size_t)slot * b->shape.table_stride;
+            uint32_t first = UINT32_MAX, end = 0;
+            for (uint32_t i = table->begin; i < table->end; i++) {
+                if (known[i] == table->pages[i])
+                    continue;
+                known[i] = table->pages[i];
+                first = first < i ? first : i;
+                end = i + 1;
+            }
+            if (end > 0)
+                TRY(b, slm_cuda_to_device(&b->stream,
+                                          b->device_tables[g] +
+                                              (size_t)slot * b->shape.table_stride + first,
+                                          known + first, (end - first) * sizeof *known));
+        }
+    }
+}
+
+/* The place of the step's graph, or of the one that was longest unused. */
+static slm_recorded *find_recorded(slm_backend_cuda *b) {
+    slm_recorded *oldest = &b->recorded[0];
+    for (uint32_t i = 0; i < N_GRAPHS; i++) {
+        slm_recorded *r = &b->recorded[i];
+        if (r->graph.exec != NULL && r->n_rows == b->step->n_rows && r->n_logits == b->step->n_logits &&
+            r->n_chunks == b->n_chunks)
+            return r;
+        if (r->last_use < oldest->last_use)
+            oldest = r;
+    }
+    slm_cuda_graph_close(&oldest->graph);
+    *oldest = (slm_recorded){0};
+    return oldest;
+}
+
+static void replay(slm_backend_cuda *b) {
+    slm_recorded *r = find_recorded(b);
+    r->last_use = ++b->n_steps;
+    if (r->graph.exec == NULL) {
+        TRY(b, slm_cuda_record(&b->stream));
+        if (b->code != 0)
+            return;
+        slm_forward(b->model, &ops, b, 0);
+        int code = slm_cuda_record_end(&b->stream, &r->graph);
+        TRY(b, code);
+        if (b->code != 0) {
+            slm_cuda_graph_close(&r->graph);
+            return;
+        }
+        r->n_rows = b->step->n_rows;
+        r->n_logits = b->step->n_logits;
+        r->n_chunks = b->n_chunks;
+    }
+    TRY(b, slm_cuda_replay(&b->stream, &r->graph));
+}
+
+static void fetch_logits(slm_backend_cuda *b, const slm_step *step) {
+    size_t n_vocab = b->model->config.n_vocab;
+    for (uint32_t i = 0, n; i < step->n_logits; i += n) { /* runs of rows */
+        uint32_t to = b->block.logits[i];
+        for (n = 1; i + n < step->n_logits && b->block.logits[i + n] == to + n; n++)
+            ;
+        TRY(b, slm_cuda_from_device(&b->stream, b->logits + to * n_vocab,
+                                    b->device_logits + to * n_vocab, n * n_vocab * sizeof(float)));
+    }
+}
+
+slm_status slm_backend_cuda_run(slm_backend_cuda *b, const slm_step *step, slm_error *error) {
+    int before;
+    if (b->is_lost)
+        return slm_fail(error, SLM_ERR_DEVICE, "device", SLM_NO_OFFSET,
+                        "the device failed in an earlier step: this cache can compute no more");
+    b->step = step;
+    TRY(b, slm_cuda_enter(b->model->device->device, &before));
+    if (b->code == 0) {
+        fill_block(b, step);
+        send_tables(b, step);
+        if (step->n_rows <= GRAPH_ROWS)
+            replay(b);
+        else
+            slm_forward(b->model, &ops, b, 0);
+        fetch_logits(b, step);
+        int code = slm_cuda_wait(&b->stream); /* also after an error: nothing is left under way */
+        TRY(b, code);
+        slm_cuda_leave(before);
+    }
+    int code = b->code;
+    b->code = 0;
+    if (code == 0)
+        return SLM_OK;
+    b->is_lost = (uint8_t)slm_cuda_is_lost(code);
+    for (uint32_t g = 0; g < b->model->n_groups; g++) /* what arrived is not known */
+        memset(b->tables[g], 0xff, tables_bytes(&b->shape));
+    return device_error(code, "a step", error);
+}
+
+float *slm_backend_cuda_logits(const slm_backend_cuda *b) { return b->logits; }
+const slm_op_sum *slm_backend_cuda_sums(const slm_backend_cuda *b) { return b->sums; }
+
+#endif

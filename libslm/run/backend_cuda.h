@@ -1,0 +1,38 @@
+/* The CUDA backend: the ops of a step put kernels on a stream; the host waits once, at the end. */
+#ifndef SLM_RUN_BACKEND_CUDA_H
+#define SLM_RUN_BACKEND_CUDA_H
+
+#include "run/backend_cpu.h"
+
+typedef struct slm_backend_cuda slm_backend_cuda;
+
+/* What a cache on the device needs to know. */
+typedef struct slm_cuda_shape {
+    uint32_t max_rows;
+    uint32_t n_ctx;
+    uint32_t n_slots;
+    uint32_t n_logits;                     /* rows of the logits buffer                              */
+    uint32_t table_stride;                 /* entries of a page table                                */
+} slm_cuda_shape;
+
+/* Bytes that a backend of this shape takes: of the device for scratch, and pinned of the host, the
+ * logits among them. */
+void slm_backend_cuda_bytes(const slm_model *model, const slm_cuda_shape *shape, uint64_t *scratch,
+                            uint64_t *pinned);
+
+/* Allocates scratch and the memory of the pools, whose `memory` becomes the device's. layout, pools and
+ * seqs stay where they are until it is closed. */
+slm_status slm_backend_cuda_open(slm_model *model, const slm_cuda_shape *shape,
+                                 const slm_kv_layout *layout, slm_kv_pool *pools, const slm_seq *seqs,
+                                 slm_backend_cuda **out, slm_error *error);
+void slm_backend_cuda_close(slm_backend_cuda *cuda);
+
+/* Runs one step and waits for it. SLM_ERR_DEVICE when the device failed: the keys and values of the
+ * step's rows are then undefined, and once it is lost every later step fails. */
+slm_status slm_backend_cuda_run(slm_backend_cuda *cuda, const slm_step *step, slm_error *error);
+
+/* [n_logits][n_vocab], of the host. */
+float *slm_backend_cuda_logits(const slm_backend_cuda *cuda);
+const slm_op_sum *slm_backend_cuda_sums(const slm_backend_cuda *cuda);
+
+#endif
