@@ -94,6 +94,7 @@ typedef struct team {
     size_t size; /* threads that there are: each takes every size-th part */
     uint8_t *data;
     size_t n, part; /* parts, bytes of one */
+    int is_given;   /* the caller's memory, read as it is */
     fold_fn read_part;
 } team;
 
@@ -125,7 +126,8 @@ static void *work(void *arg) {
     team *t = m->team;
     pthread_mutex_lock(&t->gate);
     pthread_mutex_unlock(&t->gate);
-    fill(t, m->first);
+    if (!t->is_given)
+        fill(t, m->first);
     for (size_t pass = 0; pass < PASSES; pass++) {
         size_t way = pass % N_WAYS;
         pthread_barrier_wait(&t->step);
@@ -177,6 +179,19 @@ static double measure(team *t, member *members) {
     volatile uint64_t sink = sum; /* the reading has a use */
     (void)sink;
     return (double)(t->part * t->n) * 1e-9 / shortest(members, t->size);
+}
+
+double slm_read_bandwidth_of(const void *data, size_t bytes, uint32_t threads) {
+    size_t n = threads > 0 ? threads : 1;
+    team t = {.data = (uint8_t *)(uintptr_t)data,
+              .n = n,
+              .part = bytes / n / (4 * STEP) * (4 * STEP),
+              .read_part = pick(),
+              .is_given = 1};
+    member *members = malloc(n * sizeof *members);
+    double rate = members != NULL && t.part > 0 ? measure(&t, members) : 0;
+    free(members);
+    return rate;
 }
 
 double slm_read_bandwidth(size_t bytes, uint32_t threads) {

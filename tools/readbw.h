@@ -12,4 +12,9 @@
  * is not to be had. */
 double slm_read_bandwidth(size_t bytes, uint32_t threads);
 
+/* The same of memory that is there already: what it is made of (small or large pages, of this system or
+ * of one below it) decides how fast it can be read, so weights are best held against themselves.
+ * data: 64-aligned, bytes at least 1 MiB a thread. */
+double slm_read_bandwidth_of(const void *data, size_t bytes, uint32_t threads);
+
 #endif
