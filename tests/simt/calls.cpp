@@ -76,7 +76,7 @@ int block_barrier(const char *what, bool predicate, Site site) {
         block.n_in_barrier++;
         block.in_barrier = &thread;
         thread.warp->in_barrier |= 1u << thread.lane;
-        wait_in(what, site, 0);
+        wait_in(what, site);
     }
     return block.barrier_result;
 }
@@ -95,7 +95,7 @@ void grid_barrier(Site site) {
         }
     } else {
         thread.warp->in_barrier |= 1u << thread.lane;
-        wait_in("grid_sync", site, 0);
+        wait_in("grid_sync", site);
     }
 }
 
@@ -107,14 +107,6 @@ void pause(Site site) {
     wait_a_turn();
 }
 
-std::uint32_t *lane_in() {
-    return &self->warp->in[0][self->lane];
-}
-
-const std::uint32_t *lane_out() {
-    return &self->warp->out[0][self->lane];
-}
-
 // The lanes of mask that wait in this collective already. One that waits in another is to come
 // later, unless it waits for this one.
 static std::uint32_t same_collective(const Warp &warp, const char *what, std::uint32_t mask,
@@ -124,13 +116,14 @@ static std::uint32_t same_collective(const Warp &warp, const char *what, std::ui
     bool whole = mask == warp.present && (others & warp.partial) == 0;
     for (std::uint32_t lanes = others; lanes; lanes = whole ? 0 : lanes & (lanes - 1)) {
         const Thread &other = warp.threads[lowest(lanes)];
-        if (other.mask == mask && same_site(other, what, site)) {
+        std::uint32_t other_mask = mask_of(other);
+        if (other_mask == mask && same_site(other, what, site)) {
             continue;
         }
-        if (other.mask >> self->lane & 1) {
+        if (other_mask >> self->lane & 1) {
             fault(site,
                   "comes to %s with mask %08x, but lane %u waits in %s with mask %08x (%s:%d)",
-                  what, mask, other.lane, other.what, other.mask, base_name(other.site.file),
+                  what, mask, other.lane, other.what, other_mask, base_name(other.site.file),
                   other.site.line);
         }
         others &= ~(1u << other.lane);
@@ -156,14 +149,17 @@ void collective(const char *what, std::uint32_t mask, Combine combine, Site site
     std::uint32_t others = same_collective(warp, what, mask, site);
     if ((others | bit) != mask) {
         warp.in_collective |= bit;
-        warp.partial |= mask == warp.present ? 0 : bit;
-        wait_in(what, site, mask);
+        if (mask != warp.present) {
+            warp.partial |= bit;
+            warp.mask[thread.lane] = mask;
+        }
+        wait_in(what, site);
         return;
     }
     // The last one: it works for all, and goes on.
     warp.in_collective &= ~mask;
     warp.partial &= ~mask;
-    combine(warp.in, warp.out, mask, site);
+    combine(warp.words, warp.words + n_in, mask, site);
     grid.n_idle_pauses = 0;
     if (mask == warp.present) {
         warp.runnable = warp.all_places;
@@ -197,15 +193,16 @@ void copy_async(void *shared, const void *global, unsigned bytes, unsigned from_
         fault(site, "copies %u of %u bytes asynchronously", from_global, bytes);
     }
     std::memset(shared, poison_byte(), bytes);
-    self->copies->copies.push_back({shared, global, bytes, from_global, self->copies->group});
+    CopyQueue &queue = current()->queue;
+    queue.copies.push_back({shared, global, bytes, from_global, queue.group});
 }
 
 void copy_async_commit() {
-    self->copies->group++;
+    current()->queue.group++;
 }
 
 void copy_async_wait(int n_pending) {
-    CopyQueue &queue = *self->copies;
+    CopyQueue &queue = current()->queue;
     std::size_t n_done = 0;
     for (const Copy &copy : queue.copies) {
         if (copy.group + static_cast<unsigned>(n_pending) >= queue.group) {

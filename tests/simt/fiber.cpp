@@ -6,23 +6,12 @@
 #include <vector>
 #include <sys/mman.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SIMT_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SIMT_ASAN 1
-#endif
-#endif
 #ifdef SIMT_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-// simt_switch(void **save, void *next): pushes what a function has to keep, swaps the stack
-// pointers and pops what the other one had pushed. A signal mask is not touched: that system call
-// is what makes swapcontext slow.
-extern "C" void simt_switch(void **save, void *next);
-
+// A signal mask is not touched: that system call is what makes swapcontext slow.
 #if defined(__x86_64__)
 asm(R"(
         .text
@@ -125,22 +114,6 @@ void map_stacks() {
     }
 }
 
-void before_switch(Context *from, const void *bottom, std::size_t bytes) {
-#ifdef SIMT_ASAN
-    __sanitizer_start_switch_fiber(from ? &from->fake_stack : nullptr, bottom, bytes);
-#else
-    (void)from, (void)bottom, (void)bytes;
-#endif
-}
-
-void after_switch(Context *self) {
-#ifdef SIMT_ASAN
-    __sanitizer_finish_switch_fiber(self->fake_stack, nullptr, nullptr);
-#else
-    (void)self;
-#endif
-}
-
 } // namespace
 
 Stack *stack_take() {
@@ -159,11 +132,21 @@ void stack_give_back(Stack *stack) {
     free_stacks.push_back(stack);
 }
 
-void context_switch(Context *from, Context *to) {
-    before_switch(from, to->bottom, to->bytes);
+static void swap_to(Context *from, Context *to) {
+#ifdef SIMT_ASAN
+    __sanitizer_start_switch_fiber(&from->fake_stack, to->bottom, to->bytes);
     simt_switch(&from->sp, to->sp);
-    after_switch(from);
+    __sanitizer_finish_switch_fiber(from->fake_stack, nullptr, nullptr);
+#else
+    simt_switch(&from->sp, to->sp);
+#endif
 }
+
+#ifdef SIMT_ASAN
+void context_switch(Context *from, Context *to) {
+    swap_to(from, to);
+}
+#endif
 
 void context_start(Context *from, Context *to, Stack *stack, void (*entry)()) {
     std::uintptr_t top =
@@ -174,11 +157,11 @@ void context_start(Context *from, Context *to, Stack *stack, void (*entry)()) {
     }
     frame[n_saved_words] = reinterpret_cast<void *>(entry);
     to->sp = frame;
+#ifdef SIMT_ASAN
     to->bottom = stack->bottom;
     to->bytes = stack->bytes;
-    before_switch(from, to->bottom, to->bytes);
-    simt_switch(&from->sp, to->sp);
-    after_switch(from);
+#endif
+    swap_to(from, to);
 }
 
 void context_entered(Context *from) {
@@ -189,9 +172,20 @@ void context_entered(Context *from) {
 #endif
 }
 
+void context_inherit(Context *to, const Context &from) {
+#ifdef SIMT_ASAN
+    to->bottom = from.bottom;
+    to->bytes = from.bytes;
+#else
+    (void)to, (void)from;
+#endif
+}
+
 void context_leave(Context *to) {
     void *nowhere;
-    before_switch(nullptr, to->bottom, to->bytes);
+#ifdef SIMT_ASAN
+    __sanitizer_start_switch_fiber(nullptr, to->bottom, to->bytes);
+#endif
     simt_switch(&nowhere, to->sp);
     __builtin_unreachable();
 }

@@ -28,12 +28,6 @@ Context *came_from;
 std::vector<unsigned> block_order;
 std::size_t static_bytes;
 
-void make_current(Thread *thread) {
-    self = thread;
-    threadIdx = thread->thread;
-    blockIdx = thread->block->index;
-}
-
 void report(const char *text) {
     if (!catch_faults) {
         std::fprintf(stderr, "simt: %s\n", text);
@@ -55,12 +49,6 @@ const char *base_name(const char *path) {
 namespace {
 
 // ---------------------------------------------------------------- whose turn it is
-
-// The lowest bit above place, or the lowest of all.
-unsigned next_bit(std::uint32_t bits, unsigned place) {
-    std::uint32_t above = bits & ~((2u << place) - 1);
-    return lowest(above ? above : bits);
-}
 
 Thread *next_of_block(Block &block, unsigned after_place) {
     Warp &warp = block.warps[block.warp_at[next_bit(block.runnable, after_place)]];
@@ -148,10 +136,13 @@ namespace {
 
 void fiber_main();
 
-void go_on_with(Thread *next) {
+} // namespace
+
+void go_far(Thread *next) {
     Thread *from = current();
     make_current(next);
-    if (next->stack) {
+    blockIdx = next->block->index;
+    if (next->context.sp) {
         context_switch(&from->context, &next->context);
     } else {
         next->stack = stack_take();
@@ -160,27 +151,21 @@ void go_on_with(Thread *next) {
     }
 }
 
-} // namespace
-
 void wait_a_turn() {
     Thread *next = next_in_turn(*current());
     if (next != current()) {
-        go_on_with(next);
+        go_far(next);
     }
 }
 
-void wait_in(const char *what, Site site, unsigned mask) {
+void leave_warp() {
     Thread &thread = *current();
-    thread.what = what;
-    thread.site = site;
-    thread.mask = mask;
-    not_runnable(thread);
+    thread.block->runnable &= ~(1u << thread.warp->place);
     Thread *next = next_thread(thread);
     if (next == nullptr) {
         deadlock();
     }
-    go_on_with(next);
-    thread.what = nullptr;
+    go_far(next);
 }
 
 void check_not_awaited(const char *doing, Site site) {
@@ -188,7 +173,7 @@ void check_not_awaited(const char *doing, Site site) {
     Warp &warp = *thread.warp;
     for (std::uint32_t lanes = warp.in_collective; lanes; lanes &= lanes - 1) {
         const Thread &other = warp.threads[lowest(lanes)];
-        if (other.mask >> thread.lane & 1) {
+        if (mask_of(other) >> thread.lane & 1) {
             fault(site, "%s while lane %u waits for it in %s (%s:%d)", doing, other.lane,
                   other.what, base_name(other.site.file), other.site.line);
         }
@@ -234,18 +219,19 @@ void fiber_main() {
         Thread *next = thread_returns();
         Stack *stack = thread.stack;
         thread.stack = nullptr;
+        thread.context.sp = nullptr;
         if (next == nullptr) {
             stack_give_back(stack);
             context_leave(&main_context);
         }
         make_current(next);
-        if (next->stack) {
+        blockIdx = next->block->index;
+        if (next->context.sp) {
             stack_give_back(stack);
             context_leave(&next->context);
         }
         next->stack = stack;
-        next->context.bottom = thread.context.bottom;
-        next->context.bytes = thread.context.bytes;
+        context_inherit(&next->context, thread.context);
     }
 }
 
@@ -287,7 +273,7 @@ void lay_out(Block &block) {
         thread.lane = i % 32;
         thread.warp = &block.warps[i / 32];
         thread.block = &block;
-        thread.copies = &thread.queue;
+        thread.words = &thread.warp->words[0][thread.lane];
     }
     for (unsigned i = 0; i < n_warps; i++) {
         unsigned n_lanes = n - 32 * i < 32 ? n - 32 * i : 32;
@@ -327,6 +313,7 @@ void end(Block &block) {
         if (thread.stack) {
             stack_give_back(thread.stack);
             thread.stack = nullptr;
+            thread.context.sp = nullptr;
         }
         thread.what = nullptr;
     }
@@ -355,6 +342,7 @@ void end(Block &block) {
 void run_begun_blocks() {
     Thread *first = next_of_block(grid.blocks[0], 31);
     make_current(first);
+    blockIdx = first->block->index;
     first->stack = stack_take();
     came_from = &main_context;
     context_start(&main_context, &first->context, first->stack, fiber_main);

@@ -25,14 +25,13 @@ struct Site {
 
 struct Warp;
 struct Block;
-struct CopyQueue;
 
 struct Self {
     uint3 thread;
     unsigned lane;
     Warp *warp;
     Block *block;
-    CopyQueue *copies;
+    std::uint32_t *words; // see lane_in
 };
 
 extern Self *self; // the running thread
@@ -59,8 +58,12 @@ constexpr int n_in = 10, n_out = 4; // words that a lane brings and takes
 
 // The lane's words of the collective that it is about to enter, or has left: word i is at in[32 *
 // i].
-std::uint32_t *lane_in();
-const std::uint32_t *lane_out();
+inline std::uint32_t *lane_in() {
+    return self->words;
+}
+inline const std::uint32_t *lane_out() {
+    return self->words + 32 * n_in;
+}
 
 // Computes the outputs of all lanes of mask from their inputs; run once, by the last lane that
 // comes.

@@ -2,19 +2,14 @@
 // passes, so that it is the mistake that is found.
 
 #include "kernel_test.h"
+#include "fiber.h"
 
 #include <csignal>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef SIMT_ASAN
 constexpr bool with_asan = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-constexpr bool with_asan = true;
-#else
-constexpr bool with_asan = false;
-#endif
 #else
 constexpr bool with_asan = false;
 #endif

@@ -23,15 +23,15 @@ struct CopyQueue {
     unsigned group = 0;       // that a copy started now belongs to
 };
 
-struct Thread : Self {
-    Context context;
-    Stack *stack = nullptr; // null before it begins and after its end
-    unsigned place;         // its turn among the lanes of the warp
-    CopyQueue queue;
+// What is touched at every switch is in one line of the cache.
+struct alignas(64) Thread : Self {
+    Context context; // its stack pointer is null before the thread begins and after its end
     // What it waits in:
     const char *what = nullptr;
     Site site = {"", 0};
-    unsigned mask = 0;
+    unsigned place; // its turn among the lanes of the warp
+    Stack *stack = nullptr;
+    CopyQueue queue;
 };
 
 struct SharedVariable {
@@ -47,11 +47,11 @@ struct Warp {
     // A bit for each place:
     std::uint32_t runnable, all_places;
     // A bit for each lane:
-    std::uint32_t present, in_collective, partial, in_barrier,
-        returned; // partial: not for all lanes
+    std::uint32_t present, in_collective, in_barrier, returned;
+    std::uint32_t partial;  // those of in_collective whose mask is not that of all lanes,
+    std::uint32_t mask[32]; // and their masks
     unsigned char lane_at[32];
-    alignas(64) std::uint32_t in[n_in][32];
-    alignas(64) std::uint32_t out[n_out][32];
+    alignas(64) std::uint32_t words[n_in + n_out][32];
 };
 
 struct Block {
@@ -88,8 +88,48 @@ inline unsigned lowest(std::uint32_t bits) {
 
 const char *base_name(const char *path);
 
+// The mask of the collective that a thread waits in.
+inline std::uint32_t mask_of(const Thread &thread) {
+    const Warp &warp = *thread.warp;
+    return warp.partial >> thread.lane & 1 ? warp.mask[thread.lane] : warp.present;
+}
+
+inline void make_current(Thread *thread) {
+    self = thread;
+    threadIdx = thread->thread;
+}
+
+// The lowest bit above place, or the lowest of all.
+inline unsigned next_bit(std::uint32_t bits, unsigned place) {
+    std::uint32_t above = bits & ~((2u << place) - 1);
+    return lowest(above ? above : bits);
+}
+
+// For a thread that has not begun, or is in another block.
+void go_far(Thread *next);
+// When no lane of the own warp can run.
+void leave_warp();
+
 // Lets others run until what the running thread waits in makes it runnable again.
-void wait_in(const char *what, Site site, unsigned mask);
+inline void wait_in(const char *what, Site site) {
+    Thread &thread = *current();
+    Warp &warp = *thread.warp;
+    thread.what = what;
+    thread.site = site;
+    warp.runnable &= ~(1u << thread.place);
+    if (warp.runnable) {
+        Thread *next = warp.threads + warp.lane_at[next_bit(warp.runnable, thread.place)];
+        if (next->context.sp) {
+            make_current(next);
+            context_switch(&thread.context, &next->context);
+        } else {
+            go_far(next);
+        }
+    } else {
+        leave_warp();
+    }
+    thread.what = nullptr;
+}
 // Lets others run, each once, and goes on.
 void wait_a_turn();
 // What a barrier does that is complete.
