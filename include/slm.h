@@ -198,8 +198,9 @@ enum {
 typedef struct slm_model_options {
     uint32_t struct_size;
     uint32_t flags;              /* SLM_MODEL_...                                                   */
-    slm_device device;           /* default AUTO: CUDA where built in and usable, else CPU. A build
-                                    without CUDA refuses it (SLM_ERR_UNSUP)                        */
+    slm_device device;           /* default AUTO: CUDA where built in, usable and large enough, else
+                                    CPU with a warning. A build without CUDA refuses it
+                                    (SLM_ERR_UNSUP)                                                */
     slm_load load;               /* default AUTO                                                    */
     uint64_t memory_limit;       /* bytes that the model and everything opened on it may hold,
                                     mapped weights included; 0: no limit                           */
@@ -587,8 +588,8 @@ enum { SLM_LOGITS_NONE = 0, SLM_LOGITS_LAST = 1, SLM_LOGITS_ALL = 2 };
  * last token are made if they are not there.
  *   logits  SLM_LOGITS_...; ALL needs n <= max_logits of the cache
  * SLM_ERR_CTX when they do not fit into n_ctx, SLM_ERR_RANGE for an id outside the vocabulary:
- * nothing is changed then. SLM_ERR_LIMIT when the cache's pages are used up, SLM_ERR_CANCEL and
- * SLM_ERR_NUMERIC come after steps may have run: the session holds the tokens that it held before,
+ * nothing is changed then. SLM_ERR_LIMIT when the cache's pages are used up, SLM_ERR_CANCEL,
+ * SLM_ERR_DEVICE and SLM_ERR_NUMERIC come after steps may have run: the session holds the tokens that it held before,
  * but logits of earlier calls may be gone (slm_session_get_logits then says SLM_ERR_RANGE, and an
  * evaluation with n = 0 makes them again). */
 SLM_API slm_status slm_session_eval(slm_session *session, const int32_t *ids, size_t n,
@@ -809,7 +810,7 @@ SLM_API slm_status slm_generate_begin(slm_session *session, const slm_generate_o
                                       slm_generator **out, slm_error *error);
 
 /* Produces the next event. After SLM_EVENT_END it returns SLM_EVENT_END again. A failure
- * (SLM_ERR_CANCEL, SLM_ERR_NUMERIC) leaves the session with the tokens accepted so far. The end
+ * (SLM_ERR_CANCEL, SLM_ERR_DEVICE, SLM_ERR_NUMERIC) leaves the session with the tokens accepted so far. The end
  * token itself, when one was chosen, is not added to the session. */
 SLM_API slm_status slm_generate_next(slm_generator *generator, slm_event *event, slm_error *error);
 

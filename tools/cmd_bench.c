@@ -259,10 +259,12 @@ static int run(bench *b, const slm_cli_common *common) {
     if (status == 0)
         status = prepare(b, model, common, &cache);
     if (status == 0) { /* before the cache takes its memory */
-        b->read_gbps = slm_read_bandwidth(READ_BYTES, b->n_threads);
-        if (b->read_gbps <= 0)
-            slm_cli_warn("the read bandwidth could not be measured: no memory for %zu bytes",
-                         READ_BYTES);
+        if (b->info.device != SLM_DEVICE_CUDA) { /* whose memory is another */
+            b->read_gbps = slm_read_bandwidth(READ_BYTES, b->n_threads);
+            if (b->read_gbps <= 0)
+                slm_cli_warn("the read bandwidth could not be measured: no memory for %zu bytes",
+                             READ_BYTES);
+        }
         if (b->want_ops)
             b->int8_gmacs = slm_int8_peak(b->n_threads);
         if (slm_session_open(model, &cache, &b->session, &error) != SLM_OK)
@@ -289,7 +291,8 @@ int slm_cmd_bench(int argc, char **argv) {
         .notes = "LIST is a number or several with commas. -p 0 or -n 0 leaves that test out.\n"
                  "bytes_per_token: what one token reads, the weights and the cache at that depth;\n"
                  "read_gbps: the best rate at which these threads read memory, in 10^9 bytes a\n"
-                 "second; share: bytes_per_token * median tokens per second over it.\n"
+                 "second; share: bytes_per_token * median tokens per second over it. Neither is\n"
+                 "there for cuda.\n"
                  "--ops: GB/s are of weights (attend: of keys and values), beside read_gbps; GMAC/s are\n"
                  "multiply-accumulates, beside the peak of the best int8 instruction; \"between\" is\n"
                  "what lies outside of steps, such as the choice of a token.\n"

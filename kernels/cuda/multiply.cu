@@ -50,12 +50,15 @@ template <int Tiles> struct Sums {
     float of[Tiles][4];
 };
 
-/* Whose columns a lane holds: of the other operand, and of results. With one column all are that. */
+/* Whose columns a lane holds: of the other operand, and of results (records from `a` on). With one
+ * column all are that. */
 template <int Tiles, bool One> struct Columns {
     const uint8_t *b[Tiles];
-    const slm_frag_act *c[Tiles][2];
+    const slm_frag_act *a;
+    uint32_t c[Tiles][2];
 
-    __device__ Columns(const slm_frag_act *a, int n_units, int first, int n_rows, int lane) {
+    __device__ Columns(const slm_frag_act *acts, int n_units, int first, int n_rows, int lane)
+        : a(acts) {
         const int g = lane / 4, t = lane % 4;
 SLM_UNROLL
         for (int j = 0; j < Tiles; j++) {
@@ -63,7 +66,7 @@ SLM_UNROLL
             b[j] = (const uint8_t *)(a + (size_t)col * n_units) + 16 * t;
 SLM_UNROLL
             for (int i = 0; i < 2; i++)
-                c[j][i] = a + (size_t)(One ? 0 : min(first + 8 * j + 2 * t + i, n_rows - 1)) * n_units;
+                c[j][i] = (One ? 0 : min(first + 8 * j + 2 * t + i, n_rows - 1)) * n_units;
         }
     }
 };
@@ -123,8 +126,7 @@ SLM_UNROLL
 SLM_UNROLL
                 for (int i = 0; i < 4; i++)
                     if (is_used<One>(i))
-                        total[j][i] += c0[i] * row[i / 2].scale_of(2 * s) +
-                                       c1[i] * row[i / 2].scale_of(2 * s + 1);
+                        total[j][i] = row[i / 2].add_scaled(total[j][i], s, c0[i], c1[i]);
             }
         }
     }
@@ -134,7 +136,7 @@ SLM_UNROLL
         for (int i = 0; i < 4; i++) {
             if (!is_used<One>(i))
                 continue;
-            const slm_frag_act *a = columns.c[j][i % 2] + u;
+            const slm_frag_act *a = columns.a + (columns.c[j][i % 2] + u);
             const Row<Type> &r = row[i / 2];
             const float da = __ldg(&a->u.k.d);
             int sum = total[j][i], low = 0;
@@ -202,7 +204,7 @@ SLM_UNROLL
             for (int i = 0; i < 4; i++) {
                 if (!is_used<One>(i))
                     continue;
-                const slm_frag_act *a = columns.c[j][i % 2] + u;
+                const slm_frag_act *a = columns.a + (columns.c[j][i % 2] + u);
                 const float da = __ldg(&a->u.d32[s]);
                 int sum = 0;
                 if (T::has_min || T::offset != 0)
@@ -234,7 +236,7 @@ SLM_UNROLL
     }
     for (int u = warp; u < n_units; u += n_warps) {
         const uint8_t *here = at + (size_t)u * unit_bytes<T>(unit);
-        const int n = min(k - u * unit, unit);
+        const int n = T::has_whole_units ? unit : min(k - u * unit, unit);
         if constexpr (T::is_record)
             add_unit_k<Type, Tiles, One>(sums, here, columns, u, n, lane);
         else
@@ -297,65 +299,71 @@ SLM_KERNEL(32 * n_warps, 1) multiply_tiles(Product p) {
 
 /* ---------------------------------------------------------------- floats ----------------------- */
 
-constexpr int float_columns = 8;
+/* Eight values of a lane, side by side. */
+template <typename T>
+__device__ inline void load_eight(float (&x)[8], const T *from, bool is_stream) {
+    constexpr int of_vector = 16 / (int)sizeof(T);
+SLM_UNROLL
+    for (int j = 0; j < 8 / of_vector; j++) {
+        const uint4 v = is_stream ? load_stream_16(from + j * of_vector)
+                                  : __ldg((const uint4 *)(from + j * of_vector));
+        const T *each = (const T *)&v;
+SLM_UNROLL
+        for (int e = 0; e < of_vector; e++)
+            x[j * of_vector + e] = as_float(each[e]);
+    }
+}
 
-/* sums[c] = row . a[c] of a warp, in all its lanes. Eight weights of a lane follow one another, unless
- * rows are no multiple of that. */
-template <typename W>
-__device__ inline void dot_floats(float *sums, const W *row, const float *a, int k, int n) {
-    const int lane = threadIdx.x % 32, step = k % 8 == 0 ? 8 : 1;
+/* sums[c] = row . a[c] of a warp, in all its lanes. */
+template <typename W, int N>
+__device__ inline void dot_floats(float (&sums)[N], const W *row, const float *a, int k, int n) {
+    const int lane = threadIdx.x % 32;
 SLM_UNROLL
-    for (int c = 0; c < float_columns; c++)
+    for (int c = 0; c < N; c++)
         sums[c] = 0.0f;
-    for (int i = step * lane; i < k; i += 32 * step) {
-        float w[8];
-        if (step == 8) {
+    if (k % 8 == 0) {
+        for (int i = 8 * lane; i < k; i += 8 * 32) {
+            float w[8], x[8];
+            load_eight(w, row + i, true);
 SLM_UNROLL
-            for (int j = 0; j < (int)sizeof(W) / 2; j++) {
-                const uint4 four = load_stream_16(row + i + j * 16 / (int)sizeof(W));
-                const W *each = (const W *)&four;
-SLM_UNROLL
-                for (int e = 0; e < 16 / (int)sizeof(W); e++)
-                    w[j * 16 / (int)sizeof(W) + e] = as_float(each[e]);
-            }
-        } else {
-            w[0] = as_float(row[i]);
-        }
-SLM_UNROLL
-        for (int c = 0; c < float_columns; c++) {
-            const float *x = a + (size_t)min(c, n - 1) * k + i;
-            if (step == 8) {
+            for (int c = 0; c < N; c++) {
+                load_eight(x, a + (size_t)min(c, n - 1) * k + i, false);
 SLM_UNROLL
                 for (int e = 0; e < 8; e++)
                     sums[c] = fmaf(w[e], x[e], sums[c]);
-            } else {
-                sums[c] = fmaf(w[0], x[0], sums[c]);
             }
+        }
+    } else { /* rows begin anywhere */
+        for (int i = lane; i < k; i += 32) {
+            const float w = as_float(row[i]);
+SLM_UNROLL
+            for (int c = 0; c < N; c++)
+                sums[c] = fmaf(w, a[(size_t)min(c, n - 1) * k + i], sums[c]);
         }
     }
 SLM_UNROLL
-    for (int c = 0; c < float_columns; c++)
+    for (int c = 0; c < N; c++)
         sums[c] = warp_sum(sums[c]);
 }
 
-/* A warp is a row of weights; the grid's second dimension are groups of columns. */
-template <typename W> SLM_KERNEL(32 * n_warps, 1) multiply_floats(Product p) {
+/* A warp is a row of weights; the grid's second dimension are groups of N columns. */
+template <typename W, int N> SLM_KERNEL(32 * n_warps, 1) multiply_floats(Product p) {
     const bool is_gated = p.then >= SLM_CUDA_SILU;
-    const int first = (int)blockIdx.y * float_columns;
-    const int n = min((int)p.n_rows - first, float_columns);
+    const int first = (int)blockIdx.y * N;
+    const int n = min((int)p.n_rows - first, N);
     uint32_t at = blockIdx.x * n_warps + threadIdx.x / 32;
     const Part part = find_part(p, &at);
     if (at >= part.n_out)
         return;
     const float *a = (const float *)p.a + (size_t)first * p.k;
-    float sums[float_columns], second[float_columns];
+    float sums[N], second[N];
     dot_floats(sums, (const W *)part.w + (size_t)at * p.k, a, (int)p.k, n);
     if (is_gated)
         dot_floats(second, (const W *)p.part[1].w + (size_t)at * p.k, a, (int)p.k, n);
     if (threadIdx.x % 32 != 0)
         return;
 SLM_UNROLL
-    for (int c = 0; c < float_columns; c++) {
+    for (int c = 0; c < N; c++) {
         if (c >= n)
             break;
         const uint32_t out = p.out_rows ? p.out_rows[first + c] : (uint32_t)(first + c);
@@ -384,12 +392,17 @@ cudaError_t launch_tiles(cudaStream_t stream, const Product &p, uint32_t n_tiles
                             : launch<Type, 4, false>(stream, p, n_tiles);
 }
 
+template <typename W, int N>
+cudaError_t launch_columns(cudaStream_t stream, const Product &p, uint32_t n_out) {
+    const slm_launch_shape shape = {dim3((n_out + n_warps - 1) / n_warps, (p.n_rows + N - 1) / N),
+                                    dim3(32 * n_warps), 0, stream};
+    return SLM_LAUNCH((multiply_floats<W, N>), shape, p);
+}
+
 template <typename W>
 cudaError_t launch_floats(cudaStream_t stream, const Product &p, uint32_t n_out) {
-    const slm_launch_shape shape = {dim3((n_out + n_warps - 1) / n_warps,
-                                         (p.n_rows + float_columns - 1) / float_columns),
-                                    dim3(32 * n_warps), 0, stream};
-    return SLM_LAUNCH((multiply_floats<W>), shape, p);
+    return p.n_rows == 1 ? launch_columns<W, 1>(stream, p, n_out)
+                         : launch_columns<W, 8>(stream, p, n_out);
 }
 
 } /* namespace */

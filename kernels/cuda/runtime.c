@@ -52,17 +52,17 @@ int slm_cuda_open(int device, slm_cuda_info *info) {
     struct cudaDeviceProp properties;
     int before, driver = 0, runtime = 0;
     size_t free_bytes = 0, total_bytes = 0;
-    cudaError_t error = enter(device, &before);
     memset(info, 0, sizeof *info);
+    (void)cudaDriverGetVersion(&driver);
+    (void)cudaRuntimeGetVersion(&runtime);
+    info->driver = (uint32_t)driver;
+    info->runtime = (uint32_t)runtime;
+    cudaError_t error = enter(device, &before);
     if (error == cudaSuccess)
         error = cudaGetDeviceProperties(&properties, device);
     if (error == cudaSuccess)
         error = cudaMemGetInfo(&free_bytes, &total_bytes);
-    if (error == cudaSuccess)
-        error = (cudaError_t)slm_cuda_has_code();
     if (error == cudaSuccess) {
-        (void)cudaDriverGetVersion(&driver);
-        (void)cudaRuntimeGetVersion(&runtime);
         memcpy(info->name, properties.name, sizeof info->name - 1);
         info->major = (uint32_t)attribute(device, cudaDevAttrComputeCapabilityMajor);
         info->minor = (uint32_t)attribute(device, cudaDevAttrComputeCapabilityMinor);
@@ -72,8 +72,7 @@ int slm_cuda_open(int device, slm_cuda_info *info) {
         info->clock_khz = (uint32_t)attribute(device, cudaDevAttrClockRate);
         info->total_bytes = total_bytes;
         info->free_bytes = free_bytes;
-        info->driver = (uint32_t)driver;
-        info->runtime = (uint32_t)runtime;
+        error = (cudaError_t)slm_cuda_has_code();
     }
     return done(error, before);
 }
@@ -81,9 +80,9 @@ int slm_cuda_open(int device, slm_cuda_info *info) {
 const char *slm_cuda_error(int error) {
     switch ((cudaError_t)error) {
     case cudaErrorNoDevice:
-        return "no CUDA device";
+        return "there is no CUDA device";
     case cudaErrorInsufficientDriver:
-        return "no NVIDIA driver, or one older than this build's CUDA needs";
+        return "there is no NVIDIA driver, or one that is too old for this build";
     case cudaErrorNoKernelImageForDevice:
         return "this build has no code for this GPU";
     case cudaErrorMemoryAllocation:

@@ -26,13 +26,14 @@ typedef struct slm_cuda_info {
     uint32_t is_integrated;       /* its memory is the system's                                      */
     uint64_t total_bytes, free_bytes;
     uint64_t l2_bytes;
-    uint32_t driver, runtime;     /* 1000 * major + 10 * minor                                       */
+    uint32_t driver, runtime;     /* 1000 * major + 10 * minor; driver 0: there is none              */
     uint32_t clock_khz;           /* the highest; 0: not known                                       */
 } slm_cuda_info;
 
 /* How many devices there are; 0 and an error number where there is no driver, or one too old. */
 int slm_cuda_count(int *n);
-/* What device `device` is, and whether this build has code for it (an error number if not). */
+/* What device `device` is, and whether this build has code for it (an error number if not). After an
+ * error *info holds what is known all the same, the versions always; the rest is 0. */
 int slm_cuda_open(int device, slm_cuda_info *info);
 
 /* An error number if the device that is current has no code in this build. */

@@ -14,11 +14,13 @@ namespace slm {
  *   sub          weights that share a scale: 32, 16, or 256 (one d only)
  *   offset       what a code is too large by
  *   has_min      a minimum is taken off for each sub-block
- *   is_record    one d for 256 activations, else one for 32 */
+ *   is_record    one d for 256 activations, else one for 32
+ *   has_whole_units   rows do not end within a unit: blocks are of 256 weights */
 template <int Head, int Low, int High, int Sub, int Offset, bool HasMin, bool IsRecord>
 struct Shape {
     static constexpr int head = Head, low = Low, high = High, sub = Sub, offset = Offset;
     static constexpr bool has_min = HasMin, is_record = IsRecord, is_table = false;
+    static constexpr bool has_whole_units = IsRecord;
 };
 
 template <int Type> struct Traits;
@@ -31,7 +33,9 @@ template <> struct Traits<SLM_DTYPE_IQ4_XS> : Shape<8, 4, 0, 32, 0, false, true>
     static constexpr bool is_table = true;
 };
 template <> struct Traits<SLM_DTYPE_TQ2_0> : Shape<2, 2, 0, 256, 1, false, true> {};
-template <> struct Traits<SLM_DTYPE_I2_S> : Shape<0, 2, 0, 256, 1, false, true> {};
+template <> struct Traits<SLM_DTYPE_I2_S> : Shape<0, 2, 0, 256, 1, false, true> {
+    static constexpr bool has_whole_units = false;
+};
 template <> struct Traits<SLM_DTYPE_Q4_0> : Shape<16, 4, 0, 32, 8, false, false> {};
 template <> struct Traits<SLM_DTYPE_Q4_1> : Shape<32, 4, 0, 32, 0, true, false> {};
 template <> struct Traits<SLM_DTYPE_Q5_0> : Shape<16, 4, 1, 32, 16, false, false> {};
@@ -93,6 +97,15 @@ template <class T> struct Vectors {
         return r == 0 ? v.x : r == 1 ? v.y : r == 2 ? v.z : v.w;
     }
 
+    /* Codes of step s are 2^this times what they are: where bits of both planes are put together
+     * without a shift to the right, and stay below 128. */
+    __device__ static constexpr int exponent(int s) {
+        if (T::low != 2 || T::high != 1)
+            return 0;
+        const int low = 2 * (s % 4), high = s - 2, both = low > high ? low : high;
+        return both <= 4 ? both : 0;
+    }
+
     /* Four codes of step s, word r (constants). */
     __device__ uint32_t word(int s, int r) const {
         if (T::low == 8)
@@ -104,6 +117,10 @@ template <class T> struct Vectors {
         }
         constexpr int per_byte = 8 / T::low;
         constexpr uint32_t mask = ((1u << T::low) - 1) * 0x01010101u;
+        const int e = exponent(s), place = T::low * (s % per_byte);
+        if (e > 0)
+            return ((word_of(low[s / per_byte % n_low], r) & mask << place) << (e - place)) +
+                   ((word_of(high[0], r) & 0x01010101u << s) << (e + 2 - s));
         uint32_t w = word_of(low[s / per_byte % n_low], r) >> T::low * (s % per_byte) & mask;
         if (T::high) {
             constexpr int high_bits = T::high ? T::high : 8, high_per_byte = 8 / high_bits;
@@ -117,7 +134,7 @@ template <class T> struct Vectors {
 };
 
 __device__ inline float half_at(const uint8_t *p) {
-    return __half2float(*(const __half *)p);
+    return __half2float(__ldg((const __half *)p));
 }
 
 SLM_DEVICE float as_float(float w) {
@@ -173,20 +190,17 @@ template <int Type> struct Row {
             SLM_UNROLL
             for (int i = 0; i < n_words; i++) {
                 const uint32_t low = (i % 2 ? w1 : w0) >> (i / 2 * 4) & 0x0f0f0f0fu;
-                const uint32_t high = w2 >> 2 * i & 0x03030303u;
-                scale[i] = less_32(low | high << 4);
+                const uint32_t high = i < 2 ? w2 << (4 - 2 * i) : w2 >> (2 * i - 4);
+                scale[i] = less_32(low | (high & 0x30303030u));
             }
         } else if (Type == SLM_DTYPE_IQ4_XS) {
             const uint2 v = __ldg((const uint2 *)head);
             d = __low2float(*(const __half2 *)&v.x);
-            SLM_UNROLL
-            for (int i = 0; i < n_words; i++) {
-                uint32_t word = 0;
-                SLM_UNROLL
-                for (int j = 4 * i; j < 4 * i + 4; j++)
-                    word |= ((v.y >> 4 * j & 15) | (v.x >> (16 + 2 * j) & 3) << 4) << 8 * (j % 4);
-                scale[i] = less_32(word);
-            }
+            uint32_t high = v.x >> 16; /* two bits of each sub-block: spread to four in a byte */
+            high = (high | high << 8) & 0x00ff00ffu;
+            high = (high | high << 4) & 0x0f0f0f0fu;
+            scale[0] = less_32((v.y & 0x0f0f0f0fu) | (high << 4 & 0x30303030u));
+            scale[n_words - 1] = less_32((v.y >> 4 & 0x0f0f0f0fu) | (high << 2 & 0x30303030u));
         } else {
             d = T::head > 0 ? half_at(head) : 1.0f;
             scale[0] = 1;
@@ -195,15 +209,30 @@ template <int Type> struct Row {
 
     /* Four 6-bit numbers less 32, as signed bytes. */
     __device__ static uint32_t less_32(uint32_t w) {
-        return ((w | 0x80808080u) - 0x20202020u) ^ 0x80808080u;
+        const uint32_t flipped = w ^ 0x20202020u, negative = flipped & 0x20202020u;
+        return flipped + 6 * negative;
     }
 
     /* Scale of sub-block j (constant). */
     __device__ int scale_of(int j) const {
-        const uint32_t w = scale[j / 4 % n_words];
+        constexpr bool is_split = Type == SLM_DTYPE_IQ4_XS; /* even ones in a word, odd ones */
+        const uint32_t w = scale[(is_split ? j % 2 : j / 4) % n_words];
+        const int shift = 8 * (is_split ? j / 2 : j % 4);
         if (Type == SLM_DTYPE_Q6_K || Type == SLM_DTYPE_Q3_K || Type == SLM_DTYPE_IQ4_XS)
-            return (int32_t)(w << (24 - 8 * (j % 4))) >> 24;
-        return (int)(w >> 8 * (j % 4) & 255);
+            return (int8_t)(w >> shift);
+        return (int)(w >> shift & 255);
+    }
+
+    /* sum + c0 and c1, times the scales of the two sub-blocks of step s (constant). */
+    __device__ int add_scaled(int sum, int s, int c0, int c1) const {
+        if (T::low + T::high <= 3) { /* 16 codes times 127 are no more than 16 bits */
+            const int e = Vectors<T>::exponent(s), up = e ? 8 - e : 0; /* a byte off is no shift */
+            const int both =
+                (int)__byte_perm((uint32_t)c0 << up, (uint32_t)c1 << up, e ? 0x6521 : 0x5410);
+            const int scales = (int)scale[s / 2 % n_words];
+            return s % 2 ? __dp2a_hi(both, scales, sum) : __dp2a_lo(both, scales, sum);
+        }
+        return sum + c0 * scale_of(2 * s) + c1 * scale_of(2 * s + 1);
     }
 
     /* Sum over sub-blocks of bytes[j] * sums[j]; sums: int16 in pairs. */

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,25 +16,88 @@
 #define CHUNK_BYTES ((uint64_t)256 << 20)
 /* Of tiles that a core packs at a time, in pinned memory; it has two, one being copied. */
 #define SLOT_BYTES ((size_t)2 << 20)
-#define MAX_LANES  12u
+/* Of buffers of all cores together, unless one alone takes more. */
+#define BUFFERS_BYTES ((size_t)48 << 20)
+#define MAX_LANES     16u
+#define ALIGN_BYTES   256u /* of a matrix                                                            */
 /* Of the system's memory, left alone. */
 #define LEAVE_BYTES ((uint64_t)128 << 20)
+/* What attention is written for. */
+#define HEAD_STEP 16u
+#define HEAD_MOST 256u
 
-static slm_status device_error(int code, const char *what, slm_error *error) {
+slm_status slm_device_fail(int code, const char *what, slm_error *error) {
     return slm_fail(error, slm_cuda_is_nomem(code) ? SLM_ERR_NOMEM : SLM_ERR_DEVICE, "device",
                     SLM_NO_OFFSET, "%s: %s (CUDA error %d)", what, slm_cuda_error(code), code);
 }
 
+static slm_status open_device(int device, slm_cuda_info *info, slm_error *error) {
+    char name[96] = "a CUDA device", driver[48] = "no driver";
+    int code = slm_cuda_open(device, info);
+    if (code == 0)
+        return SLM_OK;
+    if (info->name[0] != 0)
+        snprintf(name, sizeof name, "%s of compute capability %u.%u", info->name, info->major,
+                 info->minor);
+    if (info->driver != 0)
+        snprintf(driver, sizeof driver, "a driver for CUDA %u.%u", info->driver / 1000,
+                 info->driver % 1000 / 10);
+    return slm_fail(error, SLM_ERR_DEVICE, "device", SLM_NO_OFFSET,
+                    "cannot use %s: %s (CUDA error %d; got %s, this build is of CUDA %u.%u)", name,
+                    slm_cuda_error(code), code, driver, info->runtime / 1000,
+                    info->runtime % 1000 / 10);
+}
+
 slm_status slm_device_probe(slm_error *error) {
-    int n = 0, code = slm_cuda_count(&n);
-    if (code != 0)
-        return device_error(code, "device: got cuda", error);
-    if (n == 0)
-        return slm_fail(error, SLM_ERR_DEVICE, "device", SLM_NO_OFFSET,
-                        "device: got cuda, but there is no CUDA device");
     slm_cuda_info info;
-    code = slm_cuda_open(0, &info);
-    return code == 0 ? SLM_OK : device_error(code, "device: got cuda", error);
+    return open_device(0, &info, error);
+}
+
+/* ---------------------------------------------------------------- memory ------------------------ */
+
+slm_status slm_device_alloc(slm_model *m, slm_device_memory *memory, uint64_t bytes, int is_pinned,
+                            const char *what, slm_error *error) {
+    int device = m->device->device, code;
+    void *seen;
+    uint64_t held = atomic_fetch_add(&m->host.bytes, bytes), limit = m->host.limit;
+    *memory = (slm_device_memory){NULL, bytes, (uint8_t)(is_pinned != 0)};
+    if (limit != 0 && (held > limit || bytes > limit - held)) {
+        atomic_fetch_sub(&m->host.bytes, bytes);
+        return slm_fail_nomem(error, bytes, what);
+    }
+    code = is_pinned ? slm_cuda_alloc_host(device, &memory->at, &seen, (size_t)bytes)
+                     : slm_cuda_alloc(device, &memory->at, (size_t)bytes);
+    if (code == 0)
+        return SLM_OK;
+    atomic_fetch_sub(&m->host.bytes, bytes);
+    memory->at = NULL;
+    if (!slm_cuda_is_nomem(code))
+        return slm_device_fail(code, what, error);
+    return slm_fail(error, SLM_ERR_NOMEM, "device", SLM_NO_OFFSET,
+                    "the device has not enough %smemory for %s: %" PRIu64
+                    " bytes wanted (CUDA error %d)", is_pinned ? "pinned " : "", what, bytes, code);
+}
+
+void slm_device_free(slm_model *m, slm_device_memory *memory) {
+    int device = m->device->device;
+    if (memory->at == NULL)
+        return;
+    if (memory->is_pinned)
+        (void)slm_cuda_free_host(device, memory->at);
+    else
+        (void)slm_cuda_free(device, memory->at);
+    atomic_fetch_sub(&m->host.bytes, memory->bytes);
+    memory->at = NULL;
+}
+
+uint64_t slm_device_room(const slm_model *m, const char **what) {
+    slm_cuda_info now;
+    *what = "the device's free memory";
+    if (!m->device->info.is_integrated)
+        return slm_cuda_open(m->device->device, &now) == 0 ? now.free_bytes : UINT64_MAX;
+    *what = "the memory available"; /* the runtime takes what files fill in memory for used */
+    uint64_t room = slm_memory_available();
+    return room > LEAVE_BYTES ? room - LEAVE_BYTES : 0;
 }
 
 /* ---------------------------------------------------------------- what goes where --------------- */
@@ -42,7 +106,7 @@ slm_status slm_device_probe(slm_error *error) {
 typedef struct slm_place {
     slm_linear *linear;
     uint8_t *to;
-    uint64_t bytes;
+    uint64_t bytes;       /* rounded up, so that the next begins where kernels want it               */
     uint32_t first_piece; /* of all pieces that cores take                                           */
     uint32_t piece_tiles; /* tiles in one of them                                                    */
 } slm_place;
@@ -52,11 +116,11 @@ typedef struct slm_transfer {
     slm_device_weights *d;
     slm_place *places;     /* [n] in the order of the file                                           */
     uint32_t n, n_pieces;
-    uint32_t n_lanes, n_open; /* cores that work; buffers that there are                             */
+    uint32_t n_lanes;      /* cores that work                                                        */
     size_t rows_bytes;     /* of a lane's buffer for rows                                            */
     size_t slot_bytes;
     uint8_t *rows;         /* [n_lanes][rows_bytes]                                                  */
-    void *pinned[MAX_LANES];
+    slm_device_memory slots[MAX_LANES]; /* pinned, [2][slot_bytes]                                   */
     slm_cuda_stream streams[2 * MAX_LANES];
     uint8_t **resident;    /* [n_parts]                                                              */
     const slm_model_options *options;
@@ -87,6 +151,11 @@ static int by_place(const void *a, const void *b) {
 static slm_status list_matrices(slm_transfer *t, slm_error *error) {
     slm_model *m = t->model;
     size_t most = (size_t)m->config.n_layers * 7 + 2;
+    uint32_t d_head = m->config.d_head;
+    if (d_head % HEAD_STEP != 0 || d_head > HEAD_MOST)
+        return slm_fail(error, SLM_ERR_UNSUP, "device", SLM_NO_OFFSET,
+                        "device: got cuda with heads of %u elements, wanted a multiple of %u up "
+                        "to %u", d_head, HEAD_STEP, HEAD_MOST);
     t->places = slm_calloc(&m->host, most, sizeof *t->places);
     if (t->places == NULL)
         return slm_fail_nomem(error, most * sizeof *t->places, "a list of matrices");
@@ -107,13 +176,13 @@ static slm_status list_matrices(slm_transfer *t, slm_error *error) {
         if (tile_bytes(l) == 0)
             return slm_fail(error, SLM_ERR_UNSUP, "device", l->offset,
                             "device: got cuda, which has no products of type %u", l->type);
-        p->bytes = slm_frag_bytes(l->type, l->n_out, l->n_in);
-        p->piece_tiles = (uint32_t)(SLOT_BYTES / tile_bytes(l));
-        if (p->piece_tiles == 0)
-            p->piece_tiles = 1;
+        p->bytes = slm_round_up(slm_frag_bytes(l->type, l->n_out, l->n_in), ALIGN_BYTES);
+        size_t fit = SLOT_BYTES / tile_bytes(l);
+        p->piece_tiles = fit == 0 ? 1 : fit < n_tiles(l) ? (uint32_t)fit : n_tiles(l);
         p->first_piece = t->n_pieces;
         t->n_pieces += (n_tiles(l) + p->piece_tiles - 1) / p->piece_tiles;
-        size_t rows = p->piece_tiles * SLM_TILE_M * l->row_bytes, slot = p->piece_tiles * tile_bytes(l);
+        size_t rows = p->piece_tiles * SLM_TILE_M * l->row_bytes;
+        size_t slot = p->piece_tiles * tile_bytes(l);
         t->rows_bytes = rows > t->rows_bytes ? rows : t->rows_bytes;
         t->slot_bytes = slot > t->slot_bytes ? slot : t->slot_bytes;
         t->all += p->bytes;
@@ -126,16 +195,11 @@ static uint64_t vector_bytes(const slm_model *m) { return m->n_vectors * sizeof(
 
 static slm_status check_room(const slm_transfer *t, slm_error *error) {
     const slm_model *m = t->model;
-    uint64_t needed = t->all + vector_bytes(m), room = t->d->info.free_bytes;
-    const char *what = "the device's free memory";
-    if (t->d->info.is_integrated) { /* the runtime takes what files fill in memory for used */
-        room = slm_memory_available();
-        room = room > LEAVE_BYTES ? room - LEAVE_BYTES : 0;
-        what = "the memory available";
-    }
-    uint64_t held = atomic_load(&m->host.bytes);
-    if (m->host.limit != 0 && (m->host.limit < held || m->host.limit - held < room)) {
-        room = m->host.limit > held ? m->host.limit - held : 0;
+    const char *what;
+    uint64_t needed = t->all + vector_bytes(m), room = slm_device_room(m, &what);
+    uint64_t held = atomic_load(&m->host.bytes), limit = m->host.limit;
+    if (limit != 0 && (limit < held || limit - held < room)) {
+        room = limit > held ? limit - held : 0;
         what = "what memory_limit leaves";
     }
     if (needed <= room)
@@ -143,6 +207,14 @@ static slm_status check_room(const slm_transfer *t, slm_error *error) {
     return slm_fail(error, SLM_ERR_NOMEM, "device", SLM_NO_OFFSET,
                     "the weights need %" PRIu64 " bytes of the device, but %s is %" PRIu64, needed, what,
                     room);
+}
+
+static slm_status add_chunk(slm_transfer *t, uint64_t bytes, const char *what, slm_error *error) {
+    slm_device_weights *d = t->d;
+    SLM_TRY(slm_device_alloc(t->model, &d->chunks[d->n_chunks], bytes, 0, what, error));
+    d->n_chunks++;
+    d->bytes += bytes;
+    return SLM_OK;
 }
 
 /* Memory for everything: chunks that matrices fill one after the other; a larger one has its own. */
@@ -154,30 +226,16 @@ static slm_status allocate(slm_transfer *t, slm_error *error) {
     if (d->chunks == NULL)
         return slm_fail_nomem(error, most * sizeof *d->chunks, "a list of device memory");
     for (uint32_t i = 0, j; i < t->n; i = j) {
-        uint64_t bytes = 0;
-        for (j = i; j < t->n && (j == i || bytes + t->places[j].bytes <= CHUNK_BYTES); j++)
-            bytes += slm_round_up(t->places[j].bytes, 256);
-        void *chunk = NULL;
-        int code = slm_cuda_alloc(d->device, &chunk, (size_t)bytes);
-        if (code != 0)
-            return device_error(code, "memory for weights", error);
-        d->chunks[d->n_chunks++] = chunk;
-        d->bytes += bytes;
-        uint8_t *at = chunk;
-        for (uint32_t k = i; k < j; k++) {
+        uint64_t bytes = t->places[i].bytes;
+        for (j = i + 1; j < t->n && bytes + t->places[j].bytes <= CHUNK_BYTES; j++)
+            bytes += t->places[j].bytes;
+        SLM_TRY(add_chunk(t, bytes, "weights", error));
+        uint8_t *at = d->chunks[d->n_chunks - 1].at;
+        for (uint32_t k = i; k < j; at += t->places[k++].bytes)
             t->places[k].to = at;
-            at += slm_round_up(t->places[k].bytes, 256);
-        }
     }
-    void *vectors = NULL;
-    int code = slm_cuda_alloc(d->device, &vectors, (size_t)vector_bytes(m));
-    if (code != 0)
-        return device_error(code, "memory for norms and biases", error);
-    d->chunks[d->n_chunks++] = vectors;
-    d->vectors = vectors;
-    d->bytes += vector_bytes(m);
-    atomic_fetch_add(&m->host.bytes, d->bytes);
-    d->is_counted = 1;
+    SLM_TRY(add_chunk(t, vector_bytes(m), "norms and biases", error));
+    d->vectors = d->chunks[d->n_chunks - 1].at;
     return SLM_OK;
 }
 
@@ -185,33 +243,35 @@ static slm_status allocate(slm_transfer *t, slm_error *error) {
 
 static slm_status open_lanes(slm_transfer *t, slm_error *error) {
     slm_model *m = t->model;
-    uint32_t n = slm_cpu_count(), n_parts = slm_gguf_n_parts(m->gguf);
-    t->n_lanes = n < MAX_LANES ? n : MAX_LANES;
+    uint32_t n_parts = slm_gguf_n_parts(m->gguf), n = slm_cpu_count();
+    size_t fit = BUFFERS_BYTES / (t->rows_bytes + 2 * t->slot_bytes);
+    n = n < MAX_LANES ? n : MAX_LANES;
+    n = n < t->n_pieces ? n : t->n_pieces;
+    t->n_lanes = n <= fit ? n : fit > 0 ? (uint32_t)fit : 1;
     t->rows = slm_alloc(&m->host, t->n_lanes * t->rows_bytes);
     t->resident = slm_calloc(&m->host, n_parts, sizeof *t->resident);
     if (t->rows == NULL || t->resident == NULL)
         return slm_fail_nomem(error, t->n_lanes * t->rows_bytes, "buffers for weights");
     for (uint32_t i = 0; i < n_parts; i++)
         t->resident[i] = slm_file_resident(&m->host, slm_gguf_part(m->gguf, i));
-    for (uint32_t i = 0; i < t->n_lanes; i++, t->n_open++) {
-        void *seen;
-        int code = slm_cuda_alloc_host(t->d->device, &t->pinned[i], &seen, 2 * t->slot_bytes);
+    for (uint32_t i = 0; i < t->n_lanes; i++) {
+        int code = 0;
+        SLM_TRY(slm_device_alloc(m, &t->slots[i], 2 * t->slot_bytes, 1, "buffers for weights",
+                                 error));
         for (uint32_t j = 0; code == 0 && j < 2; j++)
             code = slm_cuda_stream_open(&t->streams[2 * i + j], t->d->device, 1);
-        if (code != 0) {
-            t->n_open++;
-            return device_error(code, "buffers for weights", error);
-        }
+        if (code != 0)
+            return slm_device_fail(code, "copying weights", error);
     }
     return SLM_OK;
 }
 
 static void close_lanes(slm_transfer *t) {
     slm_model *m = t->model;
-    for (uint32_t i = 0; i < t->n_open; i++) {
+    for (uint32_t i = 0; i < MAX_LANES; i++) {
         slm_cuda_stream_close(&t->streams[2 * i]);
         slm_cuda_stream_close(&t->streams[2 * i + 1]);
-        (void)slm_cuda_free_host(t->d->device, t->pinned[i]);
+        slm_device_free(m, &t->slots[i]);
     }
     for (uint32_t i = 0; t->resident != NULL && i < slm_gguf_n_parts(m->gguf); i++)
         slm_free(&m->host, t->resident[i]);
@@ -236,14 +296,14 @@ static slm_status move_piece(slm_transfer *t, uint32_t lane, uint32_t piece, uin
     n_rows = n_rows < n * SLM_TILE_M ? n_rows : n * SLM_TILE_M;
     uint64_t offset = l->offset + (uint64_t)row * l->row_bytes;
     uint8_t *rows = t->rows + lane * t->rows_bytes;
-    uint8_t *slot = (uint8_t *)t->pinned[lane] + turn * t->slot_bytes;
+    uint8_t *slot = (uint8_t *)t->slots[lane].at + turn * t->slot_bytes;
     slm_cuda_stream *stream = &t->streams[2 * lane + turn];
 
     SLM_TRY(slm_file_read_at(file, rows, n_rows * l->row_bytes, offset, error));
     slm_file_drop(file, t->resident[l->part], offset, n_rows * l->row_bytes);
     int code = slm_cuda_wait(stream); /* for what the slot held before */
     if (code != 0)
-        return device_error(code, "copying weights", error);
+        return slm_device_fail(code, "copying weights", error);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t left = n_rows - i * SLM_TILE_M;
         slm_frag_pack_tile(l->type, slot + i * tile_bytes(l), rows + i * SLM_TILE_M * l->row_bytes,
@@ -251,8 +311,9 @@ static slm_status move_piece(slm_transfer *t, uint32_t lane, uint32_t piece, uin
     }
     code = slm_cuda_to_device(stream, p->to + (uint64_t)first * tile_bytes(l), slot, n * tile_bytes(l));
     if (code != 0)
-        return device_error(code, "copying weights", error);
-    atomic_fetch_add(&t->done, (uint64_t)n * tile_bytes(l));
+        return slm_device_fail(code, "copying weights", error);
+    uint64_t end = first + n < n_tiles(l) ? (uint64_t)(first + n) * tile_bytes(l) : p->bytes;
+    atomic_fetch_add(&t->done, end - (uint64_t)first * tile_bytes(l));
     return SLM_OK;
 }
 
@@ -298,52 +359,63 @@ static slm_status move_all(slm_transfer *t, slm_error *error) {
         return slm_fail(error, t->status, t->error.subject, t->error.offset, "%s", t->error.message);
     for (uint64_t at = 0, n; code == 0 && at < vector_bytes(m); at += n) { /* through a slot */
         n = vector_bytes(m) - at < t->slot_bytes ? vector_bytes(m) - at : t->slot_bytes;
-        memcpy(t->pinned[0], (const uint8_t *)m->vectors + at, (size_t)n);
-        code = slm_cuda_to_device(&t->streams[0], (uint8_t *)(uintptr_t)t->d->vectors + at, t->pinned[0],
-                                  (size_t)n);
+        memcpy(t->slots[0].at, (const uint8_t *)m->vectors + at, (size_t)n);
+        code = slm_cuda_to_device(&t->streams[0], (uint8_t *)(uintptr_t)t->d->vectors + at,
+                                  t->slots[0].at, (size_t)n);
         code = code == 0 ? slm_cuda_wait(&t->streams[0]) : code;
     }
-    return code == 0 ? SLM_OK : device_error(code, "copying weights", error);
+    if (code != 0)
+        return slm_device_fail(code, "copying weights", error);
+    return report(t, error); /* other cores may have taken all there was */
+}
+
+static slm_status load(slm_transfer *t, slm_error *error) {
+    SLM_TRY(open_device(t->d->device, &t->d->info, error));
+    SLM_TRY(list_matrices(t, error));
+    SLM_TRY(check_room(t, error));
+    SLM_TRY(allocate(t, error));
+    slm_status status = open_lanes(t, error);
+    if (status == SLM_OK)
+        status = move_all(t, error);
+    close_lanes(t);
+    return status;
 }
 
 slm_status slm_device_load(slm_model *m, const slm_model_options *options, slm_error *error) {
     slm_transfer t = {.model = m, .options = options};
-    SLM_TRY(slm_device_probe(error));
+    /* Of files, not used in place any more. */
+    uint64_t in_place = m->mapped_bytes < m->weight_bytes ? m->mapped_bytes : m->weight_bytes;
     t.d = slm_calloc(&m->host, 1, sizeof *t.d);
     if (t.d == NULL)
         return slm_fail_nomem(error, sizeof *t.d, "the device");
     m->device = t.d;
-    int code = slm_cuda_open(t.d->device, &t.d->info);
-    slm_status status = code == 0 ? SLM_OK : device_error(code, "device: got cuda", error);
-    if (status == SLM_OK)
-        status = list_matrices(&t, error);
-    if (status == SLM_OK)
-        status = check_room(&t, error);
-    if (status == SLM_OK)
-        status = allocate(&t, error);
-    if (status == SLM_OK)
-        status = open_lanes(&t, error);
-    if (status == SLM_OK)
-        status = move_all(&t, error);
-    close_lanes(&t);
-    for (uint32_t i = 0; status == SLM_OK && i < t.n; i++)
-        t.places[i].linear->tiles = t.places[i].to;
-    if (m->head.w == m->embed.w)
-        m->head.tiles = m->embed.tiles;
+    if (m->host.limit != 0)
+        m->host.limit += in_place;
+    slm_status status = load(&t, error);
+    if (status == SLM_OK) {
+        for (uint32_t i = 0; i < t.n; i++)
+            t.places[i].linear->tiles = t.places[i].to;
+        if (m->head.w == m->embed.w)
+            m->head.tiles = m->embed.tiles;
+        m->on_device_bytes = t.d->bytes;
+        m->mapped_bytes -= in_place;
+        slm_log(&m->host, SLM_LOG_INFO, "%" PRIu64 " bytes of weights are on %s", t.d->bytes,
+                t.d->info.name);
+    }
     slm_free(&m->host, t.places);
-    m->on_device_bytes = t.d->bytes;
-    if (status == SLM_OK) /* the files' weights are not used in place */
-        m->mapped_bytes -= m->mapped_bytes < m->weight_bytes ? m->mapped_bytes : m->weight_bytes;
-    return status; /* what was made goes with the model */
+    if (status == SLM_OK)
+        return SLM_OK;
+    if (m->host.limit != 0)
+        m->host.limit -= in_place;
+    slm_device_unload(m);
+    return status;
 }
 
 void slm_device_unload(slm_model *m) {
     if (m->device == NULL)
         return;
     for (uint32_t i = 0; i < m->device->n_chunks; i++)
-        (void)slm_cuda_free(m->device->device, m->device->chunks[i]);
-    if (m->device->is_counted)
-        atomic_fetch_sub(&m->host.bytes, m->device->bytes);
+        slm_device_free(m, &m->device->chunks[i]);
     slm_free(&m->host, m->device->chunks);
     slm_free(&m->host, m->device);
     m->device = NULL;

@@ -9,13 +9,19 @@
 
 #include "cuda/slm_cuda.h"
 
+/* Memory of the device, or pinned memory of the host. */
+typedef struct slm_device_memory {
+    void *at;
+    uint64_t bytes;
+    uint8_t is_pinned;
+} slm_device_memory;
+
 struct slm_device_weights {
     int device;
     slm_cuda_info info;
-    void **chunks;            /* [n_chunks] memory of the device                                     */
+    slm_device_memory *chunks;
     uint32_t n_chunks;
-    uint64_t bytes;           /* of the device, for all of it                                        */
-    uint8_t is_counted;       /* among the bytes of the model's host                                 */
+    uint64_t bytes;           /* of all chunks                                                       */
     const uint8_t *vectors;   /* the model's norms and biases, in the order of model->vectors        */
 };
 
@@ -28,13 +34,24 @@ static inline const float *slm_device_vector(const slm_model *m, const float *ve
 /* A matrix of the model as kernels take it. */
 slm_cuda_matrix slm_device_matrix(const slm_linear *l);
 
+/* Memory on the model's device, uninitialised, counted and limited by the model's host like all else.
+ * what: it is for, in messages. */
+slm_status slm_device_alloc(slm_model *model, slm_device_memory *memory, uint64_t bytes,
+                            int is_pinned, const char *what, slm_error *error);
+void slm_device_free(slm_model *model, slm_device_memory *memory); /* nothing, if there is none */
+/* Bytes that the device can still give; *what: of which memory, in messages. */
+uint64_t slm_device_room(const slm_model *model, const char **what);
+/* The status of an error number of the device, with a message. */
+slm_status slm_device_fail(int code, const char *what, slm_error *error);
+
 #endif
 
 /* Whether a device is there that this build can use: SLM_OK, SLM_ERR_UNSUP in a build without CUDA,
- * SLM_ERR_DEVICE with what the runtime says. */
+ * SLM_ERR_DEVICE with what is wrong. */
 slm_status slm_device_probe(slm_error *error);
 /* Puts all weights on the device: reads them once, in large pieces, by all cores; what that brought
- * into the system's memory is dropped. Refused before the first byte when they do not fit. */
+ * into the system's memory is dropped. Refused before the first byte when they do not fit. On failure
+ * the model is as it was. */
 slm_status slm_device_load(slm_model *model, const slm_model_options *options, slm_error *error);
 void slm_device_unload(slm_model *model);
 

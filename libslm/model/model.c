@@ -83,12 +83,15 @@ static slm_status place_weights(slm_model *m, const slm_model_source *s, const s
     slm_error why = SLM_ERROR_INIT;
     if (o->device == SLM_DEVICE_CUDA)
         return slm_device_load(m, o, error);
-    if (o->device == SLM_DEVICE_AUTO) {
-        slm_status status = slm_device_probe(&why);
+    slm_status status = o->device == SLM_DEVICE_AUTO ? slm_device_probe(&why) : SLM_ERR_UNSUP;
+    if (status != SLM_ERR_UNSUP) {
         if (status == SLM_OK)
-            return slm_device_load(m, o, error);
-        if (status != SLM_ERR_UNSUP)
-            slm_log(&m->host, SLM_LOG_WARNING, "the model runs on the processor: %s", why.message);
+            status = slm_device_load(m, o, &why);
+        if (status == SLM_OK)
+            return SLM_OK;
+        if (status != SLM_ERR_DEVICE && status != SLM_ERR_NOMEM && status != SLM_ERR_UNSUP)
+            return slm_fail(error, status, why.subject, why.offset, "%s", why.message);
+        slm_log(&m->host, SLM_LOG_WARNING, "the model runs on the processor: %s", why.message);
     }
     return slm_weights_pack(m, s->path, o, error);
 }

@@ -21,10 +21,10 @@ typedef struct slm_recorded {
 
 /* What changes from step to step, in one block that is copied to the device at its beginning. */
 typedef struct slm_step_block {
-    slm_cuda_row *rows;  /* [max_rows]                                                               */
+    slm_cuda_row *rows;  /* [n_rows]                                                                 */
     uint32_t *pick;      /* [n_logits] rows that want logits                                         */
     uint32_t *logits;    /* [n_logits] where they go                                                 */
-    float *cos, *sin;    /* [max_rows][n_rot / 2]                                                    */
+    float *cos, *sin;    /* [n_rows][n_rot / 2]                                                      */
 } slm_step_block;
 
 struct slm_backend_cuda {
@@ -39,9 +39,8 @@ struct slm_backend_cuda {
     int code;             /* of the first call of the step that failed                               */
     uint8_t is_lost;
 
-    uint8_t *device_memory, *pinned_memory;
-    uint64_t device_bytes, pinned_bytes, pool_bytes;
-    slm_step_block block, on_device;
+    slm_device_memory on_device_memory, pinned_memory, pages[SLM_MAX_KV_GROUPS];
+    slm_step_block block, on_device;          /* of the step: for its rows                           */
     size_t block_bytes;
     uint32_t *tables[SLM_MAX_KV_GROUPS];      /* pinned copies of what the device has                */
     uint32_t *device_tables[SLM_MAX_KV_GROUPS];
@@ -63,13 +62,14 @@ static void *carve(uint8_t *memory, size_t *used, size_t bytes) {
     return p;
 }
 
-/* Places what a step takes in a block; the same order for the host and the device. */
-static size_t place_block(const slm_model *m, const slm_cuda_shape *shape, slm_step_block *b,
+/* Places what a step takes in a block, without gaps: a step of few rows copies little. The same for the
+ * host and the device, and for all steps of as many rows and logits. */
+static size_t place_block(const slm_model *m, uint32_t n_rows, uint32_t n_logits, slm_step_block *b,
                           uint8_t *memory) {
-    size_t used = 0, angles = shape->max_rows * (size_t)(m->config.n_rot / 2) * sizeof(float);
-    b->rows = carve(memory, &used, shape->max_rows * sizeof *b->rows);
-    b->pick = carve(memory, &used, shape->n_logits * sizeof *b->pick);
-    b->logits = carve(memory, &used, shape->n_logits * sizeof *b->logits);
+    size_t used = 0, angles = n_rows * (size_t)(m->config.n_rot / 2) * sizeof(float);
+    b->rows = carve(memory, &used, n_rows * sizeof *b->rows);
+    b->pick = carve(memory, &used, n_logits * sizeof *b->pick);
+    b->logits = carve(memory, &used, n_logits * sizeof *b->logits);
     b->cos = carve(memory, &used, angles);
     b->sin = carve(memory, &used, angles);
     return used;
@@ -91,8 +91,7 @@ static size_t place_device(slm_backend_cuda *b, const slm_model *m, const slm_cu
     size_t widest = n_q > c->d_model ? n_q : c->d_model;
     widest = c->d_ff > widest ? c->d_ff : widest;
     size_t records = (widest + 255) / 256;
-    b->block_bytes = place_block(m, s, &b->on_device, memory);
-    used += b->block_bytes;
+    used += place_block(m, s->max_rows, s->n_logits, &b->on_device, memory);
     for (uint32_t g = 0; g < m->n_groups; g++)
         b->device_tables[g] = carve(memory, &used, tables_bytes(s));
     b->x = carve(memory, &used, rows * c->d_model * f);
@@ -112,26 +111,21 @@ static size_t place_device(slm_backend_cuda *b, const slm_model *m, const slm_cu
 
 static size_t place_pinned(slm_backend_cuda *b, const slm_model *m, const slm_cuda_shape *s,
                            uint8_t *memory) {
-    size_t used = place_block(m, s, &b->block, memory);
+    size_t used = place_block(m, s->max_rows, s->n_logits, &b->block, memory);
     for (uint32_t g = 0; g < m->n_groups; g++)
         b->tables[g] = carve(memory, &used, tables_bytes(s));
     b->logits = carve(memory, &used, (size_t)s->n_logits * m->config.n_vocab * sizeof(float));
     return used;
 }
 
-void slm_backend_cuda_bytes(const slm_model *m, const slm_cuda_shape *shape, uint64_t *scratch,
-                            uint64_t *pinned) {
+void slm_backend_cuda_bytes(const slm_model *m, const slm_cuda_shape *shape, uint64_t *on_device,
+                            uint64_t *in_system) {
     slm_backend_cuda b;
-    *scratch = place_device(&b, m, shape, NULL);
-    *pinned = place_pinned(&b, m, shape, NULL);
+    *on_device = place_device(&b, m, shape, NULL);
+    *in_system = place_pinned(&b, m, shape, NULL) + sizeof b + SLM_ALLOC_HEADER;
 }
 
-static slm_status device_error(int code, const char *what, slm_error *error) {
-    return slm_fail(error, slm_cuda_is_nomem(code) ? SLM_ERR_NOMEM : SLM_ERR_DEVICE, "device",
-                    SLM_NO_OFFSET, "%s: %s (CUDA error %d)", what, slm_cuda_error(code), code);
-}
-
-/* A page that two sessions hold, for the one that is about to write. */
+/* A page that two sessions hold, for the one that is about to write. A failure shows at the step. */
 static void copy_page(void *context, slm_kv_pool *pool, uint32_t to, uint32_t from) {
     slm_backend_cuda *b = context;
     int code = slm_cuda_copy(&b->stream, pool->memory + (size_t)to * pool->page_bytes,
@@ -140,41 +134,31 @@ static void copy_page(void *context, slm_kv_pool *pool, uint32_t to, uint32_t fr
 }
 
 static slm_status allocate(slm_backend_cuda *b, slm_error *error) {
-    const slm_model *m = b->model;
-    int device = m->device->device, code;
-    void *memory, *seen;
-    b->device_bytes = place_device(b, m, &b->shape, NULL);
-    b->pinned_bytes = place_pinned(b, m, &b->shape, NULL);
-    code = slm_cuda_stream_open(&b->stream, device, 0);
-    if (code == 0) {
-        code = slm_cuda_alloc(device, &memory, b->device_bytes);
-        b->device_memory = memory;
-    }
-    if (code == 0) {
-        code = slm_cuda_alloc_host(device, &memory, &seen, b->pinned_bytes);
-        b->pinned_memory = memory;
-    }
-    for (uint32_t g = 0; code == 0 && g < m->n_groups; g++) {
+    slm_model *m = b->model;
+    int code = slm_cuda_stream_open(&b->stream, m->device->device, 0);
+    if (code != 0)
+        return slm_device_fail(code, "a stream for the cache", error);
+    SLM_TRY(slm_device_alloc(m, &b->on_device_memory, place_device(b, m, &b->shape, NULL), 0,
+                             "the cache", error));
+    SLM_TRY(slm_device_alloc(m, &b->pinned_memory, place_pinned(b, m, &b->shape, NULL), 1,
+                             "the cache", error));
+    place_device(b, m, &b->shape, b->on_device_memory.at);
+    place_pinned(b, m, &b->shape, b->pinned_memory.at);
+    for (uint32_t g = 0; g < m->n_groups; g++) {
         slm_kv_pool *pool = &b->pools[g];
-        code = slm_cuda_alloc(device, &memory, (size_t)pool->n_pages * pool->page_bytes);
-        pool->memory = memory;
+        uint64_t bytes = (uint64_t)pool->n_pages * pool->page_bytes;
+        SLM_TRY(slm_device_alloc(m, &b->pages[g], bytes, 0, "keys and values", error));
+        pool->memory = b->pages[g].at;
         pool->copy = copy_page;
         pool->copy_context = b;
-    }
-    if (code != 0)
-        return device_error(code, "the cache", error);
-    place_device(b, m, &b->shape, b->device_memory);
-    place_pinned(b, m, &b->shape, b->pinned_memory);
-    for (uint32_t g = 0; g < m->n_groups; g++) {
         memset(b->tables[g], 0xff, tables_bytes(&b->shape)); /* SLM_NO_PAGE */
         code = code == 0 ? slm_cuda_to_device(&b->stream, b->device_tables[g], b->tables[g],
                                               tables_bytes(&b->shape)) : code;
         /* Keys and values that no row has written are multiplied with zeros. */
-        code = code == 0 ? slm_cuda_zero(&b->stream, b->pools[g].memory,
-                                         (size_t)b->pools[g].n_pages * b->pools[g].page_bytes) : code;
+        code = code == 0 ? slm_cuda_zero(&b->stream, pool->memory, (size_t)bytes) : code;
     }
     code = code == 0 ? slm_cuda_wait(&b->stream) : code;
-    return code == 0 ? SLM_OK : device_error(code, "the cache", error);
+    return code == 0 ? SLM_OK : slm_device_fail(code, "clearing the cache", error);
 }
 
 slm_status slm_backend_cuda_open(slm_model *m, const slm_cuda_shape *shape,
@@ -201,15 +185,16 @@ slm_status slm_backend_cuda_open(slm_model *m, const slm_cuda_shape *shape,
 void slm_backend_cuda_close(slm_backend_cuda *b) {
     if (b == NULL)
         return;
-    int device = b->model->device->device;
+    if (b->stream.stream != NULL)
+        (void)slm_cuda_wait(&b->stream); /* copies of pages may be under way */
     for (uint32_t i = 0; i < N_GRAPHS; i++)
         slm_cuda_graph_close(&b->recorded[i].graph);
     for (uint32_t g = 0; g < b->model->n_groups; g++) {
-        (void)slm_cuda_free(device, b->pools[g].memory);
+        slm_device_free(b->model, &b->pages[g]);
         b->pools[g].memory = NULL;
     }
-    (void)slm_cuda_free(device, b->device_memory);
-    (void)slm_cuda_free_host(device, b->pinned_memory);
+    slm_device_free(b->model, &b->on_device_memory);
+    slm_device_free(b->model, &b->pinned_memory);
     slm_cuda_stream_close(&b->stream);
     slm_free(b->host, b);
 }
@@ -375,6 +360,8 @@ static void fill_block(slm_backend_cuda *b, const slm_step *step) {
     const slm_model *m = b->model;
     size_t n_half = m->config.n_rot / 2;
     uint32_t last = 0, n_logits = 0;
+    b->block_bytes = place_block(m, step->n_rows, step->n_logits, &b->block, b->pinned_memory.at);
+    place_block(m, step->n_rows, step->n_logits, &b->on_device, b->on_device_memory.at);
     for (uint32_t r = 0; r < step->n_rows; r++) {
         const slm_row *row = &step->rows[r];
         b->block.rows[r] = (slm_cuda_row){row->token, row->slot, row->position, row->logits_row};
@@ -468,33 +455,40 @@ static void fetch_logits(slm_backend_cuda *b, const slm_step *step) {
     }
 }
 
-slm_status slm_backend_cuda_run(slm_backend_cuda *b, const slm_step *step, slm_error *error) {
+static void put_step(slm_backend_cuda *b, const slm_step *step) {
     int before;
+    TRY(b, slm_cuda_enter(b->model->device->device, &before));
+    if (b->code != 0)
+        return;
+    b->step = step;
+    fill_block(b, step);
+    send_tables(b, step);
+    if (step->n_rows <= GRAPH_ROWS)
+        replay(b);
+    else
+        slm_forward(b->model, &ops, b, 0);
+    fetch_logits(b, step);
+    slm_cuda_leave(before);
+}
+
+slm_status slm_backend_cuda_run(slm_backend_cuda *b, const slm_step *step, slm_error *error) {
     if (b->is_lost)
         return slm_fail(error, SLM_ERR_DEVICE, "device", SLM_NO_OFFSET,
-                        "the device failed in an earlier step: this cache can compute no more");
-    b->step = step;
-    TRY(b, slm_cuda_enter(b->model->device->device, &before));
-    if (b->code == 0) {
-        fill_block(b, step);
-        send_tables(b, step);
-        if (step->n_rows <= GRAPH_ROWS)
-            replay(b);
-        else
-            slm_forward(b->model, &ops, b, 0);
-        fetch_logits(b, step);
-        int code = slm_cuda_wait(&b->stream); /* also after an error: nothing is left under way */
-        TRY(b, code);
-        slm_cuda_leave(before);
-    }
-    int code = b->code;
-    b->code = 0;
-    if (code == 0)
+                        "the device was lost in an earlier step: this cache can compute no more");
+    if (b->code == 0)
+        put_step(b, step);
+    int code = slm_cuda_wait(&b->stream); /* also after an error: nothing is left under way */
+    TRY(b, code);
+    if (b->code == 0)
         return SLM_OK;
-    b->is_lost = (uint8_t)slm_cuda_is_lost(code);
+    /* Where waiting does not work either, nobody knows when the device is done with the memory. */
+    b->is_lost = (uint8_t)(slm_cuda_is_lost(b->code) ||
+                           (code != 0 && slm_cuda_wait(&b->stream) != 0));
+    code = b->code;
+    b->code = 0;
     for (uint32_t g = 0; g < b->model->n_groups; g++) /* what arrived is not known */
         memset(b->tables[g], 0xff, tables_bytes(&b->shape));
-    return device_error(code, "a step", error);
+    return slm_device_fail(code, "a step on the device", error);
 }
 
 float *slm_backend_cuda_logits(const slm_backend_cuda *b) { return b->logits; }

@@ -15,10 +15,10 @@ typedef struct slm_cuda_shape {
     uint32_t table_stride;                 /* entries of a page table                                */
 } slm_cuda_shape;
 
-/* Bytes that a backend of this shape takes: of the device for scratch, and pinned of the host, the
- * logits among them. */
-void slm_backend_cuda_bytes(const slm_model *model, const slm_cuda_shape *shape, uint64_t *scratch,
-                            uint64_t *pinned);
+/* Bytes that a backend of this shape takes beside the pages: of the device, and of the system's
+ * memory, most of them pinned, the logits among them. */
+void slm_backend_cuda_bytes(const slm_model *model, const slm_cuda_shape *shape, uint64_t *on_device,
+                            uint64_t *in_system);
 
 /* Allocates scratch and the memory of the pools, whose `memory` becomes the device's. layout, pools and
  * seqs stay where they are until it is closed. */
@@ -27,8 +27,8 @@ slm_status slm_backend_cuda_open(slm_model *model, const slm_cuda_shape *shape,
                                  slm_backend_cuda **out, slm_error *error);
 void slm_backend_cuda_close(slm_backend_cuda *cuda);
 
-/* Runs one step and waits for it. SLM_ERR_DEVICE when the device failed: the keys and values of the
- * step's rows are then undefined, and once it is lost every later step fails. */
+/* Runs one step and waits for it. On failure what the pages hold is not known, nor what copies of
+ * pages since the last step came to; once the device is lost every later step fails. */
 slm_status slm_backend_cuda_run(slm_backend_cuda *cuda, const slm_step *step, slm_error *error);
 
 /* [n_logits][n_vocab], of the host. */

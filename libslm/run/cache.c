@@ -1,6 +1,7 @@
 #include "run/session.h"
 
 #include "base/checked.h"
+#include "model/device.h"
 #include "run/sampler.h"
 
 #include <string.h>
@@ -14,10 +15,10 @@ typedef struct slm_sizes {
     uint32_t n_pages[SLM_MAX_KV_GROUPS];
     size_t page_bytes[SLM_MAX_KV_GROUPS];
     size_t tables_bytes;
-    size_t backend_bytes; /* in the system's memory */
-    uint64_t device_bytes, pinned_bytes;
+    size_t backend_bytes; /* of scratch, in the system's memory */
     size_t sampler_bytes;
     size_t scratch_bytes; /* the two above */
+    uint64_t on_device, in_system; /* what a backend on a device has instead */
 } slm_sizes;
 
 static slm_status check_u32(const char *name, uint32_t value, uint32_t lo, uint32_t hi,
@@ -70,6 +71,8 @@ static slm_status fill_options(const slm_model *m, slm_cache_options *o, slm_err
         o->n_cells = (uint32_t)all;
     if (o->max_rows > o->n_cells)
         o->max_rows = o->n_cells;
+    if (m->device != NULL && o->max_rows > UINT16_MAX)
+        o->max_rows = UINT16_MAX; /* the extent of a grid of kernels */
     return SLM_OK;
 }
 
@@ -141,7 +144,7 @@ static void size_backend(const slm_model *m, const slm_cache_options *o, slm_siz
 #ifdef SLM_HAVE_CUDA
     if (m->device != NULL) {
         slm_cuda_shape shape = cuda_shape(o, s);
-        slm_backend_cuda_bytes(m, &shape, &s->device_bytes, &s->pinned_bytes);
+        slm_backend_cuda_bytes(m, &shape, &s->on_device, &s->in_system);
         return;
     }
 #endif
@@ -180,7 +183,7 @@ static slm_status make_plan(const slm_model *m, const slm_cache_options *options
     s->sampler_bytes = slm_sampler_scratch_bytes(m->config.n_vocab, o->n_ctx);
     s->scratch_bytes = s->backend_bytes + s->sampler_bytes;
     plan->scratch_bytes = s->tables_bytes + s->scratch_bytes + sizeof(slm_cache) +
-                          3 * SLM_ALLOC_HEADER + s->device_bytes + s->pinned_bytes;
+                          3 * SLM_ALLOC_HEADER + s->on_device + s->in_system;
     plan->n_threads = m->device == NULL ? o->n_threads : 1;
     plan->weights_mapped = m->mapped_bytes;
     plan->weights_allocated = m->read_bytes + m->packed_bytes + m->on_device_bytes;
@@ -295,6 +298,29 @@ slm_status slm_cache_step(slm_cache *c, const slm_step *step, slm_error *error) 
     return SLM_OK;
 }
 
+/* Refuses what memory_limit or the memory there is cannot hold. */
+static slm_status check_room(const slm_model *m, const slm_plan *plan, const slm_sizes *s,
+                             slm_error *error) {
+    uint64_t needed = plan->kv_bytes + plan->scratch_bytes, held = atomic_load(&m->host.bytes);
+    if (m->host.limit != 0 && (held > m->host.limit || needed > m->host.limit - held))
+        return does_not_fit(plan, m->host.limit > held ? m->host.limit - held : 0,
+                            "what memory_limit leaves", error);
+#ifdef SLM_HAVE_CUDA
+    if (m->device != NULL) {
+        const char *what;
+        uint64_t on_device = plan->kv_bytes + s->on_device, room = slm_device_room(m, &what);
+        if (on_device > room)
+            return does_not_fit(plan, room, what, error);
+        if (!m->device->info.is_integrated)
+            needed -= on_device;
+    }
+#endif
+    (void)s;
+    uint64_t available = slm_memory_available();
+    return needed <= available ? SLM_OK
+                               : does_not_fit(plan, available, "the memory available", error);
+}
+
 slm_status slm_cache_create(slm_model *m, const slm_cache_options *options, slm_cache **out,
                             slm_error *error) {
     slm_cache_options filled;
@@ -303,18 +329,10 @@ slm_status slm_cache_create(slm_model *m, const slm_cache_options *options, slm_
     SLM_TRY(make_plan(m, options, &filled, &plan, &sizes, error));
     for (uint32_t i = 0; i < slm_gguf_n_parts(m->gguf); i++)
         SLM_TRY(slm_file_check(slm_gguf_part(m->gguf, i), error));
-    uint64_t needed = plan.kv_bytes + plan.scratch_bytes;
-    uint64_t held = atomic_load(&m->host.bytes);
-    if (m->host.limit != 0 && (held > m->host.limit || needed > m->host.limit - held))
-        return does_not_fit(&plan, m->host.limit > held ? m->host.limit - held : 0,
-                            "what memory_limit leaves", error);
-    uint64_t available = slm_memory_available();
-    if (needed > available)
-        return does_not_fit(&plan, available, "the memory available", error);
-
+    SLM_TRY(check_room(m, &plan, &sizes, error));
     slm_cache *c = slm_calloc(&m->host, 1, sizeof *c);
     if (c == NULL)
-        return slm_fail_nomem(error, needed, "the cache");
+        return slm_fail_nomem(error, plan.kv_bytes + plan.scratch_bytes, "the cache");
     c->model = m;
     c->host = &m->host;
     c->options = filled;

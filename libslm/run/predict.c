@@ -11,7 +11,7 @@
 #define ISSUE_SLOTS                                                                                \
     128.0 /* thread-instructions: four schedulers, a warp each                     */
 #define INTEGER_SLOTS                                                                              \
-    64.0                 /* of these on the integer pipe: dp4a, logic, shifts                    */
+    64.0                 /* of these on the integer pipe, and as many that multiply integers      */
 #define CACHE_BYTES 41.7 /* from L2, measured on an Orin Nano */
 #define TENSOR_MACS                                                                                \
     2048.0 /* int8 on tensor cores; half of it in fp16                             */
@@ -32,23 +32,23 @@ static const double host_us[2] = {50.0,
 #define PROMPT_ROWS                                                                                \
     512u /* of one pass over the weights                                              */
 
-/* Thread-instructions for a weight byte in the main loop of the one-row product on sm_87, for
- * quants in planes of 16 bytes a lane with scales apart; all, and those of the integer pipe. These
- * are what the kernels aim at: at most 60 % of what an Orin NX has at 918 MHz (9.2 in all, 4.6
- * integer) for Q8_0, Q4_K, Q6_K and Q3_K. Counts of machine code take their place. */
+/* Thread-instructions for a weight byte in the main loop of the one-row product on sm_87, counted
+ * in the machine code (tests/cuda/gates.py): all, and those of the busier of two pipes with 64
+ * lanes, that of logic, shifts and sums and that of integer products. TQ1_0 becomes TQ2_0 on the
+ * device, with 66 bytes for 54. */
 static const struct {
     uint32_t type;
     slm_instruction_cost cost;
 } costs[] = {
-    {SLM_DTYPE_F32, {0.75, 0.25}},   {SLM_DTYPE_F16, {1.25, 0.5}},
-    {SLM_DTYPE_BF16, {1.25, 0.5}},   {SLM_DTYPE_Q8_0, {1.25, 0.75}},
-    {SLM_DTYPE_Q4_0, {2.25, 1.5}},   {SLM_DTYPE_Q4_1, {2.25, 1.5}},
-    {SLM_DTYPE_Q5_0, {2.75, 2.0}},   {SLM_DTYPE_Q5_1, {2.75, 2.0}},
-    {SLM_DTYPE_Q2_K, {4.5, 2.75}},   {SLM_DTYPE_Q3_K, {4.5, 2.75}},
-    {SLM_DTYPE_Q4_K, {2.5, 1.75}},   {SLM_DTYPE_Q5_K, {2.75, 2.0}},
-    {SLM_DTYPE_Q6_K, {2.75, 2.0}},   {SLM_DTYPE_IQ4_NL, {2.75, 2.0}},
-    {SLM_DTYPE_IQ4_XS, {2.75, 2.0}}, {SLM_DTYPE_TQ1_0, {6.0, 4.0}},
-    {SLM_DTYPE_TQ2_0, {4.5, 2.75}},  {SLM_DTYPE_I2_S, {4.5, 2.75}},
+    {SLM_DTYPE_F32, {0.46, 0.06}},    {SLM_DTYPE_F16, {1.30, 0.08}},
+    {SLM_DTYPE_BF16, {1.30, 0.56}},   {SLM_DTYPE_Q8_0, {1.11, 0.43}},
+    {SLM_DTYPE_Q4_0, {3.01, 1.33}},   {SLM_DTYPE_Q4_1, {3.11, 1.16}},
+    {SLM_DTYPE_Q5_0, {3.19, 1.68}},   {SLM_DTYPE_Q5_1, {3.39, 1.53}},
+    {SLM_DTYPE_Q2_K, {4.69, 2.67}},   {SLM_DTYPE_Q3_K, {5.18, 2.67}},
+    {SLM_DTYPE_Q4_K, {2.39, 1.44}},   {SLM_DTYPE_Q5_K, {2.65, 1.68}},
+    {SLM_DTYPE_Q6_K, {2.69, 1.50}},   {SLM_DTYPE_IQ4_NL, {5.65, 4.22}},
+    {SLM_DTYPE_IQ4_XS, {5.85, 4.74}}, {SLM_DTYPE_TQ1_0, {4.07, 2.67}},
+    {SLM_DTYPE_TQ2_0, {3.33, 2.18}},  {SLM_DTYPE_I2_S, {3.41, 2.47}},
 };
 
 slm_instruction_cost slm_predict_cost(uint32_t dtype) {

@@ -215,7 +215,12 @@ static slm_status run_steps(slm_cache *c, const slm_eval_item *items, size_t n_i
                                 "the evaluation was cancelled");
         SLM_TRY(make_room(c, step.n_rows, error));
         release_rows(c, step.n_rows);
-        SLM_TRY(slm_cache_step(c, &step, error));
+        slm_status status = slm_cache_step(c, &step, error);
+        if (status != SLM_OK) { /* a device failed: what its pages hold is not known */
+            for (uint32_t i = 0; i < c->options.max_sessions; i++)
+                give_up(&c->sessions[i]);
+            return status;
+        }
         finish_step(c, step.n_rows);
         if (!all_finite(c, step.n_rows))
             return slm_fail(error, SLM_ERR_NUMERIC, NULL, SLM_NO_OFFSET,

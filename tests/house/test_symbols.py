@@ -104,8 +104,10 @@ def main():
     check_version(verdict)
     # Instrumented objects import what their sanitizer wants; the plain builds are looked at.
     if not os.environ.get("SLM_SANITIZE"):
-        folders = [BINARY / "CMakeFiles" / f"slm{kind}_objects.dir" for kind in ("", "_kernel")]
-        for folder in folders:
+        kinds = ["", "_kernel"]
+        if (BINARY / "CMakeFiles/slm_cuda_objects.dir").exists():
+            kinds.append("_cuda")
+        for folder in (BINARY / "CMakeFiles" / f"slm{kind}_objects.dir" for kind in kinds):
             objects = sorted(folder.rglob("*.c.o"))
             verdict.check(objects, f"{folder.name}: has no objects")
             for path in objects:

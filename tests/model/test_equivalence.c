@@ -308,6 +308,10 @@ static void windows(slm_kv_type kv) {
 static void every_family(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++) {
+#ifdef GOLDEN_ON_DEVICE /* played by the processor: every third is minutes as it is */
+        if (i % 3 != 0)
+            continue;
+#endif
         load(&subjects[i]);
         for (int kv = SLM_KV_F16; kv <= SLM_KV_F32; kv++) {
             if (golden_left_out(i, kv))

@@ -204,7 +204,9 @@ void extreme_values(void **) {
 void thread_orders(void **) {
     for (std::uint32_t type : {SLM_KVT_F16, SLM_KVT_Q8_0, SLM_KVT_F32}) {
         for (unsigned seed = 0; seed < 3; seed++) {
+#ifndef __CUDACC__
             fake_cuda_set_order(seed == 0 ? FAKE_CUDA_REVERSE : FAKE_CUDA_SHUFFLED, seed);
+#endif
             check({type, 96, 4, 2}, {96, true, true, true}, some_rows);
         }
     }

@@ -146,8 +146,8 @@ static void names(void **state) {
     assert_int_equal(slm_device_profile_find("orin-nx-16", NULL, &error), SLM_ERR_ARG);
 }
 
-/* What the kernels aim at: at most 60 % of what an Orin NX has time for at 918 MHz, in all and on
- * the integer pipe. Every type that can be run has a figure. */
+/* The kernels take at most 60 % of what an Orin NX has time for at 918 MHz, in all and on a pipe of
+ * integers. Every type that can be run has a figure. */
 static void aims(void **state) {
     (void)state;
     static const uint32_t bounded[] = {SLM_DTYPE_Q8_0, SLM_DTYPE_Q4_K, SLM_DTYPE_Q6_K,
