@@ -434,21 +434,8 @@ extern "C" int slm_cuda_multiply(slm_cuda_stream *s, const slm_cuda_product *pro
     switch (type) {
 #define TILES(type)                                                                                \
     case SLM_DTYPE_##type:                                                                         \
-        return (int)launch_tiles<SLM_DTYPE_##type>(s->stream, p, n)
-        TILES(Q2_K);
-        TILES(Q3_K);
-        TILES(Q4_K);
-        TILES(Q5_K);
-        TILES(Q6_K);
-        TILES(IQ4_XS);
-        TILES(TQ2_0);
-        TILES(I2_S);
-        TILES(Q4_0);
-        TILES(Q4_1);
-        TILES(Q5_0);
-        TILES(Q5_1);
-        TILES(Q8_0);
-        TILES(IQ4_NL);
+        return (int)launch_tiles<SLM_DTYPE_##type>(s->stream, p, n);
+        SLM_FOR_TILE_TYPES(TILES)
 #undef TILES
     case SLM_DTYPE_F32:
         return (int)launch_floats<float>(s->stream, p, n);

@@ -45,6 +45,11 @@ template <> struct Traits<SLM_DTYPE_IQ4_NL> : Shape<16, 4, 0, 32, 0, false, fals
     static constexpr bool is_table = true;
 };
 
+/* do_(type) for each of them. */
+#define SLM_FOR_TILE_TYPES(do_)                                                                    \
+    do_(Q2_K) do_(Q3_K) do_(Q4_K) do_(Q5_K) do_(Q6_K) do_(IQ4_XS) do_(TQ2_0) do_(I2_S) do_(Q4_0)   \
+        do_(Q4_1) do_(Q5_0) do_(Q5_1) do_(Q8_0) do_(IQ4_NL)
+
 constexpr int vector_bytes = 512;
 
 /* Vectors of a plane of `bits` that hold some of n weights of a row. */
