@@ -187,12 +187,6 @@ int slm_cuda_wait(slm_cuda_stream *s) {
     return done(cudaStreamSynchronize(s->stream), -1);
 }
 
-int slm_cuda_poll(slm_cuda_stream *s, int *is_done) {
-    cudaError_t error = cudaStreamQuery(s->stream);
-    *is_done = error != cudaErrorNotReady;
-    return done(error == cudaErrorNotReady ? cudaSuccess : error, -1);
-}
-
 static int copy(slm_cuda_stream *s, void *to, const void *from, size_t bytes,
                 enum cudaMemcpyKind kind) {
     return done(cudaMemcpyAsync(to, from, bytes, kind, s->stream), -1);

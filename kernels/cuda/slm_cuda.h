@@ -67,8 +67,6 @@ int slm_cuda_stream_open(slm_cuda_stream *s, int device, int low_priority);
 void slm_cuda_stream_close(slm_cuda_stream *s); /* nothing, if it is not open                        */
 /* Until everything put on the stream is done. */
 int slm_cuda_wait(slm_cuda_stream *s);
-/* Whether it is done: 0 yes, or an error number; *is_done. */
-int slm_cuda_poll(slm_cuda_stream *s, int *is_done);
 int slm_cuda_to_device(slm_cuda_stream *s, void *to, const void *host, size_t bytes);   /* host: pinned, unchanged until done */
 int slm_cuda_from_device(slm_cuda_stream *s, void *host, const void *from, size_t bytes);
 int slm_cuda_copy(slm_cuda_stream *s, void *to, const void *from, size_t bytes);
