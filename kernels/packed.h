@@ -6,22 +6,29 @@
  * sixteen rows and nothing is summed across lanes. The order is the same for all levels: it is a
  * vector of AVX-512, two of AVX2, four of NEON, and a row of a B tile of AMX.
  *
- *   [plane of d: 16 halves a block, rounded up to 64 bytes] [body of block 0] [body of block 1] ...
+ * Everything lies in the order in which it is used, so that a product reads one stream from its
+ * beginning to its end, which is what prefetchers follow. A panel is the bodies of its blocks:
  *
- * Types with d and dmin have both in the first vector of the body instead of a plane. A body is, in
- * vectors (w, b: byte b of lane r is weight ... of row r; a group is 32 weights, p its number):
+ *   Q4_K, Q5_K, Q2_K              [body of block 0] [body of block 1] ...
+ *   Q6_K, Q3_K, Q4_0, Q8_0        [d of blocks 0 and 1] [body 0] [body 1] [d of 2 and 3] ...
  *
- *   Q4_K  d and dmin; 3 of scale bytes 4i+b; 32 of nibbles
- *   Q5_K  d and dmin; 3 of scale bytes;  8 of fifth bits; 32 of nibbles
- *   Q2_K  d and dmin; 4 of scale bytes; 16 of pairs
- *   Q6_K  4 of scales; 16 of pairs (the high bits); 32 of nibbles
- *   Q3_K  3 of scale bytes; 8 of single bits (hmask); 16 of pairs
+ * where d is 16 halves a block; of an odd number of blocks the last has the rest of its vector of d
+ * free (zeros). A body is, in vectors (w, b: byte b of lane r is weight ... of row r; a group is 32
+ * weights, p its number):
+ *
+ *   Q4_K  d and dmin; 3 of scale bytes 4i+b; 8 groups of 4 of nibbles
+ *   Q5_K  d and dmin; 3 of scale bytes; 8 groups of 1 of single bits (the fifth), 4 of nibbles
+ *   Q2_K  d and dmin; 4 of scale bytes; 8 groups of 2 of pairs
+ *   Q6_K  4 of scales; 8 groups of 2 of pairs (the high bits), 4 of nibbles
+ *   Q3_K  3 of scale bytes; 8 groups of 1 of single bits (hmask), 2 of pairs
  *   Q4_0  4 of nibbles
  *   Q8_0  8 of bytes 4i+b, each with its highest bit turned (value + 128)
  *
- *   nibbles      vector 4p+j: low 4 bits of byte b weight 32p+4j+b, high ones 32p+16+4j+b
- *   pairs        vector 2p+h: bits 2j and 2j+1 of byte b belong to weight 32p+16h+4j+b
- *   single bits  vector p: bit i of byte b belongs to weight 32p+4i+b
+ *   nibbles      vector j of group p: low 4 bits of byte b weight 32p+4j+b, high ones 32p+16+4j+b
+ *   pairs        vector h of group p: bits 2j and 2j+1 of byte b belong to weight 32p+16h+4j+b
+ *   single bits  of group p: bit i of byte b belongs to weight 32p+4i+b; of Q3_K the bit of weight
+ *                32p+16h+4j+b is 2h + j % 2 + 4 (j / 2), so that pairs 0 and 2, or 1 and 3, of a
+ *                vector and their bits become two nibbles at once
  *
  * A TILE is up to SLM_TILE_ROWS rows of activations side by side: four neighbouring ones of each row
  * in turn. Row j of a product is in tile j / SLM_TILE_ROWS, which begins SLM_TILE_ROWS rows of
@@ -37,6 +44,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define SLM_INLINE     static inline __attribute__((always_inline))
 #define SLM_PANEL_ROWS 16u
 #define SLM_TILE_ROWS  12u /* rows of a tile; the last of a step has what is left                     */
 
@@ -44,14 +52,90 @@
 int slm_packs(uint32_t type);
 /* Bytes of a panel with rows of k weights, a multiple of 64; 0 for a type without one. */
 size_t slm_panel_bytes(uint32_t type, size_t k);
-/* Bytes at the start of a panel before the first body. */
-size_t slm_panel_plane_bytes(uint32_t type, size_t k);
 
 /* Packs n_w <= SLM_PANEL_ROWS rows, w_bytes apart; those that lack are zeros. */
 void slm_pack_panel(uint32_t type, void *panel, const void *w, size_t w_bytes, size_t n_w, size_t k);
 /* Row r of a panel, or one block of it, as the file had it. */
 void slm_unpack_row(uint32_t type, void *w, const void *panel, size_t r, size_t k);
-void slm_unpack_block(uint32_t type, void *block, const void *panel, size_t b, size_t r, size_t k);
+void slm_unpack_block(uint32_t type, void *block, const void *panel, size_t b, size_t r);
+
+/* ---- where things lie; type is a constant, so that these are numbers ---- */
+
+/* Vectors of a body. */
+SLM_INLINE size_t slm_body_vectors(uint32_t type) {
+    switch (type) {
+    case SLM_DTYPE_Q4_K:
+        return 36;
+    case SLM_DTYPE_Q5_K:
+        return 44;
+    case SLM_DTYPE_Q2_K:
+        return 21;
+    case SLM_DTYPE_Q6_K:
+        return 52;
+    case SLM_DTYPE_Q3_K:
+        return 27;
+    case SLM_DTYPE_Q4_0:
+        return 4;
+    default: /* Q8_0 */
+        return 8;
+    }
+}
+
+/* Whether a body begins with d and dmin; else two blocks share a vector of d before them. */
+SLM_INLINE int slm_body_has_min(uint32_t type) {
+    return type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K || type == SLM_DTYPE_Q2_K;
+}
+
+/* Bytes from the beginning of a panel to the body of block b. */
+SLM_INLINE size_t slm_body_at(uint32_t type, size_t b) {
+    const size_t bytes = 64 * slm_body_vectors(type);
+    return slm_body_has_min(type) ? b * bytes : b / 2 * (64 + 2 * bytes) + 64 + b % 2 * bytes;
+}
+
+/* To the d of block b, 16 halves; dmin follows where there is one. */
+SLM_INLINE size_t slm_halves_at(uint32_t type, size_t b) {
+    const size_t bytes = 64 * slm_body_vectors(type);
+    return slm_body_has_min(type) ? b * bytes : b / 2 * (64 + 2 * bytes) + b % 2 * 32;
+}
+
+/* Vectors of a body before group p: 32 weights. */
+SLM_INLINE size_t slm_group_at(uint32_t type, size_t p) {
+    switch (type) {
+    case SLM_DTYPE_Q4_K:
+        return 4 + 4 * p;
+    case SLM_DTYPE_Q5_K:
+        return 4 + 5 * p;
+    case SLM_DTYPE_Q2_K:
+        return 5 + 2 * p;
+    case SLM_DTYPE_Q6_K:
+        return 4 + 6 * p;
+    case SLM_DTYPE_Q3_K:
+        return 3 + 3 * p;
+    default: /* Q4_0 and Q8_0 have one */
+        return 0;
+    }
+}
+
+/* The parts of a group. */
+SLM_INLINE size_t slm_bits_at(uint32_t type, size_t p) {
+    return slm_group_at(type, p);
+}
+
+/* The single bit of weights 4i .. 4i+3 of a group. */
+SLM_INLINE int slm_bit_of(uint32_t type, int i) {
+    return type == SLM_DTYPE_Q3_K ? i / 4 * 2 + i % 2 + i % 4 / 2 * 4 : i;
+}
+
+SLM_INLINE size_t slm_pairs_at(uint32_t type, size_t p, size_t h) {
+    return slm_group_at(type, p) + (type == SLM_DTYPE_Q3_K) + h;
+}
+
+SLM_INLINE size_t slm_nibbles_at(uint32_t type, size_t p, size_t j) {
+    return slm_group_at(type, p) +
+           (type == SLM_DTYPE_Q6_K   ? 2u
+            : type == SLM_DTYPE_Q5_K ? 1u
+                                     : 0u) + j;
+}
 
 /* One block of a Q8_K tile, in 32-bit words, times the width; the next block follows. */
 enum {

@@ -11,7 +11,6 @@
 #include <arm_neon.h>
 #include <string.h>
 
-#define SLM_INLINE static inline __attribute__((always_inline))
 #define SLM_UNROLL _Pragma("GCC unroll 16")
 
 /* Quad r of vector v. */
@@ -41,40 +40,10 @@ SLM_INLINE int slm_is_wide(uint32_t type) { /* sub-blocks of 32 */
     return type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K;
 }
 
-SLM_INLINE int slm_has_min(uint32_t type) {
-    return slm_is_wide(type) || type == SLM_DTYPE_Q2_K;
-}
-
 /* Whether a full tile stores weights unpacked for all of its columns: for Q4_K that costs as much
  * as to unpack them again. */
 SLM_INLINE int slm_unpack_once(uint32_t type) {
     return type != SLM_DTYPE_Q4_K;
-}
-
-/* Where d and dmin of block b are: in its body, or in the plane before all bodies. */
-SLM_INLINE const uint8_t *slm_halves_k(uint32_t type, const uint8_t *panel, const uint8_t *body,
-                                       size_t b) {
-    return slm_has_min(type) ? body : panel + b * 32;
-}
-
-/* Vectors of a body. */
-SLM_INLINE size_t slm_vectors(uint32_t type) {
-    switch (type) {
-    case SLM_DTYPE_Q4_K:
-        return 36;
-    case SLM_DTYPE_Q5_K:
-        return 44;
-    case SLM_DTYPE_Q2_K:
-        return 21;
-    case SLM_DTYPE_Q6_K:
-        return 52;
-    case SLM_DTYPE_Q3_K:
-        return 27;
-    case SLM_DTYPE_Q4_0:
-        return 4;
-    default: /* Q8_0 */
-        return 8;
-    }
 }
 
 /* The scales of a K block: byte b of lane r of vector i is that of sub-block 4i+b of row r. */
@@ -218,7 +187,7 @@ SLM_INLINE void slm_store_rows(float *y, const float32x4_t rows[4], size_t n_w) 
 /* A product of one panel by some neighbouring columns of a tile; x: the first column's place in the
  * first block. */
 typedef void (*slm_columns_fn)(float *y, size_t y_stride, size_t n_w, const uint8_t *panel,
-                               size_t plane, const uint32_t *x, size_t width, size_t n_blocks);
+                               const uint32_t *x, size_t width, size_t n_blocks);
 /* Those of one type: [n] does n columns, [0] the only column of a tile, [SLM_OF_FULL] the part that
  * the level chose of a full tile. */
 enum { SLM_OF_FULL = 7, SLM_COLUMNS_FNS = 8 };
@@ -229,10 +198,9 @@ typedef struct slm_choice {
 typedef slm_choice (*slm_choose_fn)(size_t left, size_t width);
 
 SLM_INLINE void slm_walk_tiles(const slm_columns_fn fns[SLM_COLUMNS_FNS], slm_choose_fn choose,
-                               uint32_t type, size_t block, float *y, size_t y_stride,
-                               const void *w, size_t w_bytes, size_t n_w, const void *a,
-                               size_t a_bytes, size_t n_a, size_t k) {
-    const size_t plane = slm_panel_plane_bytes(type, k), n_blocks = k / block;
+                               size_t n_blocks, float *y, size_t y_stride, const void *w,
+                               size_t w_bytes, size_t n_w, const void *a, size_t a_bytes,
+                               size_t n_a) {
     for (size_t j0 = 0; j0 < n_a; j0 += SLM_TILE_ROWS) {
         const size_t width = n_a - j0 < SLM_TILE_ROWS ? n_a - j0 : SLM_TILE_ROWS;
         const uint32_t *x = (const uint32_t *)(const void *)((const uint8_t *)a + j0 * a_bytes);
@@ -240,8 +208,8 @@ SLM_INLINE void slm_walk_tiles(const slm_columns_fn fns[SLM_COLUMNS_FNS], slm_ch
             const uint8_t *panel = (const uint8_t *)w + i / SLM_PANEL_ROWS * w_bytes;
             for (size_t c = 0; c < width;) {
                 const slm_choice next = choose(width - c, width);
-                fns[next.fn](y + (j0 + c) * y_stride + i, y_stride, n_w - i, panel, plane, x + c,
-                             width, n_blocks);
+                fns[next.fn](y + (j0 + c) * y_stride + i, y_stride, n_w - i, panel, x + c, width,
+                             n_blocks);
                 c += next.n;
             }
         }
@@ -259,10 +227,10 @@ SLM_INLINE void slm_walk_tiles(const slm_columns_fn fns[SLM_COLUMNS_FNS], slm_ch
 /* Functions of columns; body_fn is inlined with its constants: for one column, for several, and for
  * several of a full tile. */
 #define SLM_COLUMNS_ANY(name, width_of, body_fn, ...)                                              \
-    static void name(float *y, size_t y_stride, size_t n_w, const uint8_t *panel, size_t plane,    \
+    static void name(float *y, size_t y_stride, size_t n_w, const uint8_t *panel,                  \
                      const uint32_t *x, size_t width, size_t n_blocks) {                           \
         (void)width;                                                                               \
-        body_fn(__VA_ARGS__, y, y_stride, n_w, panel, plane, x, width_of, n_blocks);               \
+        body_fn(__VA_ARGS__, y, y_stride, n_w, panel, x, width_of, n_blocks);                      \
     }
 #define SLM_COLUMN(name, ...)  SLM_COLUMNS_ANY(name, width, __VA_ARGS__)
 #define SLM_COLUMNS(name, ...) SLM_IN_ORDER SLM_COLUMNS_ANY(name, width, __VA_ARGS__)

@@ -31,19 +31,19 @@ SLM_INLINE slm_zipped slm_weights_zipped(uint32_t type, const uint8_t *body, siz
     slm_zipped w;
     switch (type) {
     case SLM_DTYPE_Q4_K:
-        w = slm_zip(slm_quad(body, 4 + 4 * p + sj, r), slm_quad(body, 5 + 4 * p + sj, r));
+        w = slm_zip(slm_quad(body, slm_nibbles_at(type, p, sj), r), slm_quad(body, slm_nibbles_at(type, p, 1 + sj), r));
         break;
     case SLM_DTYPE_Q5_K:
-        w = slm_zip(slm_quad(body, 12 + 4 * p + sj, r), slm_quad(body, 13 + 4 * p + sj, r));
+        w = slm_zip(slm_quad(body, slm_nibbles_at(type, p, sj), r), slm_quad(body, slm_nibbles_at(type, p, 1 + sj), r));
         break;
     case SLM_DTYPE_Q6_K:
-        w = slm_zip(slm_quad(body, 20 + 4 * p + sj, r), slm_quad(body, 21 + 4 * p + sj, r));
+        w = slm_zip(slm_quad(body, slm_nibbles_at(type, p, sj), r), slm_quad(body, slm_nibbles_at(type, p, 1 + sj), r));
         break;
     case SLM_DTYPE_Q3_K:
-        w = slm_zip_steps(slm_quad(body, 11 + 2 * p + sh, r), 2);
+        w = slm_zip_steps(slm_quad(body, slm_pairs_at(type, p, sh), r), 2);
         break;
     case SLM_DTYPE_Q2_K:
-        w = slm_zip_steps(slm_quad(body, 5 + 2 * p + sh, r), 2);
+        w = slm_zip_steps(slm_quad(body, slm_pairs_at(type, p, sh), r), 2);
         break;
     case SLM_DTYPE_Q4_0:
         w = slm_zip(slm_quad(body, sj, r), slm_quad(body, 1 + sj, r));
@@ -53,14 +53,19 @@ SLM_INLINE slm_zipped slm_weights_zipped(uint32_t type, const uint8_t *body, siz
     }
     slm_zipped high = w;
     if (type == SLM_DTYPE_Q5_K)
-        high = slm_zip_steps(slm_quad(body, 4 + p, r), 1);
+        high = slm_zip_steps(slm_quad(body, slm_bits_at(type, p), r), 1);
     else if (type == SLM_DTYPE_Q6_K)
-        high = slm_zip_steps(slm_quad(body, 4 + 2 * p + sh, r), 2);
+        high = slm_zip_steps(slm_quad(body, slm_pairs_at(type, p, sh), r), 2);
     else if (type == SLM_DTYPE_Q3_K)
-        high = slm_zip_steps(slm_quad(body, 3 + p, r), 1);
+        high = slm_zip_steps(slm_quad(body, slm_bits_at(type, p), r), 1);
     SLM_UNROLL
     for (int e = 0; e < 2; e++) {
-        if (type == SLM_DTYPE_Q2_K || type == SLM_DTYPE_Q3_K)
+        if (type == SLM_DTYPE_Q3_K) {
+            w.v[e] = slm_select(0x44, slm_right(high.v[e], 2 * h - 2), w.v[e]);
+            w.v[e] = vandq_u8(slm_right(w.v[e], 2 * j), vdupq_n_u8(7));
+            continue;
+        }
+        if (type == SLM_DTYPE_Q2_K)
             w.v[e] = slm_pair(w.v[e], 2 * j);
         else
             w.v[e] = slm_nibble(w.v[e], h);
@@ -68,8 +73,6 @@ SLM_INLINE slm_zipped slm_weights_zipped(uint32_t type, const uint8_t *body, siz
             w.v[e] = slm_select(0x10, slm_right(high.v[e], 2 * t - 4), w.v[e]);
         else if (type == SLM_DTYPE_Q6_K)
             w.v[e] = slm_select(0x30, slm_right(high.v[e], 2 * j - 4), w.v[e]);
-        else if (type == SLM_DTYPE_Q3_K)
-            w.v[e] = slm_select(0x04, slm_right(high.v[e], 2 * t - 2), w.v[e]);
     }
     return w;
 }
@@ -142,7 +145,7 @@ SLM_INLINE void slm_pairs_block_k(uint32_t type, size_t n, size_t quads, int unp
                                   float32x4_t acc[][4][2], const uint8_t *weights,
                                   const uint8_t *halves, const slm_scales *scales,
                                   const int32_t *factors, const uint32_t *x, size_t width) {
-    const int wide = slm_is_wide(type), has_min = slm_has_min(type);
+    const int wide = slm_is_wide(type), has_min = slm_body_has_min(type);
     const int n_halves = wide ? 1 : 2, n_steps = 4 / n_halves;
     const size_t bias_at = type == SLM_DTYPE_Q6_K ? SLM_TILE_K_NEG32 : SLM_TILE_K_NEG4;
     const size_t n_mins = wide ? 2 : 4, sums_at = wide ? SLM_TILE_K_SUM32 : SLM_TILE_K_SUM16;
@@ -271,15 +274,15 @@ SLM_INLINE void slm_clear_pairs(float32x4_t acc[][4][2], size_t n_pairs) {
 
 /* Sixteen rows by n (constant; 2 to 6) columns. */
 SLM_INLINE void slm_pairs_k(uint32_t type, size_t n, size_t quads, float *y, size_t y_stride,
-                            size_t n_w, const uint8_t *panel, size_t plane, const uint32_t *x,
+                            size_t n_w, const uint8_t *panel, const uint32_t *x,
                             size_t width, size_t n_blocks) {
     float32x4_t acc[3][4][2];
     slm_clear_pairs(acc, (n + 1) / 2);
     for (size_t b = 0; b < n_blocks; b++, x += SLM_TILE_K_WORDS * width) {
-        const uint8_t *body = panel + plane + b * slm_vectors(type) * 64;
+        const uint8_t *body = panel + slm_body_at(type, b);
         slm_scales scales;
         slm_scales_of(type, body, &scales);
-        slm_pairs_block_k(type, n, quads, 0, acc, body, slm_halves_k(type, panel, body, b), &scales,
+        slm_pairs_block_k(type, n, quads, 0, acc, body, panel + slm_halves_at(type, b), &scales,
                           NULL, x, width);
     }
     slm_store_pairs(y, y_stride, n_w, n, acc);
@@ -287,7 +290,7 @@ SLM_INLINE void slm_pairs_k(uint32_t type, size_t n, size_t quads, float *y, siz
 
 /* Sixteen rows by a full tile, six columns at a time: a block is unpacked once for all of them. */
 SLM_INLINE void slm_pairs_tile_k(uint32_t type, size_t quads, float *y, size_t y_stride, size_t n_w,
-                                 const uint8_t *panel, size_t plane, const uint32_t *x,
+                                 const uint8_t *panel, const uint32_t *x,
                                  size_t width, size_t n_blocks) {
     const int once = slm_unpack_once(type);
     const size_t n_sub_blocks = slm_is_wide(type) ? 8 : 16;
@@ -296,7 +299,7 @@ SLM_INLINE void slm_pairs_tile_k(uint32_t type, size_t quads, float *y, size_t y
     float32x4_t acc[SLM_TILE_ROWS / 2][4][2];
     slm_clear_pairs(acc, SLM_TILE_ROWS / 2);
     for (size_t b = 0; b < n_blocks; b++, x += SLM_TILE_K_WORDS * width) {
-        const uint8_t *body = panel + plane + b * slm_vectors(type) * 64;
+        const uint8_t *body = panel + slm_body_at(type, b);
         slm_scales scales;
         slm_scales_of(type, body, &scales);
         for (size_t i = 0; i < n_sub_blocks; i += 4) {
@@ -320,7 +323,7 @@ SLM_INLINE void slm_pairs_tile_k(uint32_t type, size_t quads, float *y, size_t y
         }
         for (size_t c = 0; c < SLM_TILE_ROWS; c += 6)
             slm_pairs_block_k(type, 6, quads, once, acc + c / 2, once ? room : body,
-                              slm_halves_k(type, panel, body, b), &scales, factors, x + c, width);
+                              panel + slm_halves_at(type, b), &scales, factors, x + c, width);
     }
     for (size_t c = 0; c < SLM_TILE_ROWS; c += 6)
         slm_store_pairs(y + c * y_stride, y_stride, n_w, 6, acc + c / 2);
@@ -329,13 +332,12 @@ SLM_INLINE void slm_pairs_tile_k(uint32_t type, size_t quads, float *y, size_t y
 /* The same for Q4_0 and Q8_0: blocks of 32, all of them for some quads and then for the others, so
  * that their sums stay in registers. */
 SLM_INLINE void slm_pairs_0(uint32_t type, size_t n, size_t quads, float *y, size_t y_stride,
-                            size_t n_w, const uint8_t *panel, size_t plane, const uint32_t *x0,
+                            size_t n_w, const uint8_t *panel, const uint32_t *x0,
                             size_t width, size_t n_blocks) {
     const int bytes = type == SLM_DTYPE_Q8_0;
     const size_t n_pairs = (n + 1) / 2;
     float32x4_t acc[3][4][2];
     for (size_t r0 = 0; r0 < 4; r0 += quads) {
-        const uint8_t *rows = panel + plane + 16 * r0, *halves = panel + 8 * r0;
         const uint32_t *x = x0;
         float32x4_t part[3][8];
         SLM_UNROLL
@@ -345,6 +347,8 @@ SLM_INLINE void slm_pairs_0(uint32_t type, size_t n, size_t quads, float *y, siz
                 part[m][e] = vdupq_n_f32(0);
         }
         for (size_t b = 0; b < n_blocks; b++) {
+            const uint8_t *rows = panel + slm_body_at(type, b) + 16 * r0;
+            const uint8_t *halves = panel + slm_halves_at(type, b) + 8 * r0;
             const uint32_t *da = x + SLM_TILE_0_D * width;
             int32x4_t sum[3][8];
             SLM_UNROLL
@@ -381,8 +385,6 @@ SLM_INLINE void slm_pairs_0(uint32_t type, size_t n, size_t quads, float *y, siz
                     to[1] = vaddq_f32(to[1], slm_scaled(d1, da, m, n, sum[m][2 * r + 1]));
                 }
             }
-            rows += slm_vectors(type) * 64;
-            halves += 32;
             x += SLM_TILE_0_WORDS * width;
         }
         SLM_UNROLL
@@ -424,8 +426,7 @@ SLM_INLINE slm_choice slm_choose_pairs(size_t left, size_t width) {
     SLM_TILE_MATMUL(name) {                                                                        \
         static const slm_columns_fn fns[SLM_COLUMNS_FNS] = {                                       \
             name##_only, name##_1, name##_2, name##_3, name##_4, NULL, name##_6, name##_of_full};  \
-        slm_walk_tiles(fns, choose, SLM_DTYPE_##TYPE, block, y, y_stride, w, w_bytes, n_w, a,      \
-                       a_bytes, n_a, k);                                                           \
+        slm_walk_tiles(fns, choose, k / (block), y, y_stride, w, w_bytes, n_w, a, a_bytes, n_a);   \
     }
 #define SLM_PACKED_I8MM_K(TYPE, name)                                                              \
     SLM_COLUMNS_OF_FULL(name##_of_full, slm_pairs_tile_k, SLM_DTYPE_##TYPE, 2)                     \

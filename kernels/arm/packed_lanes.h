@@ -17,20 +17,23 @@
 SLM_INLINE uint8x16_t slm_weights(uint32_t type, const uint8_t *body, size_t p, int i, size_t r) {
     const int j = i % 4, h = i / 4;
     const size_t sj = (size_t)j, sh = (size_t)h;
+    uint8x16_t two;
     switch (type) {
     case SLM_DTYPE_Q4_K:
-        return slm_nibble(slm_quad(body, 4 + 4 * p + sj, r), h);
+        return slm_nibble(slm_quad(body, slm_nibbles_at(type, p, sj), r), h);
     case SLM_DTYPE_Q5_K:
-        return slm_select(0x10, slm_right(slm_quad(body, 4 + p, r), i - 4),
-                          slm_nibble(slm_quad(body, 12 + 4 * p + sj, r), h));
+        return slm_select(0x10, slm_right(slm_quad(body, slm_bits_at(type, p), r), i - 4),
+                          slm_nibble(slm_quad(body, slm_nibbles_at(type, p, sj), r), h));
     case SLM_DTYPE_Q6_K:
-        return slm_select(0x30, slm_right(slm_quad(body, 4 + 2 * p + sh, r), 2 * j - 4),
-                          slm_nibble(slm_quad(body, 20 + 4 * p + sj, r), h));
+        return slm_select(0x30, slm_right(slm_quad(body, slm_pairs_at(type, p, sh), r), 2 * j - 4),
+                          slm_nibble(slm_quad(body, slm_nibbles_at(type, p, sj), r), h));
     case SLM_DTYPE_Q3_K:
-        return slm_select(0x04, slm_right(slm_quad(body, 3 + p, r), i - 2),
-                          slm_pair(slm_quad(body, 11 + 2 * p + sh, r), 2 * j));
+        two = slm_select(
+            0x44, slm_right(slm_quad(body, slm_bits_at(type, p), r), slm_bit_of(type, i) % 4 - 2),
+            slm_right(slm_quad(body, slm_pairs_at(type, p, sh), r), j % 2 * 2));
+        return vandq_u8(slm_right(two, j / 2 * 4), vdupq_n_u8(7));
     case SLM_DTYPE_Q2_K:
-        return slm_pair(slm_quad(body, 5 + 2 * p + sh, r), 2 * j);
+        return slm_pair(slm_quad(body, slm_pairs_at(type, p, sh), r), 2 * j);
     case SLM_DTYPE_Q4_0:
         return slm_nibble(slm_quad(body, sj, r), h);
     default: { /* Q8_0 */
@@ -87,7 +90,7 @@ SLM_INLINE void slm_block_k(uint32_t type, size_t n, size_t quads, int solo, int
                 int32x4_t bias[2][4];
                 SLM_UNROLL
                 for (int h = h0; h < h0 + halves_at_once; h++)
-                    slm_bias(bias[h - h0], n, !slm_has_min(type),
+                    slm_bias(bias[h - h0], n, !slm_body_has_min(type),
                              x + (bias_at + 2 * p + (size_t)h) * width, 0, 0);
                 SLM_UNROLL
                 for (int s = 0; s < 4 * halves_at_once; s++) {
@@ -136,7 +139,7 @@ SLM_INLINE void slm_block_k(uint32_t type, size_t n, size_t quads, int solo, int
                     vaddq_f32(acc[c][r0 + r], vmulq_f32(d, vcvtq_f32_s32(total[c][r])));
             }
         }
-        if (!slm_has_min(type))
+        if (!slm_body_has_min(type))
             continue;
         slm_split sums[4];
         SLM_UNROLL
@@ -183,15 +186,14 @@ SLM_INLINE void slm_clear_rows(float32x4_t acc[][4], size_t n) {
 
 /* Sixteen rows by n (constant) columns. */
 SLM_INLINE void slm_panel_k(uint32_t type, size_t n, size_t quads, int solo, float *y,
-                            size_t y_stride, size_t n_w, const uint8_t *panel, size_t plane,
-                            const uint32_t *x, size_t width, size_t n_blocks) {
+                            size_t y_stride, size_t n_w, const uint8_t *panel, const uint32_t *x, size_t width, size_t n_blocks) {
     float32x4_t acc[4][4];
     slm_clear_rows(acc, n);
     for (size_t b = 0; b < n_blocks; b++, x += SLM_TILE_K_WORDS * width) {
-        const uint8_t *body = panel + plane + b * slm_vectors(type) * 64;
+        const uint8_t *body = panel + slm_body_at(type, b);
         slm_scales scales;
         slm_scales_of(type, body, &scales);
-        slm_block_k(type, n, quads, solo, 0, acc, body, slm_halves_k(type, panel, body, b), &scales,
+        slm_block_k(type, n, quads, solo, 0, acc, body, panel + slm_halves_at(type, b), &scales,
                     NULL, x, width);
     }
     SLM_UNROLL
@@ -201,7 +203,7 @@ SLM_INLINE void slm_panel_k(uint32_t type, size_t n, size_t quads, int solo, flo
 
 /* Sixteen rows by a full tile, four columns at a time: a block is unpacked once for all of them. */
 SLM_INLINE void slm_tile_k(uint32_t type, size_t quads, float *y, size_t y_stride, size_t n_w,
-                           const uint8_t *panel, size_t plane, const uint32_t *x, size_t width,
+                           const uint8_t *panel, const uint32_t *x, size_t width,
                            size_t n_blocks) {
     const int once = slm_unpack_once(type);
     const size_t n_sub_blocks = slm_is_wide(type) ? 8 : 16;
@@ -210,7 +212,7 @@ SLM_INLINE void slm_tile_k(uint32_t type, size_t quads, float *y, size_t y_strid
     float32x4_t acc[SLM_TILE_ROWS][4];
     slm_clear_rows(acc, SLM_TILE_ROWS);
     for (size_t b = 0; b < n_blocks; b++, x += SLM_TILE_K_WORDS * width) {
-        const uint8_t *body = panel + plane + b * slm_vectors(type) * 64;
+        const uint8_t *body = panel + slm_body_at(type, b);
         slm_scales scales;
         slm_scales_of(type, body, &scales);
         for (size_t i = 0; i < n_sub_blocks; i += 4) {
@@ -233,7 +235,7 @@ SLM_INLINE void slm_tile_k(uint32_t type, size_t quads, float *y, size_t y_strid
         }
         for (size_t c = 0; c < SLM_TILE_ROWS; c += 4)
             slm_block_k(type, 4, quads, 0, once, acc + c, once ? room : body,
-                        slm_halves_k(type, panel, body, b), &scales, factors, x + c, width);
+                        panel + slm_halves_at(type, b), &scales, factors, x + c, width);
     }
     for (size_t c = 0; c < SLM_TILE_ROWS; c++)
         slm_store_rows(y + c * y_stride, acc[c], n_w);
@@ -242,12 +244,10 @@ SLM_INLINE void slm_tile_k(uint32_t type, size_t quads, float *y, size_t y_strid
 /* The same for Q4_0 and Q8_0: blocks of 32, all of them for some quads and then for the others, so
  * that their sums stay in registers. */
 SLM_INLINE void slm_panel_0(uint32_t type, size_t n, size_t quads, int solo, float *y,
-                            size_t y_stride, size_t n_w, const uint8_t *panel, size_t plane,
-                            const uint32_t *x0, size_t width, size_t n_blocks) {
+                            size_t y_stride, size_t n_w, const uint8_t *panel, const uint32_t *x0, size_t width, size_t n_blocks) {
     const int bytes = type == SLM_DTYPE_Q8_0, steps = bytes ? SLM_SUM_BYTES : 8;
     float32x4_t acc[4][4];
     for (size_t r0 = 0; r0 < 4; r0 += quads) {
-        const uint8_t *rows = panel + plane + 16 * r0, *halves = panel + 8 * r0;
         const uint32_t *x = x0;
         float32x4_t part[4][4];
         SLM_UNROLL
@@ -257,6 +257,8 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, size_t quads, int solo, flo
                 part[c][r] = vdupq_n_f32(0);
         }
         for (size_t b = 0; b < n_blocks; b++) {
+            const uint8_t *rows = panel + slm_body_at(type, b) + 16 * r0;
+            const uint8_t *halves = panel + slm_halves_at(type, b) + 8 * r0;
             slm_sum sum[4][4];
             int32x4_t total[4][4], bias[4];
             /* A tile of one column has but one word behind this. */
@@ -296,8 +298,6 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, size_t quads, int solo, flo
                     part[c][r] = vaddq_f32(part[c][r], vmulq_f32(d, vcvtq_f32_s32(total[c][r])));
                 }
             }
-            rows += slm_vectors(type) * 64;
-            halves += 32;
             x += SLM_TILE_0_WORDS * width;
         }
         SLM_UNROLL

@@ -42,8 +42,7 @@ SLM_INLINE int32x4_t slm_sum_end(slm_sum sum, int32x4_t bias, int tight) {
     SLM_TILE_MATMUL(name) {                                                                        \
         static const slm_columns_fn fns[SLM_COLUMNS_FNS] = {                                       \
             name##_only, name##_1, name##_2, name##_3, name##_4, NULL, NULL, name##_of_full};      \
-        slm_walk_tiles(fns, choose, SLM_DTYPE_##TYPE, block, y, y_stride, w, w_bytes, n_w, a,      \
-                       a_bytes, n_a, k);                                                           \
+        slm_walk_tiles(fns, choose, k / (block), y, y_stride, w, w_bytes, n_w, a, a_bytes, n_a);   \
     }
 #define SLM_PACKED_NEON_K(TYPE, name)                                                              \
     SLM_COLUMNS_OF_FULL(name##_of_full, slm_tile_k, SLM_DTYPE_##TYPE, 2)                           \

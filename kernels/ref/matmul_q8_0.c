@@ -51,7 +51,7 @@ SLM_INLINE void matmul_tiles(unpack_fn unpack, uint32_t type, float *y, size_t y
         for (size_t b = 0; b < k / 32; b++) {
             uint8_t block[sizeof(slm_block_q8_0)];
             unpacked u;
-            slm_unpack_block(type, block, panel, b, i % SLM_PANEL_ROWS, k);
+            slm_unpack_block(type, block, panel, b, i % SLM_PANEL_ROWS);
             unpack(&u, block);
             for (size_t j = 0; j < n_a; j++) {
                 size_t first = j / SLM_TILE_ROWS * SLM_TILE_ROWS;

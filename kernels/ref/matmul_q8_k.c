@@ -56,7 +56,7 @@ SLM_INLINE void matmul_tiles(unpack_fn unpack, uint32_t type, int has_min, float
         for (size_t b = 0; b < k / 256; b++) {
             uint8_t block[sizeof(slm_block_q6_k)];
             unpacked u;
-            slm_unpack_block(type, block, panel, b, i % SLM_PANEL_ROWS, k);
+            slm_unpack_block(type, block, panel, b, i % SLM_PANEL_ROWS);
             unpack(&u, block);
             for (size_t j = 0; j < n_a; j++) {
                 size_t first = j / SLM_TILE_ROWS * SLM_TILE_ROWS;

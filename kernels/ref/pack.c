@@ -24,32 +24,32 @@ SLM_INLINE uint8_t *lane(uint8_t *body, size_t v, size_t r) {
 }
 
 typedef struct form {
-    uint32_t block, block_bytes, plane, vectors; /* plane: 1 when d lies apart */
-    uint32_t d_at;
+    uint32_t block, block_bytes;
+    uint32_t d_at; /* of d in a block of the file, and of dmin behind it */
 } form;
 
 static int form_of(uint32_t type, form *f) {
     switch (type) {
     case SLM_DTYPE_Q4_K:
-        *f = (form){256, 144, 0, 36, 0};
+        *f = (form){256, 144, 0};
         return 1;
     case SLM_DTYPE_Q5_K:
-        *f = (form){256, 176, 0, 44, 0};
+        *f = (form){256, 176, 0};
         return 1;
     case SLM_DTYPE_Q2_K:
-        *f = (form){256, 84, 0, 21, 0};
+        *f = (form){256, 84, 80};
         return 1;
     case SLM_DTYPE_Q6_K:
-        *f = (form){256, 210, 1, 52, 208};
+        *f = (form){256, 210, 208};
         return 1;
     case SLM_DTYPE_Q3_K:
-        *f = (form){256, 110, 1, 27, 108};
+        *f = (form){256, 110, 108};
         return 1;
     case SLM_DTYPE_Q4_0:
-        *f = (form){32, 18, 1, 4, 0};
+        *f = (form){32, 18, 0};
         return 1;
     case SLM_DTYPE_Q8_0:
-        *f = (form){32, 34, 1, 8, 0};
+        *f = (form){32, 34, 0};
         return 1;
     default:
         return 0;
@@ -61,18 +61,13 @@ int slm_packs(uint32_t type) {
     return form_of(type, &f);
 }
 
-size_t slm_panel_plane_bytes(uint32_t type, size_t k) {
-    form f;
-    if (!form_of(type, &f) || !f.plane)
-        return 0;
-    return (k / f.block * 2 * ROWS + 63) / 64 * 64;
-}
-
 size_t slm_panel_bytes(uint32_t type, size_t k) {
     form f;
     if (!form_of(type, &f))
         return 0;
-    return slm_panel_plane_bytes(type, k) + k / f.block * f.vectors * 64;
+    size_t n_blocks = k / f.block;
+    return n_blocks * slm_body_vectors(type) * 64 +
+           (slm_body_has_min(type) ? 0 : (n_blocks + 1) / 2 * 64);
 }
 
 /* ---- the parts of a block, to lane r of vectors from v on, and back ---- */
@@ -89,20 +84,21 @@ static void get_bytes(uint8_t *body, size_t v, size_t r, uint8_t *to, size_t n, 
 }
 
 /* Q4_K's order: 32 bytes hold one group in their low halves, the next in the high ones. */
-static void put_nibbles_4k(uint8_t *body, size_t v, size_t r, const uint8_t *qs) {
+static void put_nibbles_4k(uint32_t type, uint8_t *body, size_t r, const uint8_t *qs) {
     for (size_t c = 0; c < 4; c++, qs += 32)
         for (size_t j = 0; j < 4; j++) {
             uint32_t a = load32(qs + 4 * j), b = load32(qs + 16 + 4 * j);
-            store32(lane(body, v + 8 * c + j, r), (a & LOW4) | (b & LOW4) << 4);
-            store32(lane(body, v + 8 * c + 4 + j, r), (a >> 4 & LOW4) | (b & ~LOW4));
+            store32(lane(body, slm_nibbles_at(type, 2 * c, j), r), (a & LOW4) | (b & LOW4) << 4);
+            store32(lane(body, slm_nibbles_at(type, 2 * c + 1, j), r),
+                    (a >> 4 & LOW4) | (b & ~LOW4));
         }
 }
 
-static void get_nibbles_4k(uint8_t *body, size_t v, size_t r, uint8_t *qs) {
+static void get_nibbles_4k(uint32_t type, uint8_t *body, size_t r, uint8_t *qs) {
     for (size_t c = 0; c < 4; c++, qs += 32)
         for (size_t j = 0; j < 4; j++) {
-            uint32_t a = load32(lane(body, v + 8 * c + j, r));
-            uint32_t b = load32(lane(body, v + 8 * c + 4 + j, r));
+            uint32_t a = load32(lane(body, slm_nibbles_at(type, 2 * c, j), r));
+            uint32_t b = load32(lane(body, slm_nibbles_at(type, 2 * c + 1, j), r));
             store32(qs + 4 * j, (a & LOW4) | (b & LOW4) << 4);
             store32(qs + 16 + 4 * j, (a >> 4 & LOW4) | (b & ~LOW4));
         }
@@ -110,24 +106,24 @@ static void get_nibbles_4k(uint8_t *body, size_t v, size_t r, uint8_t *qs) {
 
 /* Q6_K's order: of 128 weights, groups 0 and 1 in the low halves of 64 bytes, 2 and 3 in the high.
  */
-static void put_nibbles_6k(uint8_t *body, size_t v, size_t r, const uint8_t *ql) {
+static void put_nibbles_6k(uint8_t *body, size_t r, const uint8_t *ql) {
     for (size_t p = 0; p < 8; p++) {
         const uint8_t *q = ql + 64 * (p / 4) + 32 * (p % 2);
         unsigned shift = 4 * (p % 4 / 2);
         for (size_t j = 0; j < 4; j++)
-            store32(lane(body, v + 4 * p + j, r),
+            store32(lane(body, slm_nibbles_at(SLM_DTYPE_Q6_K, p, j), r),
                     (load32(q + 4 * j) >> shift & LOW4) | (load32(q + 16 + 4 * j) >> shift & LOW4)
                                                               << 4);
     }
 }
 
-static void get_nibbles_6k(uint8_t *body, size_t v, size_t r, uint8_t *ql) {
+static void get_nibbles_6k(uint8_t *body, size_t r, uint8_t *ql) {
     memset(ql, 0, 128);
     for (size_t p = 0; p < 8; p++) {
         uint8_t *q = ql + 64 * (p / 4) + 32 * (p % 2);
         unsigned shift = 4 * (p % 4 / 2);
         for (size_t j = 0; j < 4; j++) {
-            uint32_t w = load32(lane(body, v + 4 * p + j, r));
+            uint32_t w = load32(lane(body, slm_nibbles_at(SLM_DTYPE_Q6_K, p, j), r));
             store32(q + 4 * j, load32(q + 4 * j) | (w & LOW4) << shift);
             store32(q + 16 + 4 * j, load32(q + 16 + 4 * j) | (w >> 4 & LOW4) << shift);
         }
@@ -135,21 +131,21 @@ static void get_nibbles_6k(uint8_t *body, size_t v, size_t r, uint8_t *ql) {
 }
 
 /* 32 bytes hold four groups in their pairs of bits, as in Q2_K, Q3_K and the high bits of Q6_K. */
-static void put_pairs(uint8_t *body, size_t v, size_t r, const uint8_t *q) {
+static void put_pairs(uint32_t type, uint8_t *body, size_t r, const uint8_t *q) {
     for (size_t p = 0; p < 8; p++)
         for (size_t h = 0; h < 2; h++) {
             uint32_t w = 0;
             for (unsigned j = 0; j < 4; j++)
                 w |= (load32(q + 32 * (p / 4) + 16 * h + 4 * j) >> (2 * (p % 4)) & LOW2) << 2 * j;
-            store32(lane(body, v + 2 * p + h, r), w);
+            store32(lane(body, slm_pairs_at(type, p, h), r), w);
         }
 }
 
-static void get_pairs(uint8_t *body, size_t v, size_t r, uint8_t *q) {
+static void get_pairs(uint32_t type, uint8_t *body, size_t r, uint8_t *q) {
     memset(q, 0, 64);
     for (size_t p = 0; p < 8; p++)
         for (size_t h = 0; h < 2; h++) {
-            uint32_t w = load32(lane(body, v + 2 * p + h, r));
+            uint32_t w = load32(lane(body, slm_pairs_at(type, p, h), r));
             for (unsigned j = 0; j < 4; j++) {
                 uint8_t *to = q + 32 * (p / 4) + 16 * h + 4 * j;
                 store32(to, load32(to) | (w >> 2 * j & LOW2) << (2 * (p % 4)));
@@ -158,21 +154,22 @@ static void get_pairs(uint8_t *body, size_t v, size_t r, uint8_t *q) {
 }
 
 /* 32 bytes hold one bit of each of eight groups. */
-static void put_bits(uint8_t *body, size_t v, size_t r, const uint8_t *q) {
+static void put_bits(uint32_t type, uint8_t *body, size_t r, const uint8_t *q) {
     for (size_t p = 0; p < 8; p++) {
         uint32_t w = 0;
         for (unsigned i = 0; i < 8; i++)
-            w |= (load32(q + 4 * i) >> p & LOW1) << i;
-        store32(lane(body, v + p, r), w);
+            w |= (load32(q + 4 * i) >> p & LOW1) << slm_bit_of(type, (int)i);
+        store32(lane(body, slm_bits_at(type, p), r), w);
     }
 }
 
-static void get_bits(uint8_t *body, size_t v, size_t r, uint8_t *q) {
+static void get_bits(uint32_t type, uint8_t *body, size_t r, uint8_t *q) {
     memset(q, 0, 32);
     for (size_t p = 0; p < 8; p++) {
-        uint32_t w = load32(lane(body, v + p, r));
+        uint32_t w = load32(lane(body, slm_bits_at(type, p), r));
         for (unsigned i = 0; i < 8; i++)
-            store32(q + 4 * i, load32(q + 4 * i) | (w >> i & LOW1) << p);
+            store32(q + 4 * i,
+                    load32(q + 4 * i) | (w >> slm_bit_of(type, (int)i) & LOW1) << p);
     }
 }
 
@@ -182,26 +179,26 @@ static void put_block(uint32_t type, uint8_t *body, size_t r, const uint8_t *w) 
     switch (type) {
     case SLM_DTYPE_Q4_K:
         put_bytes(body, 1, r, w + 4, 12, 0);
-        put_nibbles_4k(body, 4, r, w + 16);
+        put_nibbles_4k(type, body, r, w + 16);
         break;
     case SLM_DTYPE_Q5_K:
         put_bytes(body, 1, r, w + 4, 12, 0);
-        put_bits(body, 4, r, w + 16);
-        put_nibbles_4k(body, 12, r, w + 48);
+        put_bits(type, body, r, w + 16);
+        put_nibbles_4k(type, body, r, w + 48);
         break;
     case SLM_DTYPE_Q2_K:
         put_bytes(body, 1, r, w, 16, 0);
-        put_pairs(body, 5, r, w + 16);
+        put_pairs(type, body, r, w + 16);
         break;
     case SLM_DTYPE_Q6_K:
         put_bytes(body, 0, r, w + 192, 16, 0);
-        put_pairs(body, 4, r, w + 128);
-        put_nibbles_6k(body, 20, r, w);
+        put_pairs(type, body, r, w + 128);
+        put_nibbles_6k(body, r, w);
         break;
     case SLM_DTYPE_Q3_K:
         put_bytes(body, 0, r, w + 96, 12, 0);
-        put_bits(body, 3, r, w);
-        put_pairs(body, 11, r, w + 32);
+        put_bits(type, body, r, w);
+        put_pairs(type, body, r, w + 32);
         break;
     case SLM_DTYPE_Q4_0:
         put_bytes(body, 0, r, w + 2, 16, 0);
@@ -216,26 +213,26 @@ static void get_block(uint32_t type, uint8_t *body, size_t r, uint8_t *w) {
     switch (type) {
     case SLM_DTYPE_Q4_K:
         get_bytes(body, 1, r, w + 4, 12, 0);
-        get_nibbles_4k(body, 4, r, w + 16);
+        get_nibbles_4k(type, body, r, w + 16);
         break;
     case SLM_DTYPE_Q5_K:
         get_bytes(body, 1, r, w + 4, 12, 0);
-        get_bits(body, 4, r, w + 16);
-        get_nibbles_4k(body, 12, r, w + 48);
+        get_bits(type, body, r, w + 16);
+        get_nibbles_4k(type, body, r, w + 48);
         break;
     case SLM_DTYPE_Q2_K:
         get_bytes(body, 1, r, w, 16, 0);
-        get_pairs(body, 5, r, w + 16);
+        get_pairs(type, body, r, w + 16);
         break;
     case SLM_DTYPE_Q6_K:
         get_bytes(body, 0, r, w + 192, 16, 0);
-        get_pairs(body, 4, r, w + 128);
-        get_nibbles_6k(body, 20, r, w);
+        get_pairs(type, body, r, w + 128);
+        get_nibbles_6k(body, r, w);
         break;
     case SLM_DTYPE_Q3_K:
         get_bytes(body, 0, r, w + 96, 12, 0);
-        get_bits(body, 3, r, w);
-        get_pairs(body, 11, r, w + 32);
+        get_bits(type, body, r, w);
+        get_pairs(type, body, r, w + 32);
         break;
     case SLM_DTYPE_Q4_0:
         get_bytes(body, 0, r, w + 2, 16, 0);
@@ -246,59 +243,51 @@ static void get_block(uint32_t type, uint8_t *body, size_t r, uint8_t *w) {
     }
 }
 
-/* Where d, and dmin of types that have one, lie in a block of the file. Q2_K keeps them last. */
-static size_t halves_at(uint32_t type, const form *f) {
-    return type == SLM_DTYPE_Q2_K ? 80 : f->d_at;
-}
-
 void slm_pack_panel(uint32_t type, void *panel, const void *w, size_t w_bytes, size_t n_w,
                     size_t k) {
     form f;
     if (!form_of(type, &f))
         return;
-    size_t plane = slm_panel_plane_bytes(type, k), n_blocks = k / f.block;
+    size_t n_blocks = k / f.block;
     if (n_w < ROWS)
         memset(panel, 0, slm_panel_bytes(type, k));
-    else if (plane > 0)
-        memset((uint8_t *)panel + plane - 32, 0, 32); /* an odd number of blocks leaves this free */
+    else if (!slm_body_has_min(type) && n_blocks % 2) /* the free half of the last vector of d */
+        memset((uint8_t *)panel + slm_halves_at(type, n_blocks), 0, 2 * ROWS);
     for (size_t b = 0; b < n_blocks; b++) {
-        uint8_t *body = (uint8_t *)panel + plane + b * f.vectors * 64;
-        uint8_t *halves = f.plane ? (uint8_t *)panel + b * 2 * ROWS : body;
+        uint8_t *body = (uint8_t *)panel + slm_body_at(type, b);
+        uint8_t *halves = (uint8_t *)panel + slm_halves_at(type, b);
         for (size_t r = 0; r < n_w; r++) {
             const uint8_t *block = (const uint8_t *)w + r * w_bytes + b * f.block_bytes;
-            const uint8_t *d = block + halves_at(type, &f);
-            memcpy(halves + 2 * r, d, 2);
-            if (!f.plane)
-                memcpy(halves + 2 * ROWS + 2 * r, d + 2, 2);
+            memcpy(halves + 2 * r, block + f.d_at, 2);
+            if (slm_body_has_min(type))
+                memcpy(halves + 2 * ROWS + 2 * r, block + f.d_at + 2, 2);
             put_block(type, body, r, block);
         }
     }
 }
 
 static void unpack_block(uint32_t type, const form *f, uint8_t *block, const uint8_t *panel,
-                         size_t plane, size_t b, size_t r) {
-    uint8_t *body = (uint8_t *)(uintptr_t)panel + plane + b * f->vectors * 64;
-    const uint8_t *halves = f->plane ? panel + b * 2 * ROWS : body;
-    uint8_t *d = block + halves_at(type, f);
-    memcpy(d, halves + 2 * r, 2);
-    if (!f->plane)
-        memcpy(d + 2, halves + 2 * ROWS + 2 * r, 2);
+                         size_t b, size_t r) {
+    uint8_t *body = (uint8_t *)(uintptr_t)panel + slm_body_at(type, b);
+    const uint8_t *halves = panel + slm_halves_at(type, b);
+    memcpy(block + f->d_at, halves + 2 * r, 2);
+    if (slm_body_has_min(type))
+        memcpy(block + f->d_at + 2, halves + 2 * ROWS + 2 * r, 2);
     get_block(type, body, r, block);
 }
 
-void slm_unpack_block(uint32_t type, void *block, const void *panel, size_t b, size_t r, size_t k) {
+void slm_unpack_block(uint32_t type, void *block, const void *panel, size_t b, size_t r) {
     form f;
     if (form_of(type, &f))
-        unpack_block(type, &f, block, panel, slm_panel_plane_bytes(type, k), b, r);
+        unpack_block(type, &f, block, panel, b, r);
 }
 
 void slm_unpack_row(uint32_t type, void *w, const void *panel, size_t r, size_t k) {
     form f;
     if (!form_of(type, &f))
         return;
-    size_t plane = slm_panel_plane_bytes(type, k);
     for (size_t b = 0; b < k / f.block; b++)
-        unpack_block(type, &f, (uint8_t *)w + b * f.block_bytes, panel, plane, b, r);
+        unpack_block(type, &f, (uint8_t *)w + b * f.block_bytes, panel, b, r);
 }
 
 /* ---- tiles ---- */

@@ -2,4 +2,4 @@
 #include "x86/level_avx2.h"
 #include "x86/packed_avx2.h"
 
-SLM_PACKED_MATMUL(Q3_K, slm_matmul_q3_k_q8_k_tile_avx2, 256, 27, SLM_PACKED_UNPACKED)
+SLM_PACKED_MATMUL(Q3_K, slm_matmul_q3_k_q8_k_tile_avx2, 256, SLM_PACKED_UNPACKED)

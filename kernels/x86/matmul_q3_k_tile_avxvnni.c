@@ -2,4 +2,4 @@
 #include "x86/level_avxvnni.h"
 #include "x86/packed_avxvnni.h"
 
-SLM_PACKED_MATMUL(Q3_K, slm_matmul_q3_k_q8_k_tile_avxvnni, 256, 27, SLM_PACKED_DIRECT)
+SLM_PACKED_MATMUL(Q3_K, slm_matmul_q3_k_q8_k_tile_avxvnni, 256, SLM_PACKED_DIRECT)

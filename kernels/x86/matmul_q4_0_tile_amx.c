@@ -3,4 +3,4 @@
 #include "x86/level_avx512.h"
 #include "x86/packed_amx.h"
 
-SLM_PACKED_AMX(Q4_0, slm_matmul_q4_0_q8_0_tile_amx, 32, 4, slm_matmul_q4_0_q8_0_tile_avx512)
+SLM_PACKED_AMX(Q4_0, slm_matmul_q4_0_q8_0_tile_amx, 32, slm_matmul_q4_0_q8_0_tile_avx512)

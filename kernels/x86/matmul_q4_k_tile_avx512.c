@@ -2,4 +2,4 @@
 #include "x86/level_avx512.h"
 #include "x86/packed_avx512.h"
 
-SLM_PACKED_MATMUL(k, Q4_K, slm_matmul_q4_k_q8_k_tile_avx512, 256, 36, NULL)
+SLM_PACKED_MATMUL(k, Q4_K, slm_matmul_q4_k_q8_k_tile_avx512, 256, NULL)

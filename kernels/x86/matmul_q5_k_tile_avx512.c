@@ -2,4 +2,4 @@
 #include "x86/level_avx512.h"
 #include "x86/packed_avx512.h"
 
-SLM_PACKED_MATMUL(k, Q5_K, slm_matmul_q5_k_q8_k_tile_avx512, 256, 44, NULL)
+SLM_PACKED_MATMUL(k, Q5_K, slm_matmul_q5_k_q8_k_tile_avx512, 256, NULL)

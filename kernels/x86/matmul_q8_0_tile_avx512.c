@@ -2,4 +2,4 @@
 #include "x86/level_avx512.h"
 #include "x86/packed_avx512.h"
 
-SLM_PACKED_MATMUL(0, Q8_0, slm_matmul_q8_0_q8_0_tile_avx512, 32, 8, NULL)
+SLM_PACKED_MATMUL(0, Q8_0, slm_matmul_q8_0_q8_0_tile_avx512, 32, NULL)

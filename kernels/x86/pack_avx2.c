@@ -80,7 +80,7 @@ SLM_INLINE void exchange(__m256i *a, __m256i *b, int shift, int8_t low) {
 }
 
 /* 64 bytes of four pairs each: in every byte the matrix of pairs is transposed. */
-SLM_INLINE void put_pairs(const half *h, size_t v, size_t at) {
+SLM_INLINE void put_pairs(uint32_t type, const half *h, size_t at) {
     SLM_UNROLL
     for (size_t i = 0; i < 4; i++) {
         __m256i x[4];
@@ -91,15 +91,18 @@ SLM_INLINE void put_pairs(const half *h, size_t v, size_t at) {
         exchange(&x[2], &x[3], 2, 0x33);
         SLM_UNROLL
         for (size_t p = 0; p < 4; p++)
-            store(h, v + 2 * (4 * (i / 2) + p) + i % 2, x[p]);
+            store(h, slm_pairs_at(type, 4 * (i / 2) + p, i % 2), x[p]);
     }
 }
 
 /* 32 bytes of eight bits each, likewise. */
-SLM_INLINE void put_bits(const half *h, size_t v, size_t at) {
-    __m256i x[8];
-    load_words(x, h, at);
-    load_words(x + 4, h, at + 16);
+SLM_INLINE void put_bits(uint32_t type, const half *h, size_t at) {
+    __m256i w[8], x[8];
+    load_words(w, h, at);
+    load_words(w + 4, h, at + 16);
+    SLM_UNROLL
+    for (int i = 0; i < 8; i++)
+        x[slm_bit_of(type, i)] = w[i];
     SLM_UNROLL
     for (size_t i = 0; i < 4; i++)
         exchange(&x[i], &x[i + 4], 4, 0x0f);
@@ -113,13 +116,12 @@ SLM_INLINE void put_bits(const half *h, size_t v, size_t at) {
         exchange(&x[i], &x[i + 1], 1, 0x55);
     SLM_UNROLL
     for (size_t p = 0; p < 8; p++)
-        store(h, v + p, x[p]);
+        store(h, slm_bits_at(type, p), x[p]);
 }
 
 /* Half i of a block of each row; d of types that keep it apart is not done here. */
 SLM_INLINE void put_block(uint32_t type, const half *h, size_t i) {
     __m256i none = _mm256_setzero_si256(), x[4];
-    size_t before = type == SLM_DTYPE_Q5_K ? 12 : 4; /* vectors before the nibbles */
     switch (type) {
     case SLM_DTYPE_Q4_K:
     case SLM_DTYPE_Q5_K:
@@ -129,29 +131,30 @@ SLM_INLINE void put_block(uint32_t type, const half *h, size_t i) {
         for (size_t j = 1; j < 4; j++)
             store(h, j, x[j]);
         if (type == SLM_DTYPE_Q5_K)
-            put_bits(h, 4, 16);
+            put_bits(type, h, 16);
         SLM_UNROLL
         for (size_t c = 0; c < 4; c++)
-            put_nibbles(h, before + 8 * c, before + 4 + 8 * c, 4 * before + 32 * c);
+            put_nibbles(h, slm_nibbles_at(type, 2 * c, 0), slm_nibbles_at(type, 2 * c + 1, 0),
+                        (type == SLM_DTYPE_Q5_K ? 48 : 16) + 32 * c);
         break;
     case SLM_DTYPE_Q2_K:
         load_words(x, h, 68);
         put_d_dmin(h, i, x[3]);
         put_words(h, 1, 0, 0, none);
-        put_pairs(h, 5, 16);
+        put_pairs(type, h, 16);
         break;
     case SLM_DTYPE_Q6_K:
         put_words(h, 0, 192, 0, none);
-        put_pairs(h, 4, 128);
+        put_pairs(type, h, 128);
         SLM_UNROLL
         for (size_t c = 0; c < 4; c++)
-            put_nibbles(h, 20 + 16 * (c / 2) + 4 * (c % 2), 28 + 16 * (c / 2) + 4 * (c % 2),
-                        32 * c);
+            put_nibbles(h, slm_nibbles_at(type, 4 * (c / 2) + c % 2, 0),
+                        slm_nibbles_at(type, 4 * (c / 2) + 2 + c % 2, 0), 32 * c);
         break;
     case SLM_DTYPE_Q3_K:
         put_words(h, 0, 92, 1, none); /* the last three of four words */
-        put_bits(h, 3, 0);
-        put_pairs(h, 11, 32);
+        put_bits(type, h, 0);
+        put_pairs(type, h, 32);
         break;
     case SLM_DTYPE_Q4_0:
         put_words(h, 0, 2, 0, none);
@@ -164,20 +167,20 @@ SLM_INLINE void put_block(uint32_t type, const half *h, size_t i) {
 }
 
 /* d_at: of d in a block, for types that keep it apart. */
-SLM_INLINE void pack(uint32_t type, size_t block, size_t block_bytes, size_t vectors, size_t d_at,
-                     uint8_t *panel, const uint8_t *w, size_t w_bytes, size_t k) {
-    size_t plane = slm_panel_plane_bytes(type, k);
-    if (plane > 0)
-        memset(panel + plane - 32, 0, 32); /* an odd number of blocks leaves this free */
-    for (size_t b = 0; b < k / block; b++, w += block_bytes) {
+SLM_INLINE void pack(uint32_t type, size_t block, size_t block_bytes, size_t d_at, uint8_t *panel,
+                     const uint8_t *w, size_t w_bytes, size_t k) {
+    const int apart = !slm_body_has_min(type);
+    const size_t n_blocks = k / block;
+    if (apart && n_blocks % 2) /* the free half of the last vector of d */
+        memset(panel + slm_halves_at(type, n_blocks), 0, 32);
+    for (size_t b = 0; b < n_blocks; b++, w += block_bytes) {
         SLM_UNROLL
         for (size_t i = 0; i < 2; i++) {
-            half h = {w + i * SLM_PANEL * w_bytes, w_bytes,
-                      panel + plane + b * vectors * 64 + 32 * i};
+            half h = {w + i * SLM_PANEL * w_bytes, w_bytes, panel + slm_body_at(type, b) + 32 * i};
             put_block(type, &h, i);
         }
-        for (size_t r = 0; plane > 0 && r < SLM_PANEL_ROWS; r++)
-            memcpy(panel + (b * SLM_PANEL_ROWS + r) * 2, w + r * w_bytes + d_at, 2);
+        for (size_t r = 0; apart && r < SLM_PANEL_ROWS; r++)
+            memcpy(panel + slm_halves_at(type, b) + 2 * r, w + r * w_bytes + d_at, 2);
     }
 }
 
@@ -189,25 +192,25 @@ void slm_pack_panel_avx2(uint32_t type, void *panel, const void *w, size_t w_byt
     }
     switch (type) {
     case SLM_DTYPE_Q4_K:
-        pack(SLM_DTYPE_Q4_K, 256, 144, 36, 0, panel, w, w_bytes, k);
+        pack(SLM_DTYPE_Q4_K, 256, 144, 0, panel, w, w_bytes, k);
         break;
     case SLM_DTYPE_Q5_K:
-        pack(SLM_DTYPE_Q5_K, 256, 176, 44, 0, panel, w, w_bytes, k);
+        pack(SLM_DTYPE_Q5_K, 256, 176, 0, panel, w, w_bytes, k);
         break;
     case SLM_DTYPE_Q2_K:
-        pack(SLM_DTYPE_Q2_K, 256, 84, 21, 0, panel, w, w_bytes, k);
+        pack(SLM_DTYPE_Q2_K, 256, 84, 0, panel, w, w_bytes, k);
         break;
     case SLM_DTYPE_Q6_K:
-        pack(SLM_DTYPE_Q6_K, 256, 210, 52, 208, panel, w, w_bytes, k);
+        pack(SLM_DTYPE_Q6_K, 256, 210, 208, panel, w, w_bytes, k);
         break;
     case SLM_DTYPE_Q3_K:
-        pack(SLM_DTYPE_Q3_K, 256, 110, 27, 108, panel, w, w_bytes, k);
+        pack(SLM_DTYPE_Q3_K, 256, 110, 108, panel, w, w_bytes, k);
         break;
     case SLM_DTYPE_Q4_0:
-        pack(SLM_DTYPE_Q4_0, 32, 18, 4, 0, panel, w, w_bytes, k);
+        pack(SLM_DTYPE_Q4_0, 32, 18, 0, panel, w, w_bytes, k);
         break;
     case SLM_DTYPE_Q8_0:
-        pack(SLM_DTYPE_Q8_0, 32, 34, 8, 0, panel, w, w_bytes, k);
+        pack(SLM_DTYPE_Q8_0, 32, 34, 0, panel, w, w_bytes, k);
         break;
     }
 }

@@ -184,6 +184,8 @@ SLM_INLINE void slm_amx_unpack_k(uint32_t type, uint8_t *to, const uint8_t *body
                     s = _mm512_xor_si512(t, _mm512_set1_epi8(-1));
                 } else {
                     s = slm_amx_spread(s, 0x01000100);
+                    if (type == SLM_DTYPE_Q3_K)
+                        s = _mm512_srai_epi16(s, 8);
                     t = _mm512_srli_epi16(s, 3);
                     if (wide)
                         s = _mm512_and_si512(s, _mm512_set1_epi16(7));
@@ -213,8 +215,10 @@ SLM_INLINE void slm_amx_unpack_k(uint32_t type, uint8_t *to, const uint8_t *body
 }
 
 /* The same for n_blocks of 32, as signed bytes. */
-SLM_INLINE void slm_amx_unpack_0(uint32_t type, uint8_t *to, const uint8_t *body, size_t n_blocks) {
-    for (size_t b = 0; b < n_blocks; b++, body += type == SLM_DTYPE_Q8_0 ? 512 : 256) {
+SLM_INLINE void slm_amx_unpack_0(uint32_t type, uint8_t *to, const uint8_t *panel, size_t first,
+                                 size_t n_blocks) {
+    for (size_t b = first; b < first + n_blocks; b++) {
+        const uint8_t *body = panel + slm_body_at(type, b);
         SLM_UNROLL
         for (size_t i = 0; i < 8; i++, to += 64) {
             __m512i w;
@@ -339,12 +343,11 @@ SLM_INLINE void slm_amx_block_k(uint32_t type, slm_amx_work *u, float (*acc)[SLM
 
 /* Blocks [b, b + n_blocks), at most 8, of a panel by n columns. */
 SLM_INLINE void slm_amx_block_0(uint32_t type, slm_amx_work *u, float (*acc)[SLM_PANEL_ROWS],
-                                const uint8_t *body, const uint8_t *halves, size_t n_blocks,
-                                size_t n) {
+                                const uint8_t *panel, size_t b, size_t n_blocks, size_t n) {
     __m512 d[8], sum[16];
-    slm_amx_unpack_0(type, u->w, body, n_blocks);
+    slm_amx_unpack_0(type, u->w, panel, b, n_blocks);
     for (size_t s = 0; s < n_blocks; s++)
-        d[s] = slm_halves(halves + 32 * s);
+        d[s] = slm_halves(panel + slm_halves_at(type, b + s));
     const size_t n_tiles = (n + 15) / 16;
     for (size_t first = 0; first <= n_tiles; first++) {
         const int8_t *a = u->acts.q + first * 4 * SLM_AMX_TILE;
@@ -382,10 +385,10 @@ SLM_INLINE void slm_amx_block_0(uint32_t type, slm_amx_work *u, float (*acc)[SLM
 
 /* ---------------------------------------------------------------- the walk ------------------- */
 
-/* n columns of n_panels panels, whose sums fit. vectors: of a body. */
+/* n columns of n_panels panels, whose sums fit. */
 SLM_INLINE void slm_amx_panels(uint32_t type, slm_amx_work *u, const uint8_t *w, size_t w_bytes,
                                size_t n_panels, const uint32_t *x, size_t tile_words, size_t n,
-                               size_t plane, size_t vectors, size_t n_blocks) {
+                               size_t n_blocks) {
     const int is_k = type != SLM_DTYPE_Q4_0 && type != SLM_DTYPE_Q8_0;
     const int wide = type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K;
     const size_t padded = (n + 15) / 16 * 16, step = is_k ? 1 : 8;
@@ -404,22 +407,22 @@ SLM_INLINE void slm_amx_panels(uint32_t type, slm_amx_work *u, const uint8_t *w,
         else
             slm_amx_take_0(&u->acts, x, tile_words, b, some, n);
         for (size_t i = 0; i < n_panels; i++) {
-            const uint8_t *panel = w + i * w_bytes, *body = panel + plane + b * vectors * 64;
-            /* what is unpacked next */
-            slm_prefetch(i + 1 < n_panels ? body + w_bytes : w + plane + (b + step) * vectors * 64,
-                         0, is_k ? vectors : vectors * 8);
+            const uint8_t *panel = w + i * w_bytes, *body = panel + slm_body_at(type, b);
+            const uint8_t *next = i + 1 < n_panels ? body + w_bytes : w + slm_body_at(type, b + step);
+            for (size_t v = 0; v < slm_body_vectors(type) * step; v++)
+                _mm_prefetch((const char *)next + 64 * v, _MM_HINT_T0);
             if (is_k)
-                slm_amx_block_k(type, u, u->sums + i * padded, body, plane ? panel + b * 32 : body,
+                slm_amx_block_k(type, u, u->sums + i * padded, body, panel + slm_halves_at(type, b),
                                 n);
             else
-                slm_amx_block_0(type, u, u->sums + i * padded, body, panel + b * 32, some, n);
+                slm_amx_block_0(type, u, u->sums + i * padded, panel, b, some, n);
         }
     }
 }
 
 SLM_INLINE void slm_amx_walk(uint32_t type, float *y, size_t y_stride, const uint8_t *w,
                              size_t w_bytes, size_t n_w, const uint8_t *a, size_t a_bytes,
-                             size_t n_a, size_t plane, size_t vectors, size_t n_blocks) {
+                             size_t n_a, size_t n_blocks) {
     const int is_k = type != SLM_DTYPE_Q4_0 && type != SLM_DTYPE_Q8_0;
     slm_amx_work u;
     memset(&u.acts, 0, sizeof u.acts); /* columns that nobody has are multiplied too */
@@ -432,7 +435,7 @@ SLM_INLINE void slm_amx_walk(uint32_t type, float *y, size_t y_stride, const uin
             const size_t left = (n_w - i + SLM_PANEL_ROWS - 1) / SLM_PANEL_ROWS;
             const size_t n_panels = left < most ? left : most;
             slm_amx_panels(type, &u, w + i / SLM_PANEL_ROWS * w_bytes, w_bytes, n_panels, x,
-                           SLM_TILE_ROWS * a_bytes / sizeof *x, n, plane, vectors, n_blocks);
+                           SLM_TILE_ROWS * a_bytes / sizeof *x, n, n_blocks);
             for (size_t p = 0; p < n_panels; p++) {
                 const size_t row = i + p * SLM_PANEL_ROWS, rows = n_w - row;
                 const __mmask16 mask = rows >= 16 ? 0xffff : (__mmask16)((1u << rows) - 1);
@@ -446,10 +449,10 @@ SLM_INLINE void slm_amx_walk(uint32_t type, float *y, size_t y_stride, const uin
 }
 
 /* Defines the product of one type; name_avx512 is that of few columns. */
-#define SLM_PACKED_AMX(TYPE, name, block, vectors, name_avx512)                                    \
+#define SLM_PACKED_AMX(TYPE, name, block, name_avx512)                                             \
     static __attribute__((noinline)) SLM_AMX_MATMUL(name##_tiles) {                                \
         slm_amx_walk(SLM_DTYPE_##TYPE, y, y_stride, w, w_bytes, n_w, a, a_bytes, n_a,              \
-                     slm_panel_plane_bytes(SLM_DTYPE_##TYPE, k), vectors, k / (block));            \
+                     k / (block));                                                                 \
     }                                                                                              \
     SLM_AMX_MATMUL(name) {                                                                         \
         if (n_a < SLM_AMX_LEAST)                                                                   \

@@ -44,8 +44,8 @@ SLM_INLINE __m256 slm_halves(const uint8_t *p) {
     return _mm256_cvtph_ps(_mm_load_si128((const __m128i *)(const void *)p));
 }
 
-SLM_INLINE void slm_prefetch_body(const uint8_t *body, size_t vectors) {
-    for (size_t i = 0; i < vectors; i++)
+SLM_INLINE void slm_prefetch_body(uint32_t type, const uint8_t *body) {
+    for (size_t i = 0; i < slm_body_vectors(type); i++)
         _mm_prefetch((const char *)((uintptr_t)body + SLM_PREFETCH_AHEAD + 64 * i), _MM_HINT_T0);
 }
 
@@ -58,10 +58,6 @@ SLM_INLINE const slm_unpacked *slm_in_memory(const slm_unpacked *u) {
 
 SLM_INLINE int slm_is_wide(uint32_t type) { /* sub-blocks of 32 */
     return type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K;
-}
-
-SLM_INLINE int slm_has_min(uint32_t type) {
-    return slm_is_wide(type) || type == SLM_DTYPE_Q2_K;
 }
 
 /* Whether blocks of 32 are unpacked as sizes and signs. */
@@ -80,28 +76,29 @@ SLM_INLINE __m256i slm_weights(uint32_t type, const uint8_t *body, size_t h, siz
     __m256i low, high;
     switch (type) {
     case SLM_DTYPE_Q4_K:
-        return slm_masked(slm_right(slm_vec(body, 4 + 4 * p + j, h), 4 * (int)half), 15);
+        return slm_masked(slm_right(slm_vec(body, slm_nibbles_at(type, p, j), h), 4 * (int)half), 15);
     case SLM_DTYPE_Q5_K:
-        low = slm_masked(slm_right(slm_vec(body, 12 + 4 * p + j, h), 4 * (int)half), 15);
-        high = slm_masked(slm_right(slm_vec(body, 4 + p, h), i - 4), 16);
+        low = slm_masked(slm_right(slm_vec(body, slm_nibbles_at(type, p, j), h), 4 * (int)half), 15);
+        high = slm_masked(slm_right(slm_vec(body, slm_bits_at(type, p), h), i - 4), 16);
         return _mm256_or_si256(low, high);
     case SLM_DTYPE_Q6_K:
-        low = slm_masked(slm_right(slm_vec(body, 20 + 4 * p + j, h), 4 * (int)half), 15);
-        high = slm_masked(slm_right(slm_vec(body, 4 + 2 * p + half, h), 2 * (int)j - 4), 48);
+        low = slm_masked(slm_right(slm_vec(body, slm_nibbles_at(type, p, j), h), 4 * (int)half), 15);
+        high = slm_masked(slm_right(slm_vec(body, slm_pairs_at(type, p, half), h), 2 * (int)j - 4), 48);
         return _mm256_or_si256(low, high);
     case SLM_DTYPE_Q3_K:
-        low = slm_masked(slm_right(slm_vec(body, 11 + 2 * p + half, h), 2 * (int)j), 3);
-        high = slm_masked(slm_right(slm_vec(body, 3 + p, h), i - 2), 4);
-        return _mm256_or_si256(low, high);
+        low = slm_masked(slm_right(slm_vec(body, slm_pairs_at(type, p, half), h), i % 2 * 2), 0x33);
+        high = slm_masked(
+            slm_right(slm_vec(body, slm_bits_at(type, p), h), slm_bit_of(type, i) % 4 - 2), 0x44);
+        return slm_masked(slm_right(_mm256_or_si256(low, high), (int)j / 2 * 4), 7);
     case SLM_DTYPE_Q2_K:
-        return slm_masked(slm_right(slm_vec(body, 5 + 2 * p + half, h), 2 * (int)j), 3);
+        return slm_masked(slm_right(slm_vec(body, slm_pairs_at(type, p, half), h), 2 * (int)j), 3);
     case SLM_DTYPE_Q4_0:
-        return slm_masked(slm_right(slm_vec(body, 4 * p + j, h), 4 * (int)half), 15);
+        return slm_masked(slm_right(slm_vec(body, j, h), 4 * (int)half), 15);
     default: /* Q8_0 */
 #if defined(SLM_DPBUSD)
-        return slm_vec(body, 8 * p + (size_t)i, h);
+        return slm_vec(body, (size_t)i, h);
 #else
-        return _mm256_xor_si256(slm_vec(body, 8 * p + (size_t)i, h), _mm256_set1_epi8(-128));
+        return _mm256_xor_si256(slm_vec(body, (size_t)i, h), _mm256_set1_epi8(-128));
 #endif
     }
 }
@@ -337,10 +334,10 @@ SLM_INLINE void slm_block_k(uint32_t type, int direct, size_t n, __m256 acc[][2]
         SLM_UNROLL
         for (size_t h = 0; h < 2; h++) {
             __m256i t = total[c][h];
-            if (!slm_has_min(type)) /* what was added to make weights unsigned */
+            if (!slm_body_has_min(type)) /* what was added to make weights unsigned */
                 t = _mm256_sub_epi32(t, _mm256_slli_epi32(low[h], type == SLM_DTYPE_Q6_K ? 5 : 2));
             acc[c][h] = slm_add_scaled(acc[c][h], u->d[0][h], da, t);
-            if (slm_has_min(type))
+            if (slm_body_has_min(type))
                 acc[c][h] = slm_sub_scaled(acc[c][h], u->m[h], da, low[h]);
         }
     }
@@ -372,7 +369,7 @@ SLM_INLINE void slm_unpack_k(uint32_t type, slm_unpacked *u, const uint8_t *body
     }
 }
 
-/* The p-th block of 32 from body on. Of Q8_0 without VNNI the sizes of the weights, and masks of
+/* A block of 32, the p-th of what is unpacked. Of Q8_0 without VNNI the sizes of the weights, and masks of
  * those below 0, whose activations take part as -1 - x; to make up, scale is their sum. */
 SLM_INLINE void slm_unpack_0(uint32_t type, slm_unpacked *u, size_t p, const uint8_t *body) {
     const int split = slm_splits(type);
@@ -381,7 +378,7 @@ SLM_INLINE void slm_unpack_0(uint32_t type, slm_unpacked *u, size_t p, const uin
         __m256i below = _mm256_setzero_si256();
         SLM_UNROLL
         for (size_t i = 0; i < 8; i++) {
-            const __m256i w = slm_weights(type, body, h, p, (int)i);
+            const __m256i w = slm_weights(type, body, h, 0, (int)i);
             if (split) {
                 const __m256i size = _mm256_abs_epi8(w);
                 const __m256i mask = _mm256_cmpgt_epi8(_mm256_setzero_si256(), w);
@@ -402,7 +399,7 @@ SLM_INLINE void slm_unpack_0(uint32_t type, slm_unpacked *u, size_t p, const uin
 SLM_INLINE void slm_unpack_d(uint32_t type, slm_unpacked *u, size_t at, const uint8_t *halves) {
     u->d[at][0] = slm_halves(halves);
     u->d[at][1] = slm_halves(halves + 16);
-    if (slm_has_min(type)) {
+    if (slm_body_has_min(type)) {
         u->m[0] = slm_halves(halves + 32);
         u->m[1] = slm_halves(halves + 48);
     }
@@ -415,9 +412,9 @@ SLM_INLINE void slm_store_rows(float *y, size_t n_w, const __m256 acc[2]) {
 }
 
 /* Sixteen rows by n (constant) <= SLM_GROUP columns of a tile. */
-SLM_INLINE void slm_direct(uint32_t type, size_t vectors, size_t n, float *y, size_t y_stride,
-                           size_t n_w, const uint8_t *panel, size_t plane, const uint32_t *x,
-                           size_t width, size_t n_blocks) {
+SLM_INLINE void slm_direct(uint32_t type, size_t n, float *y, size_t y_stride, size_t n_w,
+                           const uint8_t *panel, const uint32_t *x, size_t width,
+                           size_t n_blocks) {
     const int is_k = type != SLM_DTYPE_Q4_0 && type != SLM_DTYPE_Q8_0;
     slm_unpacked u;
     __m256 acc[SLM_GROUP][2];
@@ -425,9 +422,9 @@ SLM_INLINE void slm_direct(uint32_t type, size_t vectors, size_t n, float *y, si
     for (size_t c = 0; c < n; c++)
         acc[c][0] = acc[c][1] = _mm256_setzero_ps();
     for (size_t b = 0; b < n_blocks; b++) {
-        const uint8_t *body = panel + plane + b * vectors * 64;
-        slm_prefetch_body(body, vectors);
-        slm_unpack_d(type, &u, 0, plane ? panel + b * 32 : body);
+        const uint8_t *body = panel + slm_body_at(type, b);
+        slm_prefetch_body(type, body);
+        slm_unpack_d(type, &u, 0, panel + slm_halves_at(type, b));
         if (is_k) {
             slm_factors(type, body, &u);
             slm_block_k(type, 1, n, acc, body, slm_in_memory(&u), x, width);
@@ -461,8 +458,8 @@ SLM_INLINE void slm_multiply(uint32_t type, size_t n, __m256 acc[][2], const slm
 }
 
 /* Sixteen rows by all columns of a tile. */
-SLM_INLINE void slm_unpacking(uint32_t type, size_t vectors, float *y, size_t y_stride, size_t n_w,
-                              const uint8_t *panel, size_t plane, const uint32_t *x, size_t width,
+SLM_INLINE void slm_unpacking(uint32_t type, float *y, size_t y_stride, size_t n_w,
+                              const uint8_t *panel, const uint32_t *x, size_t width,
                               size_t n_blocks) {
     const int is_k = type != SLM_DTYPE_Q4_0 && type != SLM_DTYPE_Q8_0;
     const size_t chunk = is_k ? 1 : slm_splits(type) ? 4 : 8; /* blocks that fit *u */
@@ -473,17 +470,14 @@ SLM_INLINE void slm_unpacking(uint32_t type, size_t vectors, float *y, size_t y_
         acc[c][0] = acc[c][1] = _mm256_setzero_ps();
     for (size_t b = 0; b < n_blocks; b += chunk) {
         const size_t n = n_blocks - b < chunk ? n_blocks - b : chunk;
-        const uint8_t *body = panel + plane + b * vectors * 64;
-        if (is_k) {
-            slm_prefetch_body(body, vectors);
-            slm_unpack_d(type, &u, 0, plane ? panel + b * 32 : body);
-            slm_unpack_k(type, &u, body);
-        } else {
-            for (size_t p = 0; p < n; p++) {
-                slm_prefetch_body(body + p * vectors * 64, vectors);
-                slm_unpack_d(type, &u, p, panel + (b + p) * 32);
+        for (size_t p = 0; p < n; p++) {
+            const uint8_t *body = panel + slm_body_at(type, b + p);
+            slm_prefetch_body(type, body);
+            slm_unpack_d(type, &u, p, panel + slm_halves_at(type, b + p));
+            if (is_k)
+                slm_unpack_k(type, &u, body);
+            else
                 slm_unpack_0(type, &u, p, body);
-            }
         }
         size_t c = 0;
         for (; c + SLM_GROUP <= width; c += SLM_GROUP)
@@ -503,37 +497,37 @@ SLM_INLINE void slm_unpacking(uint32_t type, size_t vectors, float *y, size_t y_
 /* Defines the product of one type: functions for numbers of columns of a tile, and the walk over
  * tiles and panels. */
 typedef void (*slm_columns_fn)(float *y, size_t y_stride, size_t n_w, const uint8_t *panel,
-                               size_t plane, const uint32_t *x, size_t width, size_t n_blocks);
+                               const uint32_t *x, size_t width, size_t n_blocks);
 
-#define SLM_PACKED_DIRECT(TYPE, fn, vectors, n)                                                    \
+#define SLM_PACKED_DIRECT(TYPE, fn, n)                                                             \
     static __attribute__((noinline)) void fn(float *y, size_t y_stride, size_t n_w,                \
-                                             const uint8_t *panel, size_t plane,                   \
-                                             const uint32_t *x, size_t width, size_t n_blocks) {   \
+                                             const uint8_t *panel, const uint32_t *x,              \
+                                             size_t width, size_t n_blocks) {                      \
         (void)width;                                                                               \
-        slm_direct(SLM_DTYPE_##TYPE, vectors, n, y, y_stride, n_w, panel, plane, x, n, n_blocks);  \
+        slm_direct(SLM_DTYPE_##TYPE, n, y, y_stride, n_w, panel, x, n, n_blocks);                  \
     }
 
-#define SLM_PACKED_UNPACKED(TYPE, fn, vectors, n)                                                  \
+#define SLM_PACKED_UNPACKED(TYPE, fn, n)                                                           \
     static __attribute__((noinline)) void fn(float *y, size_t y_stride, size_t n_w,                \
-                                             const uint8_t *panel, size_t plane,                   \
-                                             const uint32_t *x, size_t width, size_t n_blocks) {   \
+                                             const uint8_t *panel, const uint32_t *x,              \
+                                             size_t width, size_t n_blocks) {                      \
         (void)width;                                                                               \
-        slm_unpacking(SLM_DTYPE_##TYPE, vectors, y, y_stride, n_w, panel, plane, x, n, n_blocks);  \
+        slm_unpacking(SLM_DTYPE_##TYPE, y, y_stride, n_w, panel, x, n, n_blocks);                  \
     }
 
 /* clang-format off */
 /* few: how three and four columns go, SLM_PACKED_DIRECT or SLM_PACKED_UNPACKED. */
-#define SLM_PACKED_MATMUL(TYPE, name, block, vectors, few)                                         \
-    SLM_PACKED_DIRECT(TYPE, name##_1, vectors, 1)                                                  \
-    SLM_PACKED_DIRECT(TYPE, name##_2, vectors, 2)                                                  \
-    few(TYPE, name##_3, vectors, 3)                                                                \
-    few(TYPE, name##_4, vectors, 4)                                                                \
-    SLM_PACKED_UNPACKED(TYPE, name##_12, vectors, SLM_TILE_ROWS)                                   \
-    SLM_PACKED_UNPACKED(TYPE, name##_any, vectors, width)                                          \
+#define SLM_PACKED_MATMUL(TYPE, name, block, few)                                                  \
+    SLM_PACKED_DIRECT(TYPE, name##_1, 1)                                                           \
+    SLM_PACKED_DIRECT(TYPE, name##_2, 2)                                                           \
+    few(TYPE, name##_3, 3)                                                                         \
+    few(TYPE, name##_4, 4)                                                                         \
+    SLM_PACKED_UNPACKED(TYPE, name##_12, SLM_TILE_ROWS)                                            \
+    SLM_PACKED_UNPACKED(TYPE, name##_any, width)                                                   \
     void name(float *y, size_t y_stride, const void *w, size_t w_bytes, size_t n_w, const void *a, \
               size_t a_bytes, size_t n_a, size_t k) {                                              \
         static const slm_columns_fn fns[] = {name##_1, name##_2, name##_3, name##_4};              \
-        const size_t plane = slm_panel_plane_bytes(SLM_DTYPE_##TYPE, k), n_blocks = k / (block);   \
+        const size_t n_blocks = k / (block);                                                       \
         for (size_t j = 0; j < n_a; j += SLM_TILE_ROWS) {                                          \
             const size_t width = n_a - j < SLM_TILE_ROWS ? n_a - j : SLM_TILE_ROWS;                \
             const slm_columns_fn fn = width <= SLM_GROUP       ? fns[width - 1]                    \
@@ -543,7 +537,7 @@ typedef void (*slm_columns_fn)(float *y, size_t y_stride, size_t n_w, const uint
                 (const uint32_t *)(const void *)((const uint8_t *)a + j * a_bytes);                \
             for (size_t i = 0; i < n_w; i += SLM_PANEL_ROWS)                                       \
                 fn(y + j * y_stride + i, y_stride, n_w - i,                                        \
-                   (const uint8_t *)w + i / SLM_PANEL_ROWS * w_bytes, plane, x, width, n_blocks);  \
+                   (const uint8_t *)w + i / SLM_PANEL_ROWS * w_bytes, x, width, n_blocks);         \
         }                                                                                          \
     }
 /* clang-format on */

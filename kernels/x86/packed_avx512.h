@@ -16,21 +16,20 @@
 #pragma GCC optimize("no-tree-reassoc")
 #endif
 
-#define SLM_INLINE static inline __attribute__((always_inline))
-/* How far ahead of its use a weight is asked for where few columns make weights a stream. A panel of
- * types with several planes is read here and there, which prefetchers of the processor follow less
- * well; Q4_K for one column is read from its beginning to its end and needs nothing. */
-SLM_INLINE size_t slm_ahead(uint32_t type, size_t n) {
-    if (type == SLM_DTYPE_Q4_K && n == 1)
-        return 0;
-    return type == SLM_DTYPE_Q5_K || type == SLM_DTYPE_Q6_K ? 8192 : 4096;
-}
-
-/* Asks for n vectors some way ahead; addresses past the end of the weights are harmless. */
-SLM_INLINE void slm_prefetch(const uint8_t *p, size_t ahead, size_t n) {
-    SLM_UNROLL
-    for (size_t i = 0; i < n; i++)
-        _mm_prefetch((const char *)((uintptr_t)p + ahead + 64 * i), _MM_HINT_T0);
+/* Asks for a group of n vectors before it is needed. With many columns a block takes so long that no
+ * load of the next is under way when it ends: all of it is asked for. One or two columns read the
+ * stream so fast that the processor's prefetchers follow by themselves, and every request takes the
+ * place of a load (T0 for all vectors: 8 to 25 % slower than none); one a group, which keeps them
+ * running into the next page, is worth 2 to 5 %, but for Q8_0, which has nothing else to do.
+ * Addresses past the end of the weights are harmless. */
+SLM_INLINE void slm_prefetch(uint32_t type, size_t columns, const uint8_t *p, size_t n) {
+    if (columns > 2) {
+        SLM_UNROLL
+        for (size_t i = 0; i < n; i++)
+            _mm_prefetch((const char *)((uintptr_t)p + 4096 + 64 * i), _MM_HINT_T0);
+    } else if (type != SLM_DTYPE_Q8_0) {
+        _mm_prefetch((const char *)((uintptr_t)p + 2048), _MM_HINT_T1);
+    }
 }
 
 SLM_INLINE __m512i slm_vec(const uint8_t *p, size_t i) {
@@ -67,24 +66,26 @@ SLM_INLINE __m512i slm_weights(uint32_t type, const uint8_t *body, size_t p, int
     const size_t j = (size_t)i % 4, h = (size_t)i / 4;
     switch (type) {
     case SLM_DTYPE_Q4_K:
-        return _mm512_and_si512(slm_right(slm_vec(body, 4 + 4 * p + j), 4 * (int)h), slm_bytes(15));
+        return _mm512_and_si512(slm_right(slm_vec(body, slm_nibbles_at(type, p, j)), 4 * (int)h), slm_bytes(15));
     case SLM_DTYPE_Q5_K: {
-        const __m512i low = slm_right(slm_vec(body, 12 + 4 * p + j), 4 * (int)h);
-        const __m512i high = slm_right(slm_vec(body, 4 + p), i - 4);
+        const __m512i low = slm_right(slm_vec(body, slm_nibbles_at(type, p, j)), 4 * (int)h);
+        const __m512i high = slm_right(slm_vec(body, slm_bits_at(type, p)), i - 4);
         return _mm512_and_si512(slm_select(slm_bytes(15), low, high), slm_bytes(31));
     }
     case SLM_DTYPE_Q6_K: {
-        const __m512i low = slm_right(slm_vec(body, 20 + 4 * p + j), 4 * (int)h);
-        const __m512i high = slm_right(slm_vec(body, 4 + 2 * p + h), 2 * (int)j - 4);
+        const __m512i low = slm_right(slm_vec(body, slm_nibbles_at(type, p, j)), 4 * (int)h);
+        const __m512i high = slm_right(slm_vec(body, slm_pairs_at(type, p, h)), 2 * (int)j - 4);
         return _mm512_and_si512(slm_select(slm_bytes(15), low, high), slm_bytes(63));
     }
     case SLM_DTYPE_Q3_K: {
-        const __m512i low = slm_right(slm_vec(body, 11 + 2 * p + h), 2 * (int)j);
-        const __m512i high = slm_right(slm_vec(body, 3 + p), i - 2);
-        return _mm512_and_si512(slm_select(slm_bytes(3), low, high), slm_bytes(7));
+        const int bit = slm_bit_of(type, i) % 4;
+        const __m512i low = slm_right(slm_vec(body, slm_pairs_at(type, p, h)), i % 2 * 2);
+        const __m512i high = slm_right(slm_vec(body, slm_bits_at(type, p)), bit - 2);
+        const __m512i two = slm_select(slm_bytes(0x33), low, high);
+        return _mm512_and_si512(slm_right(two, (int)j / 2 * 4), slm_bytes(7));
     }
     case SLM_DTYPE_Q2_K:
-        return _mm512_and_si512(slm_right(slm_vec(body, 5 + 2 * p + h), 2 * (int)j), slm_bytes(3));
+        return _mm512_and_si512(slm_right(slm_vec(body, slm_pairs_at(type, p, h)), 2 * (int)j), slm_bytes(3));
     default:
         return _mm512_setzero_si512();
     }
@@ -105,20 +106,29 @@ SLM_INLINE __m512i slm_byte(__m512i v, int b, int is_signed) {
     return _mm512_and_si512(slm_right(v, 8 * b), _mm512_set1_epi32(255));
 }
 
-/* Bytes 2h and 2h+1 of each lane as two 16-bit numbers. */
-SLM_INLINE __m512i slm_byte_pair(__m512i v, int h) {
-    const __m512i order = _mm512_set1_epi32(h ? (int)0x80038002u : (int)0x80018000u);
+/* The bytes of each lane that `order` names; 0x80 is a zero. */
+SLM_INLINE __m512i slm_bytes_of(__m512i v, uint32_t order) {
     const __m512i lanes = _mm512_broadcast_i32x4(_mm_set_epi32(12, 8, 4, 0));
     const __m512i base = _mm512_shuffle_epi8(
         lanes,
         _mm512_broadcast_i32x4(_mm_set_epi8(12, 12, 12, 12, 8, 8, 8, 8, 4, 4, 4, 4, 0, 0, 0, 0)));
-    return _mm512_shuffle_epi8(v, _mm512_add_epi8(order, base));
+    return _mm512_shuffle_epi8(v, _mm512_add_epi8(_mm512_set1_epi32((int)order), base));
+}
+
+/* Bytes 2h and 2h+1 of each lane as two 16-bit numbers. */
+SLM_INLINE __m512i slm_byte_pair(__m512i v, int h) {
+    return slm_bytes_of(v, h ? 0x80038002u : 0x80018000u);
+}
+
+/* 256 times byte b of each lane, signed, in the lower half of it. */
+SLM_INLINE __m512i slm_byte_up(__m512i v, int b) {
+    return slm_bytes_of(v, 0x80800080u | (uint32_t)b << 8);
 }
 
 SLM_INLINE void slm_factors_of(uint32_t type, const uint8_t *body, slm_factors *f) {
     const __m512i b0f = slm_bytes(0x0f), b03 = slm_bytes(0x03), b30 = slm_bytes(0x30);
     __m512i s[4], m[4];
-    int n = 4, is_signed = 0, offset = 0;
+    int n = 4, is_signed = 0;
     switch (type) {
     case SLM_DTYPE_Q4_K:
     case SLM_DTYPE_Q5_K: {
@@ -142,9 +152,8 @@ SLM_INLINE void slm_factors_of(uint32_t type, const uint8_t *body, slm_factors *
         for (int i = 0; i < 4; i++) {
             const __m512i low = _mm512_and_si512(slm_right(i % 2 ? w1 : w0, i / 2 * 4), b0f);
             const __m512i high = _mm512_and_si512(slm_right(w2, 2 * i), b03);
-            s[i] = _mm512_or_si512(low, slm_right(high, -4));
+            s[i] = _mm512_sub_epi8(_mm512_or_si512(low, slm_right(high, -4)), slm_bytes(32));
         }
-        offset = 32;
         break;
     }
     default: /* Q6_K */
@@ -157,11 +166,8 @@ SLM_INLINE void slm_factors_of(uint32_t type, const uint8_t *body, slm_factors *
     for (int i = 0; i < n; i++) {
         SLM_UNROLL
         for (int b = 0; b < 4; b++) {
-            __m512i v = slm_byte(s[i], b, is_signed);
-            if (offset) /* 16 bits, the upper half 0: slm_add_scaled */
-                v = _mm512_and_si512(_mm512_sub_epi32(v, _mm512_set1_epi32(offset)),
-                                     _mm512_set1_epi32(0xffff));
-            f->scale[4 * i + b] = v;
+            f->scale[4 * i + b] = type == SLM_DTYPE_Q3_K ? slm_byte_up(s[i], b)
+                                                         : slm_byte(s[i], b, is_signed);
         }
         if (type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K || type == SLM_DTYPE_Q2_K) {
             f->min[2 * i] = slm_byte_pair(m[i], 0);
@@ -185,7 +191,8 @@ SLM_INLINE void slm_unpack_k(uint32_t type, const uint8_t *body, slm_unpacked *u
     }
 }
 
-/* total + sum * scale. Sums of Q2_K and Q3_K fit 16 bits, and their scales stand in the lower half. */
+/* total + sum * scale. Sums of Q2_K and Q3_K fit 16 bits, and their scales stand in the lower half;
+ * those of Q3_K are 256 times too large, which leaves a block's total below 2^31. */
 SLM_INLINE __m512i slm_add_scaled(uint32_t type, __m512i total, __m512i sum, __m512i scale) {
     if (type == SLM_DTYPE_Q2_K || type == SLM_DTYPE_Q3_K)
         return _mm512_dpwssd_epi32(total, sum, scale);
@@ -197,11 +204,12 @@ SLM_INLINE __m512i slm_add_scaled(uint32_t type, __m512i total, __m512i sum, __m
  * in the block. */
 SLM_INLINE void slm_block_k(uint32_t type, size_t n, __m512 *acc, const uint8_t *body,
                             const uint8_t *halves, const slm_unpacked *u, int is_unpacked,
-                            size_t vectors, const uint32_t *x, size_t width) {
+                            const uint32_t *x, size_t width) {
     const int wide = type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K; /* sub-blocks of 32 */
-    const int has_min = wide || type == SLM_DTYPE_Q2_K;
+    const int has_min = slm_body_has_min(type);
     const size_t bias = type == SLM_DTYPE_Q6_K ? SLM_TILE_K_NEG32 : SLM_TILE_K_NEG4;
     const size_t sums = wide ? SLM_TILE_K_SUM32 : SLM_TILE_K_SUM16, n_min = wide ? 4 : 8;
+    const size_t steps = (slm_body_vectors(type) + 7) / 8;
     __m512i total[SLM_TILE_ROWS];
     SLM_UNROLL
     for (size_t c = 0; c < n; c++)
@@ -209,8 +217,8 @@ SLM_INLINE void slm_block_k(uint32_t type, size_t n, __m512 *acc, const uint8_t 
     const uint32_t *q = x;
     for (size_t p = 0; p < 8; p++) {
         __m512i sum[SLM_TILE_ROWS];
-        if (!is_unpacked && slm_ahead(type, n) > 0)
-            slm_prefetch(body + p * ((vectors + 7) / 8) * 64, slm_ahead(type, n), (vectors + 7) / 8);
+        if (!is_unpacked)
+            slm_prefetch(type, n, body + p * steps * 64, steps);
         SLM_UNROLL
         for (int i = 0; i < 8; i++, q += width) {
             const __m512i w =
@@ -236,6 +244,8 @@ SLM_INLINE void slm_block_k(uint32_t type, size_t n, __m512 *acc, const uint8_t 
     SLM_UNROLL
     for (size_t c = 0; c < n; c++) {
         const __m512 da = slm_bcast_float(x[SLM_TILE_K_D * width + c]);
+        if (type == SLM_DTYPE_Q3_K)
+            total[c] = _mm512_srai_epi32(total[c], 8);
         acc[c] = _mm512_add_ps(
             acc[c], _mm512_mul_ps(_mm512_mul_ps(d, da), _mm512_cvtepi32_ps(total[c])));
     }
@@ -264,18 +274,18 @@ SLM_INLINE void slm_store_columns(size_t n, float *y, size_t y_stride, size_t n_
 
 /* Sixteen rows by n (constant) columns of a tile. x: the first column's place in its first block. */
 SLM_INLINE void slm_panel_k(uint32_t type, size_t n, float *y, size_t y_stride, size_t n_w,
-                            const uint8_t *panel, size_t plane, size_t vectors, const uint32_t *x,
-                            size_t width, size_t n_blocks) {
+                            const uint8_t *panel, const uint32_t *x, size_t width,
+                            size_t n_blocks) {
     __m512 acc[SLM_TILE_ROWS];
     SLM_UNROLL
     for (size_t c = 0; c < n; c++)
         acc[c] = _mm512_setzero_ps();
     for (size_t b = 0; b < n_blocks; b++, x += SLM_TILE_K_WORDS * width) {
-        const uint8_t *body = panel + plane + b * vectors * 64;
-        const uint8_t *halves = plane ? panel + b * 32 : body;
+        const uint8_t *body = panel + slm_body_at(type, b);
+        const uint8_t *halves = panel + slm_halves_at(type, b);
         slm_unpacked u;
         slm_factors_of(type, body, &u.f);
-        slm_block_k(type, n, acc, body, halves, &u, 0, vectors, x, width);
+        slm_block_k(type, n, acc, body, halves, &u, 0, x, width);
     }
     slm_store_columns(n, y, y_stride, n_w, acc);
 }
@@ -284,8 +294,8 @@ enum { SLM_PASS_TILES = 4 }; /* whole tiles that share one unpacking */
 
 /* Sixteen rows by n_tiles whole tiles, tile_words apart. */
 SLM_INLINE void slm_pass_k(uint32_t type, size_t n_tiles, float *y, size_t y_stride, size_t n_w,
-                           const uint8_t *panel, size_t plane, size_t vectors, const uint32_t *x,
-                           size_t tile_words, size_t n_blocks) {
+                           const uint8_t *panel, const uint32_t *x, size_t tile_words,
+                           size_t n_blocks) {
     __m512 acc[SLM_PASS_TILES][SLM_TILE_ROWS];
     for (size_t t = 0; t < n_tiles; t++) {
         SLM_UNROLL
@@ -293,13 +303,13 @@ SLM_INLINE void slm_pass_k(uint32_t type, size_t n_tiles, float *y, size_t y_str
             acc[t][c] = _mm512_setzero_ps();
     }
     for (size_t b = 0; b < n_blocks; b++, x += SLM_TILE_K_WORDS * SLM_TILE_ROWS) {
-        const uint8_t *body = panel + plane + b * vectors * 64;
-        const uint8_t *halves = plane ? panel + b * 32 : body;
+        const uint8_t *body = panel + slm_body_at(type, b);
+        const uint8_t *halves = panel + slm_halves_at(type, b);
         slm_unpacked u;
         slm_unpack_k(type, body, &u);
         for (size_t t = 0; t < n_tiles; t++)
-            slm_block_k(type, SLM_TILE_ROWS, acc[t], body, halves, &u, 1, vectors,
-                        x + t * tile_words, SLM_TILE_ROWS);
+            slm_block_k(type, SLM_TILE_ROWS, acc[t], body, halves, &u, 1, x + t * tile_words,
+                        SLM_TILE_ROWS);
     }
     for (size_t t = 0; t < n_tiles; t++)
         slm_store_columns(SLM_TILE_ROWS, y + t * SLM_TILE_ROWS * y_stride, y_stride, n_w, acc[t]);
@@ -307,17 +317,17 @@ SLM_INLINE void slm_pass_k(uint32_t type, size_t n_tiles, float *y, size_t y_str
 
 /* The same for Q4_0 and Q8_0: blocks of 32. */
 SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, size_t n_w,
-                            const uint8_t *panel, size_t plane, size_t vectors, const uint32_t *x,
-                            size_t width, size_t n_blocks) {
+                            const uint8_t *panel, const uint32_t *x, size_t width,
+                            size_t n_blocks) {
     const unsigned bias = type == SLM_DTYPE_Q8_0 ? 7 : 3; /* 128 and 8 as shifts */
     __m512 acc[SLM_TILE_ROWS];
     SLM_UNROLL
     for (size_t c = 0; c < n; c++)
         acc[c] = _mm512_setzero_ps();
     for (size_t b = 0; b < n_blocks; b++, x += SLM_TILE_0_WORDS * width) {
-        const uint8_t *body = panel + plane + b * vectors * 64;
+        const uint8_t *body = panel + slm_body_at(type, b);
         __m512i sum[SLM_TILE_ROWS];
-        slm_prefetch(body, slm_ahead(type, n), vectors);
+        slm_prefetch(type, n, body, slm_body_vectors(type));
         SLM_UNROLL
         for (size_t c = 0; c < n; c++)
             sum[c] = _mm512_slli_epi32(slm_bcast(x[SLM_TILE_0_NEG * width + c]), bias);
@@ -333,7 +343,7 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, 
             for (size_t c = 0; c < n; c++)
                 sum[c] = _mm512_dpbusd_epi32(sum[c], w, slm_bcast(x[i * width + c]));
         }
-        const __m512 d = slm_halves(panel + b * 32);
+        const __m512 d = slm_halves(panel + slm_halves_at(type, b));
         SLM_UNROLL
         for (size_t c = 0; c < n; c++) {
             const __m512 da = slm_bcast_float(x[SLM_TILE_0_D * width + c]);
@@ -346,46 +356,43 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, 
 
 /* Defines the product of one type: a function for each number of columns and, for types that are
  * costly to unpack, one for several whole tiles; and the walk over tiles, panels and columns. */
-#define SLM_PACKED_COLUMNS(form, TYPE, name, vectors, n)                                           \
-    static __attribute__((noinline)) void name##_##n(                                              \
-        float *y, size_t y_stride, size_t n_w, const uint8_t *panel, size_t plane,                 \
-        const uint32_t *x, size_t width, size_t n_blocks) {                                        \
-        slm_panel_##form(SLM_DTYPE_##TYPE, n, y, y_stride, n_w, panel, plane, vectors, x, width,   \
-                         n_blocks);                                                                \
+#define SLM_PACKED_COLUMNS(form, TYPE, name, n)                                                    \
+    static __attribute__((noinline)) void name##_##n(float *y, size_t y_stride, size_t n_w,        \
+                                                     const uint8_t *panel, const uint32_t *x,      \
+                                                     size_t width, size_t n_blocks) {              \
+        slm_panel_##form(SLM_DTYPE_##TYPE, n, y, y_stride, n_w, panel, x, width, n_blocks);        \
     }
 
-#define SLM_PACKED_TILES(TYPE, name, vectors)                                                      \
+#define SLM_PACKED_TILES(TYPE, name)                                                               \
     static __attribute__((noinline)) void name##_tiles(                                            \
-        float *y, size_t y_stride, size_t n_w, const uint8_t *panel, size_t plane,                 \
-        const uint32_t *x, size_t tile_words, size_t n_tiles, size_t n_blocks) {                   \
-        slm_pass_k(SLM_DTYPE_##TYPE, n_tiles, y, y_stride, n_w, panel, plane, vectors, x,          \
-                   tile_words, n_blocks);                                                          \
+        float *y, size_t y_stride, size_t n_w, const uint8_t *panel, const uint32_t *x,            \
+        size_t tile_words, size_t n_tiles, size_t n_blocks) {                                      \
+        slm_pass_k(SLM_DTYPE_##TYPE, n_tiles, y, y_stride, n_w, panel, x, tile_words, n_blocks);   \
     }
 
 /* tiles: name##_tiles or NULL */
-#define SLM_PACKED_MATMUL(form, TYPE, name, block, vectors, tiles)                                 \
-    SLM_PACKED_COLUMNS(form, TYPE, name, vectors, 1)                                               \
-    SLM_PACKED_COLUMNS(form, TYPE, name, vectors, 2)                                               \
-    SLM_PACKED_COLUMNS(form, TYPE, name, vectors, 3)                                               \
-    SLM_PACKED_COLUMNS(form, TYPE, name, vectors, 4)                                               \
-    SLM_PACKED_COLUMNS(form, TYPE, name, vectors, 6)                                               \
-    SLM_PACKED_COLUMNS(form, TYPE, name, vectors, 8)                                               \
-    SLM_PACKED_COLUMNS(form, TYPE, name, vectors, 12)                                              \
+#define SLM_PACKED_MATMUL(form, TYPE, name, block, tiles)                                          \
+    SLM_PACKED_COLUMNS(form, TYPE, name, 1)                                                        \
+    SLM_PACKED_COLUMNS(form, TYPE, name, 2)                                                        \
+    SLM_PACKED_COLUMNS(form, TYPE, name, 3)                                                        \
+    SLM_PACKED_COLUMNS(form, TYPE, name, 4)                                                        \
+    SLM_PACKED_COLUMNS(form, TYPE, name, 6)                                                        \
+    SLM_PACKED_COLUMNS(form, TYPE, name, 8)                                                        \
+    SLM_PACKED_COLUMNS(form, TYPE, name, 12)                                                       \
     SLM_AVX512_MATMUL(name) {                                                                      \
         static const slm_columns_fn columns[] = {name##_1, name##_2, name##_3, name##_4,           \
                                                  name##_6, name##_8, name##_12};                   \
-        slm_walk_packed(columns, tiles, slm_panel_plane_bytes(SLM_DTYPE_##TYPE, k), k / (block),   \
-                        y, y_stride, w, w_bytes, n_w, a, a_bytes, n_a);                            \
+        slm_walk_packed(columns, tiles, k / (block), y, y_stride, w, w_bytes, n_w, a, a_bytes,     \
+                        n_a);                                                                      \
     }
 
 typedef void (*slm_columns_fn)(float *y, size_t y_stride, size_t n_w, const uint8_t *panel,
-                               size_t plane, const uint32_t *x, size_t width, size_t n_blocks);
+                               const uint32_t *x, size_t width, size_t n_blocks);
 typedef void (*slm_tiles_fn)(float *y, size_t y_stride, size_t n_w, const uint8_t *panel,
-                             size_t plane, const uint32_t *x, size_t tile_words, size_t n_tiles,
-                             size_t n_blocks);
+                             const uint32_t *x, size_t tile_words, size_t n_tiles, size_t n_blocks);
 
 /* columns: for 1, 2, 3, 4, 6, 8 and 12 */
-SLM_INLINE void slm_walk_packed(const slm_columns_fn *columns, slm_tiles_fn tiles, size_t plane,
+SLM_INLINE void slm_walk_packed(const slm_columns_fn *columns, slm_tiles_fn tiles,
                                 size_t n_blocks, float *y, size_t y_stride, const void *w,
                                 size_t w_bytes, size_t n_w, const void *a, size_t a_bytes,
                                 size_t n_a) {
@@ -402,15 +409,14 @@ SLM_INLINE void slm_walk_packed(const slm_columns_fn *columns, slm_tiles_fn tile
             const uint8_t *panel = (const uint8_t *)w + i / SLM_PANEL_ROWS * w_bytes;
             float *to = y + j * y_stride + i;
             if (n_tiles > 0) {
-                tiles(to, y_stride, n_w - i, panel, plane, x, SLM_TILE_ROWS * a_bytes / sizeof *x,
+                tiles(to, y_stride, n_w - i, panel, x, SLM_TILE_ROWS * a_bytes / sizeof *x,
                       n_tiles, n_blocks);
                 continue;
             }
             for (size_t c = 0, g = 6; c < width; c += width_of[g]) {
                 while (width_of[g] > width - c)
                     g--;
-                columns[g](to + c * y_stride, y_stride, n_w - i, panel, plane, x + c, width,
-                           n_blocks);
+                columns[g](to + c * y_stride, y_stride, n_w - i, panel, x + c, width, n_blocks);
             }
         }
         j += n_tiles > 0 ? n_tiles * SLM_TILE_ROWS : width;

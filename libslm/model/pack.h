@@ -79,7 +79,7 @@ void slm_fill_take(slm_model *model, const slm_pack_list *list, uint8_t *memory,
 /* ---- files of packed weights; the format is docs/FORMATS.md ---- */
 
 /* Raised with every change of the format, and of the order of kernels/packed.h. */
-#define SLM_PACKED_VERSION 1u
+#define SLM_PACKED_VERSION 2u
 
 /* Uses the file, if it is one of this model: read into memory where that is what options->load asks
  * for, or what AUTO has room for; else mapped. options->flags with SLM_MODEL_CHECK_TENSORS: compares

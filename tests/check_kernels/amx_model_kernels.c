@@ -15,9 +15,9 @@
 #include "x86/level_avx512.h"
 #include "x86/packed_amx.h"
 
-#define DEFINE(TYPE, type, ACT, act, block, vectors)                                               \
+#define DEFINE(TYPE, type, ACT, act, block)                                                        \
     static SLM_AMX_MATMUL(matmul_##type);                                                          \
-    SLM_PACKED_AMX(TYPE, matmul_##type, block, vectors, slm_matmul_##type##_##act##_tile_avx512)
+    SLM_PACKED_AMX(TYPE, matmul_##type, block, slm_matmul_##type##_##act##_tile_avx512)
 SLM_PACKED_TYPES(DEFINE)
 
 int amx_model(slm_kernels *kernels) {

@@ -7,10 +7,10 @@
 
 #include "x86/packed_avx2.h"
 
-#define DEFINE(TYPE, type, ACT, act, block, vectors)                                               \
+#define DEFINE(TYPE, type, ACT, act, block)                                                        \
     static void matmul_##type(float *y, size_t y_stride, const void *w, size_t w_bytes,            \
                               size_t n_w, const void *a, size_t a_bytes, size_t n_a, size_t k);    \
-    SLM_PACKED_MATMUL(TYPE, matmul_##type, block, vectors, SLM_PACKED_DIRECT)
+    SLM_PACKED_MATMUL(TYPE, matmul_##type, block, SLM_PACKED_DIRECT)
 SLM_PACKED_TYPES(DEFINE)
 
 int avxvnni_evex(slm_kernels *kernels) {
