@@ -44,9 +44,17 @@ SLM_INLINE __m256 slm_halves(const uint8_t *p) {
     return _mm256_cvtph_ps(_mm_load_si128((const __m128i *)(const void *)p));
 }
 
+/* All of a body, for columns that are busy with one block when they need the next. */
 SLM_INLINE void slm_prefetch_body(uint32_t type, const uint8_t *body) {
     for (size_t i = 0; i < slm_body_vectors(type); i++)
         _mm_prefetch((const char *)((uintptr_t)body + SLM_PREFETCH_AHEAD + 64 * i), _MM_HINT_T0);
+}
+
+/* A hint now and then, for columns that read faster than memory gives: it keeps the processor's own
+ * prefetchers running, where a request for each vector takes the place of a load (up to 29 %). */
+SLM_INLINE void slm_prefetch_stream(uint32_t type, const uint8_t *body) {
+    for (size_t i = 0; i < slm_body_vectors(type); i += 4)
+        _mm_prefetch((const char *)((uintptr_t)body + SLM_PREFETCH_AHEAD / 2 + 64 * i), _MM_HINT_T1);
 }
 
 /* What is in *u, to be read from there: compilers otherwise keep the factors of a block in the
@@ -423,7 +431,10 @@ SLM_INLINE void slm_direct(uint32_t type, size_t n, float *y, size_t y_stride, s
         acc[c][0] = acc[c][1] = _mm256_setzero_ps();
     for (size_t b = 0; b < n_blocks; b++) {
         const uint8_t *body = panel + slm_body_at(type, b);
-        slm_prefetch_body(type, body);
+        if (n <= 2)
+            slm_prefetch_stream(type, body);
+        else
+            slm_prefetch_body(type, body);
         slm_unpack_d(type, &u, 0, panel + slm_halves_at(type, b));
         if (is_k) {
             slm_factors(type, body, &u);
