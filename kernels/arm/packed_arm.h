@@ -46,6 +46,25 @@ SLM_INLINE int slm_unpack_once(uint32_t type) {
     return type != SLM_DTYPE_Q4_K;
 }
 
+/* Where a block of 32 and its d are, and how far it is to the next: two share a vector of d. */
+typedef struct slm_place {
+    const uint8_t *body, *halves;
+    size_t to_body, to_halves;
+} slm_place;
+
+SLM_INLINE slm_place slm_place_of(uint32_t type, const uint8_t *panel) {
+    const size_t first = slm_body_at(type, 0);
+    return (slm_place){panel + first, panel, slm_body_at(type, 1) - first, slm_halves_at(type, 1)};
+}
+
+SLM_INLINE void slm_next_place(uint32_t type, slm_place *p) {
+    const size_t pair = slm_halves_at(type, 2), body = 64 * slm_body_vectors(type);
+    p->body += p->to_body;
+    p->halves += p->to_halves;
+    p->to_body ^= body ^ (pair - body);
+    p->to_halves ^= 32 ^ (pair - 32);
+}
+
 /* The scales of a K block: byte b of lane r of vector i is that of sub-block 4i+b of row r. */
 typedef struct slm_scales {
     const uint8_t *scale;

@@ -31,13 +31,16 @@ SLM_INLINE slm_zipped slm_weights_zipped(uint32_t type, const uint8_t *body, siz
     slm_zipped w;
     switch (type) {
     case SLM_DTYPE_Q4_K:
-        w = slm_zip(slm_quad(body, slm_nibbles_at(type, p, sj), r), slm_quad(body, slm_nibbles_at(type, p, 1 + sj), r));
+        w = slm_zip(slm_quad(body, slm_nibbles_at(type, p, sj), r),
+                    slm_quad(body, slm_nibbles_at(type, p, 1 + sj), r));
         break;
     case SLM_DTYPE_Q5_K:
-        w = slm_zip(slm_quad(body, slm_nibbles_at(type, p, sj), r), slm_quad(body, slm_nibbles_at(type, p, 1 + sj), r));
+        w = slm_zip(slm_quad(body, slm_nibbles_at(type, p, sj), r),
+                    slm_quad(body, slm_nibbles_at(type, p, 1 + sj), r));
         break;
     case SLM_DTYPE_Q6_K:
-        w = slm_zip(slm_quad(body, slm_nibbles_at(type, p, sj), r), slm_quad(body, slm_nibbles_at(type, p, 1 + sj), r));
+        w = slm_zip(slm_quad(body, slm_nibbles_at(type, p, sj), r),
+                    slm_quad(body, slm_nibbles_at(type, p, 1 + sj), r));
         break;
     case SLM_DTYPE_Q3_K:
         w = slm_zip_steps(slm_quad(body, slm_pairs_at(type, p, sh), r), 2);
@@ -274,8 +277,8 @@ SLM_INLINE void slm_clear_pairs(float32x4_t acc[][4][2], size_t n_pairs) {
 
 /* Sixteen rows by n (constant; 2 to 6) columns. */
 SLM_INLINE void slm_pairs_k(uint32_t type, size_t n, size_t quads, float *y, size_t y_stride,
-                            size_t n_w, const uint8_t *panel, const uint32_t *x,
-                            size_t width, size_t n_blocks) {
+                            size_t n_w, const uint8_t *panel, const uint32_t *x, size_t width,
+                            size_t n_blocks) {
     float32x4_t acc[3][4][2];
     slm_clear_pairs(acc, (n + 1) / 2);
     for (size_t b = 0; b < n_blocks; b++, x += SLM_TILE_K_WORDS * width) {
@@ -290,8 +293,8 @@ SLM_INLINE void slm_pairs_k(uint32_t type, size_t n, size_t quads, float *y, siz
 
 /* Sixteen rows by a full tile, six columns at a time: a block is unpacked once for all of them. */
 SLM_INLINE void slm_pairs_tile_k(uint32_t type, size_t quads, float *y, size_t y_stride, size_t n_w,
-                                 const uint8_t *panel, const uint32_t *x,
-                                 size_t width, size_t n_blocks) {
+                                 const uint8_t *panel, const uint32_t *x, size_t width,
+                                 size_t n_blocks) {
     const int once = slm_unpack_once(type);
     const size_t n_sub_blocks = slm_is_wide(type) ? 8 : 16;
     uint8_t room[32 * 128];
@@ -332,8 +335,8 @@ SLM_INLINE void slm_pairs_tile_k(uint32_t type, size_t quads, float *y, size_t y
 /* The same for Q4_0 and Q8_0: blocks of 32, all of them for some quads and then for the others, so
  * that their sums stay in registers. */
 SLM_INLINE void slm_pairs_0(uint32_t type, size_t n, size_t quads, float *y, size_t y_stride,
-                            size_t n_w, const uint8_t *panel, const uint32_t *x0,
-                            size_t width, size_t n_blocks) {
+                            size_t n_w, const uint8_t *panel, const uint32_t *x0, size_t width,
+                            size_t n_blocks) {
     const int bytes = type == SLM_DTYPE_Q8_0;
     const size_t n_pairs = (n + 1) / 2;
     float32x4_t acc[3][4][2];
@@ -346,9 +349,9 @@ SLM_INLINE void slm_pairs_0(uint32_t type, size_t n, size_t quads, float *y, siz
             for (size_t e = 0; e < 2 * quads; e++)
                 part[m][e] = vdupq_n_f32(0);
         }
+        slm_place place = slm_place_of(type, panel);
         for (size_t b = 0; b < n_blocks; b++) {
-            const uint8_t *rows = panel + slm_body_at(type, b) + 16 * r0;
-            const uint8_t *halves = panel + slm_halves_at(type, b) + 8 * r0;
+            const uint8_t *rows = place.body + 16 * r0, *halves = place.halves + 8 * r0;
             const uint32_t *da = x + SLM_TILE_0_D * width;
             int32x4_t sum[3][8];
             SLM_UNROLL
@@ -386,6 +389,7 @@ SLM_INLINE void slm_pairs_0(uint32_t type, size_t n, size_t quads, float *y, siz
                 }
             }
             x += SLM_TILE_0_WORDS * width;
+            slm_next_place(type, &place);
         }
         SLM_UNROLL
         for (size_t m = 0; m < n_pairs; m++) {

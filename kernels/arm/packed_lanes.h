@@ -186,7 +186,8 @@ SLM_INLINE void slm_clear_rows(float32x4_t acc[][4], size_t n) {
 
 /* Sixteen rows by n (constant) columns. */
 SLM_INLINE void slm_panel_k(uint32_t type, size_t n, size_t quads, int solo, float *y,
-                            size_t y_stride, size_t n_w, const uint8_t *panel, const uint32_t *x, size_t width, size_t n_blocks) {
+                            size_t y_stride, size_t n_w, const uint8_t *panel, const uint32_t *x,
+                            size_t width, size_t n_blocks) {
     float32x4_t acc[4][4];
     slm_clear_rows(acc, n);
     for (size_t b = 0; b < n_blocks; b++, x += SLM_TILE_K_WORDS * width) {
@@ -203,8 +204,7 @@ SLM_INLINE void slm_panel_k(uint32_t type, size_t n, size_t quads, int solo, flo
 
 /* Sixteen rows by a full tile, four columns at a time: a block is unpacked once for all of them. */
 SLM_INLINE void slm_tile_k(uint32_t type, size_t quads, float *y, size_t y_stride, size_t n_w,
-                           const uint8_t *panel, const uint32_t *x, size_t width,
-                           size_t n_blocks) {
+                           const uint8_t *panel, const uint32_t *x, size_t width, size_t n_blocks) {
     const int once = slm_unpack_once(type);
     const size_t n_sub_blocks = slm_is_wide(type) ? 8 : 16;
     uint8_t room[64 * 64];
@@ -244,7 +244,8 @@ SLM_INLINE void slm_tile_k(uint32_t type, size_t quads, float *y, size_t y_strid
 /* The same for Q4_0 and Q8_0: blocks of 32, all of them for some quads and then for the others, so
  * that their sums stay in registers. */
 SLM_INLINE void slm_panel_0(uint32_t type, size_t n, size_t quads, int solo, float *y,
-                            size_t y_stride, size_t n_w, const uint8_t *panel, const uint32_t *x0, size_t width, size_t n_blocks) {
+                            size_t y_stride, size_t n_w, const uint8_t *panel, const uint32_t *x0,
+                            size_t width, size_t n_blocks) {
     const int bytes = type == SLM_DTYPE_Q8_0, steps = bytes ? SLM_SUM_BYTES : 8;
     float32x4_t acc[4][4];
     for (size_t r0 = 0; r0 < 4; r0 += quads) {
@@ -256,9 +257,9 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, size_t quads, int solo, flo
             for (size_t r = 0; r < quads; r++)
                 part[c][r] = vdupq_n_f32(0);
         }
+        slm_place place = slm_place_of(type, panel);
         for (size_t b = 0; b < n_blocks; b++) {
-            const uint8_t *rows = panel + slm_body_at(type, b) + 16 * r0;
-            const uint8_t *halves = panel + slm_halves_at(type, b) + 8 * r0;
+            const uint8_t *rows = place.body + 16 * r0, *halves = place.halves + 8 * r0;
             slm_sum sum[4][4];
             int32x4_t total[4][4], bias[4];
             /* A tile of one column has but one word behind this. */
@@ -299,6 +300,7 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, size_t quads, int solo, flo
                 }
             }
             x += SLM_TILE_0_WORDS * width;
+            slm_next_place(type, &place);
         }
         SLM_UNROLL
         for (size_t c = 0; c < n; c++) {

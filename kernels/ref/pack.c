@@ -168,8 +168,7 @@ static void get_bits(uint32_t type, uint8_t *body, size_t r, uint8_t *q) {
     for (size_t p = 0; p < 8; p++) {
         uint32_t w = load32(lane(body, slm_bits_at(type, p), r));
         for (unsigned i = 0; i < 8; i++)
-            store32(q + 4 * i,
-                    load32(q + 4 * i) | (w >> slm_bit_of(type, (int)i) & LOW1) << p);
+            store32(q + 4 * i, load32(q + 4 * i) | (w >> slm_bit_of(type, (int)i) & LOW1) << p);
     }
 }
 

@@ -408,7 +408,8 @@ SLM_INLINE void slm_amx_panels(uint32_t type, slm_amx_work *u, const uint8_t *w,
             slm_amx_take_0(&u->acts, x, tile_words, b, some, n);
         for (size_t i = 0; i < n_panels; i++) {
             const uint8_t *panel = w + i * w_bytes, *body = panel + slm_body_at(type, b);
-            const uint8_t *next = i + 1 < n_panels ? body + w_bytes : w + slm_body_at(type, b + step);
+            const uint8_t *next =
+                i + 1 < n_panels ? body + w_bytes : w + slm_body_at(type, b + step);
             for (size_t v = 0; v < slm_body_vectors(type) * step; v++)
                 _mm_prefetch((const char *)next + 64 * v, _MM_HINT_T0);
             if (is_k)

@@ -54,7 +54,8 @@ SLM_INLINE void slm_prefetch_body(uint32_t type, const uint8_t *body) {
  * prefetchers running, where a request for each vector takes the place of a load (up to 29 %). */
 SLM_INLINE void slm_prefetch_stream(uint32_t type, const uint8_t *body) {
     for (size_t i = 0; i < slm_body_vectors(type); i += 4)
-        _mm_prefetch((const char *)((uintptr_t)body + SLM_PREFETCH_AHEAD / 2 + 64 * i), _MM_HINT_T1);
+        _mm_prefetch((const char *)((uintptr_t)body + SLM_PREFETCH_AHEAD / 2 + 64 * i),
+                     _MM_HINT_T1);
 }
 
 /* What is in *u, to be read from there: compilers otherwise keep the factors of a block in the
@@ -84,14 +85,18 @@ SLM_INLINE __m256i slm_weights(uint32_t type, const uint8_t *body, size_t h, siz
     __m256i low, high;
     switch (type) {
     case SLM_DTYPE_Q4_K:
-        return slm_masked(slm_right(slm_vec(body, slm_nibbles_at(type, p, j), h), 4 * (int)half), 15);
+        return slm_masked(slm_right(slm_vec(body, slm_nibbles_at(type, p, j), h), 4 * (int)half),
+                          15);
     case SLM_DTYPE_Q5_K:
-        low = slm_masked(slm_right(slm_vec(body, slm_nibbles_at(type, p, j), h), 4 * (int)half), 15);
+        low =
+            slm_masked(slm_right(slm_vec(body, slm_nibbles_at(type, p, j), h), 4 * (int)half), 15);
         high = slm_masked(slm_right(slm_vec(body, slm_bits_at(type, p), h), i - 4), 16);
         return _mm256_or_si256(low, high);
     case SLM_DTYPE_Q6_K:
-        low = slm_masked(slm_right(slm_vec(body, slm_nibbles_at(type, p, j), h), 4 * (int)half), 15);
-        high = slm_masked(slm_right(slm_vec(body, slm_pairs_at(type, p, half), h), 2 * (int)j - 4), 48);
+        low =
+            slm_masked(slm_right(slm_vec(body, slm_nibbles_at(type, p, j), h), 4 * (int)half), 15);
+        high = slm_masked(slm_right(slm_vec(body, slm_pairs_at(type, p, half), h), 2 * (int)j - 4),
+                          48);
         return _mm256_or_si256(low, high);
     case SLM_DTYPE_Q3_K:
         low = slm_masked(slm_right(slm_vec(body, slm_pairs_at(type, p, half), h), i % 2 * 2), 0x33);
@@ -377,8 +382,8 @@ SLM_INLINE void slm_unpack_k(uint32_t type, slm_unpacked *u, const uint8_t *body
     }
 }
 
-/* A block of 32, the p-th of what is unpacked. Of Q8_0 without VNNI the sizes of the weights, and masks of
- * those below 0, whose activations take part as -1 - x; to make up, scale is their sum. */
+/* A block of 32, the p-th of what is unpacked. Of Q8_0 without VNNI the sizes of the weights, and
+ * masks of those below 0, whose activations take part as -1 - x; to make up, scale is their sum. */
 SLM_INLINE void slm_unpack_0(uint32_t type, slm_unpacked *u, size_t p, const uint8_t *body) {
     const int split = slm_splits(type);
     SLM_UNROLL
@@ -421,8 +426,7 @@ SLM_INLINE void slm_store_rows(float *y, size_t n_w, const __m256 acc[2]) {
 
 /* Sixteen rows by n (constant) <= SLM_GROUP columns of a tile. */
 SLM_INLINE void slm_direct(uint32_t type, size_t n, float *y, size_t y_stride, size_t n_w,
-                           const uint8_t *panel, const uint32_t *x, size_t width,
-                           size_t n_blocks) {
+                           const uint8_t *panel, const uint32_t *x, size_t width, size_t n_blocks) {
     const int is_k = type != SLM_DTYPE_Q4_0 && type != SLM_DTYPE_Q8_0;
     slm_unpacked u;
     __m256 acc[SLM_GROUP][2];

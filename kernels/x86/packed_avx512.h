@@ -16,11 +16,11 @@
 #pragma GCC optimize("no-tree-reassoc")
 #endif
 
-/* Asks for a group of n vectors before it is needed. With many columns a block takes so long that no
- * load of the next is under way when it ends: all of it is asked for. One or two columns read the
- * stream so fast that the processor's prefetchers follow by themselves, and every request takes the
- * place of a load (T0 for all vectors: 8 to 25 % slower than none); one a group, which keeps them
- * running into the next page, is worth 2 to 5 %, but for Q8_0, which has nothing else to do.
+/* Asks for a group of n vectors before it is needed. With many columns a block takes so long that
+ * no load of the next is under way when it ends: all of it is asked for. One or two columns read
+ * the stream so fast that the processor's prefetchers follow by themselves, and every request takes
+ * the place of a load (T0 for all vectors: 8 to 25 % slower than none); one a group, which keeps
+ * them running into the next page, is worth 2 to 5 %, but for Q8_0, which has nothing else to do.
  * Addresses past the end of the weights are harmless. */
 SLM_INLINE void slm_prefetch(uint32_t type, size_t columns, const uint8_t *p, size_t n) {
     if (columns > 2) {
@@ -66,7 +66,8 @@ SLM_INLINE __m512i slm_weights(uint32_t type, const uint8_t *body, size_t p, int
     const size_t j = (size_t)i % 4, h = (size_t)i / 4;
     switch (type) {
     case SLM_DTYPE_Q4_K:
-        return _mm512_and_si512(slm_right(slm_vec(body, slm_nibbles_at(type, p, j)), 4 * (int)h), slm_bytes(15));
+        return _mm512_and_si512(slm_right(slm_vec(body, slm_nibbles_at(type, p, j)), 4 * (int)h),
+                                slm_bytes(15));
     case SLM_DTYPE_Q5_K: {
         const __m512i low = slm_right(slm_vec(body, slm_nibbles_at(type, p, j)), 4 * (int)h);
         const __m512i high = slm_right(slm_vec(body, slm_bits_at(type, p)), i - 4);
@@ -85,7 +86,8 @@ SLM_INLINE __m512i slm_weights(uint32_t type, const uint8_t *body, size_t p, int
         return _mm512_and_si512(slm_right(two, (int)j / 2 * 4), slm_bytes(7));
     }
     case SLM_DTYPE_Q2_K:
-        return _mm512_and_si512(slm_right(slm_vec(body, slm_pairs_at(type, p, h)), 2 * (int)j), slm_bytes(3));
+        return _mm512_and_si512(slm_right(slm_vec(body, slm_pairs_at(type, p, h)), 2 * (int)j),
+                                slm_bytes(3));
     default:
         return _mm512_setzero_si512();
     }
@@ -166,8 +168,8 @@ SLM_INLINE void slm_factors_of(uint32_t type, const uint8_t *body, slm_factors *
     for (int i = 0; i < n; i++) {
         SLM_UNROLL
         for (int b = 0; b < 4; b++) {
-            f->scale[4 * i + b] = type == SLM_DTYPE_Q3_K ? slm_byte_up(s[i], b)
-                                                         : slm_byte(s[i], b, is_signed);
+            f->scale[4 * i + b] =
+                type == SLM_DTYPE_Q3_K ? slm_byte_up(s[i], b) : slm_byte(s[i], b, is_signed);
         }
         if (type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K || type == SLM_DTYPE_Q2_K) {
             f->min[2 * i] = slm_byte_pair(m[i], 0);
@@ -199,9 +201,9 @@ SLM_INLINE __m512i slm_add_scaled(uint32_t type, __m512i total, __m512i sum, __m
     return _mm512_add_epi32(total, _mm512_mullo_epi32(sum, scale));
 }
 
-/* One block of sixteen rows by n (constant) columns of a tile, added to acc. The weights are those of
- * the body or, if u has them already, of u->w; the factors those of u->f. x: the first column's place
- * in the block. */
+/* One block of sixteen rows by n (constant) columns of a tile, added to acc. The weights are those
+ * of the body or, if u has them already, of u->w; the factors those of u->f. x: the first column's
+ * place in the block. */
 SLM_INLINE void slm_block_k(uint32_t type, size_t n, __m512 *acc, const uint8_t *body,
                             const uint8_t *halves, const slm_unpacked *u, int is_unpacked,
                             const uint32_t *x, size_t width) {
@@ -221,8 +223,7 @@ SLM_INLINE void slm_block_k(uint32_t type, size_t n, __m512 *acc, const uint8_t 
             slm_prefetch(type, n, body + p * steps * 64, steps);
         SLM_UNROLL
         for (int i = 0; i < 8; i++, q += width) {
-            const __m512i w =
-                is_unpacked ? u->w[8 * p + (size_t)i] : slm_weights(type, body, p, i);
+            const __m512i w = is_unpacked ? u->w[8 * p + (size_t)i] : slm_weights(type, body, p, i);
             if (i == 0 || (!wide && i == 4)) {
                 SLM_UNROLL
                 for (size_t c = 0; c < n; c++)
@@ -246,8 +247,8 @@ SLM_INLINE void slm_block_k(uint32_t type, size_t n, __m512 *acc, const uint8_t 
         const __m512 da = slm_bcast_float(x[SLM_TILE_K_D * width + c]);
         if (type == SLM_DTYPE_Q3_K)
             total[c] = _mm512_srai_epi32(total[c], 8);
-        acc[c] = _mm512_add_ps(
-            acc[c], _mm512_mul_ps(_mm512_mul_ps(d, da), _mm512_cvtepi32_ps(total[c])));
+        acc[c] = _mm512_add_ps(acc[c],
+                               _mm512_mul_ps(_mm512_mul_ps(d, da), _mm512_cvtepi32_ps(total[c])));
     }
     if (!has_min)
         return;
@@ -259,8 +260,8 @@ SLM_INLINE void slm_block_k(uint32_t type, size_t n, __m512 *acc, const uint8_t 
         SLM_UNROLL
         for (size_t s = 0; s < n_min; s++)
             low = _mm512_dpwssd_epi32(low, u->f.min[s], slm_bcast(x[(sums + s) * width + c]));
-        acc[c] = _mm512_sub_ps(
-            acc[c], _mm512_mul_ps(_mm512_mul_ps(dmin, da), _mm512_cvtepi32_ps(low)));
+        acc[c] =
+            _mm512_sub_ps(acc[c], _mm512_mul_ps(_mm512_mul_ps(dmin, da), _mm512_cvtepi32_ps(low)));
     }
 }
 
@@ -272,7 +273,8 @@ SLM_INLINE void slm_store_columns(size_t n, float *y, size_t y_stride, size_t n_
         _mm512_mask_storeu_ps(y + c * y_stride, mask, acc[c]);
 }
 
-/* Sixteen rows by n (constant) columns of a tile. x: the first column's place in its first block. */
+/* Sixteen rows by n (constant) columns of a tile. x: the first column's place in its first block.
+ */
 SLM_INLINE void slm_panel_k(uint32_t type, size_t n, float *y, size_t y_stride, size_t n_w,
                             const uint8_t *panel, const uint32_t *x, size_t width,
                             size_t n_blocks) {
@@ -392,10 +394,9 @@ typedef void (*slm_tiles_fn)(float *y, size_t y_stride, size_t n_w, const uint8_
                              const uint32_t *x, size_t tile_words, size_t n_tiles, size_t n_blocks);
 
 /* columns: for 1, 2, 3, 4, 6, 8 and 12 */
-SLM_INLINE void slm_walk_packed(const slm_columns_fn *columns, slm_tiles_fn tiles,
-                                size_t n_blocks, float *y, size_t y_stride, const void *w,
-                                size_t w_bytes, size_t n_w, const void *a, size_t a_bytes,
-                                size_t n_a) {
+SLM_INLINE void slm_walk_packed(const slm_columns_fn *columns, slm_tiles_fn tiles, size_t n_blocks,
+                                float *y, size_t y_stride, const void *w, size_t w_bytes,
+                                size_t n_w, const void *a, size_t a_bytes, size_t n_a) {
     static const uint8_t width_of[7] = {1, 2, 3, 4, 6, 8, 12};
     for (size_t j = 0; j < n_a;) {
         const uint32_t *x = (const uint32_t *)(const void *)((const uint8_t *)a + j * a_bytes);
@@ -409,8 +410,8 @@ SLM_INLINE void slm_walk_packed(const slm_columns_fn *columns, slm_tiles_fn tile
             const uint8_t *panel = (const uint8_t *)w + i / SLM_PANEL_ROWS * w_bytes;
             float *to = y + j * y_stride + i;
             if (n_tiles > 0) {
-                tiles(to, y_stride, n_w - i, panel, x, SLM_TILE_ROWS * a_bytes / sizeof *x,
-                      n_tiles, n_blocks);
+                tiles(to, y_stride, n_w - i, panel, x, SLM_TILE_ROWS * a_bytes / sizeof *x, n_tiles,
+                      n_blocks);
                 continue;
             }
             for (size_t c = 0, g = 6; c < width; c += width_of[g]) {
