@@ -155,7 +155,7 @@ has_test_libraries() {
 
 built() {
     if [ -n "$rehearse" ]; then
-        for program in slm slm_bench_cuda slm_check_cuda; do
+        for program in slm slm_bench_cuda slm_check_cuda slm_bench_load; do
             [ -x "$programs/$program" ] || {
                 line build FAILED 0 "no $programs/$program: wanted a finished build with tests"
                 failed=1
@@ -169,7 +169,7 @@ built() {
         case $arch in '' | 87) arch=87 ;; *) arch="$arch;87-real" ;; esac
     fi
     testing=ON
-    targets="slm_program slm_make_model slm_bench_cuda slm_check_cuda"
+    targets="slm_program slm_make_model slm_bench_cuda slm_check_cuda slm_bench_load"
     if has_test_libraries; then
         targets="$targets tests_device"
     else
@@ -274,14 +274,27 @@ measure() {
         sed 's/^/    /' "$out/ceilings.csv"
     csv kernels 200 "$out/kernels.csv" "$programs/slm_bench_cuda" kernels $quick &&
         sed 's/^/    /' "$logs/measure-kernels.log"
+    csv partitions 120 "$out/partitions.csv" "$programs/slm_bench_cuda" partitions $quick &&
+        sed 's/^/    /' "$out/partitions.csv"
     if [ -n "$rehearse" ]; then
         model=$tiny
+        loaded tiny -r 1
         tokens tiny -p 8 -n 2 -d 0,40 --rounds 1
         return
     fi
     for spec in $models; do
-        made "$spec" && tokens "$(basename "$model" .gguf)"
+        made "$spec" || continue
+        loaded "$(basename "$model" .gguf)" -r 3
+        tokens "$(basename "$model" .gguf)" -d 0,8192,16384
     done
+}
+
+# loaded NAME OPTION...: how fast $model comes to the GPU, beside the reading of its file
+loaded() {
+    loaded_name=$1
+    shift
+    csv "load-$loaded_name" 120 "$out/load-$loaded_name.csv" "$programs/slm_bench_load" -d cuda "$@" \
+        "$model" && sed 's/^/    /' "$out/load-$loaded_name.csv"
 }
 
 # tokens NAME OPTION...: tokens/s of $model

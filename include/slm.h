@@ -169,7 +169,8 @@ enum { SLM_DEVICE_AUTO = 0, SLM_DEVICE_CPU = 1, SLM_DEVICE_CUDA = 2 };
  * Where packed weights were saved (slm_model_save_packed), AUTO and PACK read that file, on all
  * cores, instead of packing: the same memory, less work. AUTO maps it where the memory of its rule
  * is lacking: opened at once, shared between processes, up to a third slower to multiply with where
- * the system has large pages for memory but not for files. AUTO does not look for one beside the
+ * the system has large pages for memory but not for files. On a device all of them read the weights once,
+ * into its memory, and keep nothing of them in the system's; with READ nothing depends on the file then. AUTO does not look for one beside the
  * model where packing would gain nothing. MAP maps one that packed_path names; READ uses none. */
 typedef int32_t slm_load;
 enum { SLM_LOAD_AUTO = 0, SLM_LOAD_MAP = 1, SLM_LOAD_READ = 2, SLM_LOAD_PACK = 3 };
@@ -284,7 +285,7 @@ typedef struct slm_model_info {
     char architecture[32];       /* general.architecture                                             */
     char name[128];              /* general.name, or ""                                              */
     char quantization[32];       /* the most common type of its matrices, such as "Q4_K"             */
-    char chat_format[32];        /* the built-in chat format recognised, such as "llama3"; or ""     */
+    char chat_format[32];        /* what the chat template looks like, such as "llama3"; or ""           */
     uint32_t cpu_levels;         /* SLM_CPU_... levels in use                                        */
 } slm_model_info;
 
@@ -380,7 +381,11 @@ SLM_API slm_status slm_model_get_token(const slm_model *model, int32_t id, slm_t
 
 /* ---------------------------------------------------------------- chat ----------------------- */
 
-/* One message of a conversation. role: "system", "user" or "assistant". */
+/* One message of a conversation. Roles: "system", "developer", "user", "assistant", "tool", "tools",
+ * "tool_response", "tool_results", "function" and "ipython"; SLM_ERR_TEMPLATE for others, since a
+ * template may make a control token of any role.
+ * With role NULL, content is a whole message as a JSON object: {"role": "assistant", "content": null,
+ * "tool_calls": [...]}, with all the members that templates know. Their texts are never trusted. */
 typedef struct slm_message {
     uint32_t struct_size;
     const char *role;
@@ -389,21 +394,197 @@ typedef struct slm_message {
     size_t content_len;
 } slm_message;
 
-enum { SLM_CHAT_GENERATION_PROMPT = 1u << 0 /* end with the opening of the assistant's turn */ };
+enum {
+    SLM_CHAT_GENERATION_PROMPT = 1u << 0, /* end with the opening of the assistant's turn            */
+    SLM_CHAT_CONTINUE = 1u << 1 /* end right behind the text of the last message, for the model to go on
+                                   with it. Not with GENERATION_PROMPT                               */
+};
 
-/* A conversation in the model's own chat format, as text. Formats built in: Llama 3, Phi-3,
- * Phi-4-mini, ChatML (Qwen 2.5, Qwen 3 and others) and BitNet; chosen by the file's template.
- * SLM_ERR_MISSING when the model has no template, SLM_ERR_UNSUP when it is none of these.
+/* A conversation in the model's own chat format, as text: the file's chat template is rendered, a
+ * program in the language of Jinja. It sees the messages and the texts of the BOS and EOS tokens and
+ * nothing else. Depth, steps, memory and output of a template are bounded.
+ * SLM_ERR_MISSING when the model has no template. SLM_ERR_TEMPLATE when it is at fault, or refuses the
+ * conversation: the message has its own words, line and column. SLM_ERR_LIMIT when it does too much.
  * Buffer rules as in slm_model_get_meta. Any thread. */
 SLM_API slm_status slm_chat_render(const slm_model *model, const slm_message *messages,
                                    size_t n_messages, uint32_t flags, char *text, size_t cap,
                                    size_t *len, slm_error *error);
 
-/* The same as token ids: the template's own text may become control tokens, the contents of
- * messages never do. Buffer rules as in slm_tokenize. */
+/* The same as token ids: those of the whole text, but that only the template's own bytes may become
+ * control tokens. What comes from the messages never does, whatever a template makes of it. A BOS that
+ * the template writes is not added again. Buffer rules as in slm_tokenize. */
 SLM_API slm_status slm_chat_tokenize(const slm_model *model, const slm_message *messages,
                                      size_t n_messages, uint32_t flags, int32_t *ids, size_t cap,
                                      size_t *n_ids, slm_error *error);
+
+/* A conversation with all that a template can be given. Texts are JSON in UTF-8, NULL where there is
+ * none, with their lengths in bytes or SLM_NTS. Names that stand twice in an object are errors. */
+typedef struct slm_chat_input {
+    uint32_t struct_size;
+    uint32_t flags;              /* SLM_CHAT_...                                                     */
+    const slm_message *messages; /* this, or conversation                                            */
+    size_t n_messages;
+    const char *conversation; /* {"messages": [...], "tools": [...] or null, "add_generation_prompt":
+                                 true or false, "extra": {...}}; all but messages may be absent, and
+                                 what is there takes the place of tools, extra and the flag          */
+    size_t conversation_len;
+    const char *tools; /* an array of tools as the template wants them, mostly {"type": "function",
+                          "function": {"name": ..., "description": ..., "parameters": a JSON Schema}} */
+    size_t tools_len;
+    const char *extra; /* an object: further variables of the template, such as {"enable_thinking":
+                          false}; continue_final_message: true is as SLM_CHAT_CONTINUE               */
+    size_t extra_len;
+    int64_t now; /* the local date and time for templates that ask for it, as seconds from 1970-01-01
+                    00:00 by the clock on the wall; 0: not told (most then write a fixed date)       */
+} slm_chat_input;
+
+/* As slm_chat_render and slm_chat_tokenize. Where there are tools and the file has a template of its
+ * own for them ("tokenizer.chat_template.tool_use"), that one is used. */
+SLM_API slm_status slm_chat_render_input(const slm_model *model, const slm_chat_input *input,
+                                         char *text, size_t cap, size_t *len, slm_error *error);
+SLM_API slm_status slm_chat_tokenize_input(const slm_model *model, const slm_chat_input *input,
+                                           int32_t *ids, size_t cap, size_t *n_ids,
+                                           slm_error *error);
+
+/* ---------------------------------------------------------------- tool calls ----------------- */
+
+/* How a model writes a call of a tool. The values are pinned. */
+typedef int32_t slm_tool_format;
+enum {
+    SLM_TOOLS_AUTO = 0,             /* as the model's chat template tells                            */
+    SLM_TOOLS_HERMES = 1,           /* <tool_call>{"name": ..., "arguments": {...}}</tool_call>
+                                       (Qwen 2.5, Qwen 3, Hermes)                                    */
+    SLM_TOOLS_PHI4_MINI = 2,        /* <|tool_call|>[{...}, ...]<|/tool_call|>, functools[{...}]     */
+    SLM_TOOLS_LLAMA3_JSON = 3,      /* {"name": ..., "parameters": {...}}; ...                       */
+    SLM_TOOLS_LLAMA32_PYTHONIC = 4, /* [f(a='x'), g(b=1)]                                            */
+    SLM_TOOLS_JSON = 5              /* {"name": ..., "arguments": {...}} or a list of them: for
+                                       models that were taught no format of their own                */
+};
+
+/* "hermes", "phi4_mini", "llama3_json", "llama32_pythonic", "json"; NULL for AUTO and others. */
+SLM_API const char *slm_tool_format_name(slm_tool_format format);
+/* The format that the model's chat template tells; SLM_TOOLS_JSON where it tells none. Any thread. */
+SLM_API slm_status slm_model_get_tool_format(const slm_model *model, slm_tool_format *format,
+                                             slm_error *error);
+
+/* Finds the calls in the text of an answer while it comes. Text goes in by slm_tool_parser_feed in
+ * pieces of any size, cut anywhere; events come out of slm_tool_parser_next. However it is cut, the
+ * calls and the text are the same.
+ *   - A call is given when all of it has come and is right; until then it is held back. So a call that
+ *     has begun is complete, and none is ever taken back.
+ *   - What is no call, or a malformed one, is text: byte for byte, its markers included. An answer
+ *     without a call comes out as it went in.
+ *   - Of an answer with a call, white space (blank, tab, CR, LF) at the end of the text goes, and at
+ *     its beginning where a call came first; elsewhere it stays.
+ *   - Arguments are an object; Llama's and Phi's formats, and SLM_TOOLS_JSON, may call them
+ *     "parameters". Those written as a string that holds an object are decoded once.
+ * One thread at a time. The parser keeps the model alive. */
+typedef struct slm_tool_parser slm_tool_parser;
+
+typedef struct slm_tool_parser_options {
+    uint32_t struct_size;
+    slm_tool_format format;  /* default AUTO                                                         */
+    uint64_t max_call_bytes; /* what is longer is text; default 1 MiB. The memory that a parser needs
+                                follows: some times this, and what is fed in one piece                */
+} slm_tool_parser_options;
+
+/* options may be NULL: defaults. */
+SLM_API slm_status slm_tool_parser_open(const slm_model *model,
+                                        const slm_tool_parser_options *options,
+                                        slm_tool_parser **out, slm_error *error);
+SLM_API void slm_tool_parser_close(slm_tool_parser **parser);
+
+typedef int32_t slm_tool_event_type;
+enum {
+    SLM_TOOL_NONE = 0,       /* nothing more until the next feed                                     */
+    SLM_TOOL_TEXT = 1,       /* a piece of text, never empty, in the bytes that were fed             */
+    SLM_TOOL_CALL_BEGIN = 2, /* text: the name of the tool, decoded                                  */
+    SLM_TOOL_ARGUMENTS = 3,  /* text: arguments, JSON on one line without blanks between its tokens;
+                                numbers are spelt as the model spelt them. The pieces of one call make
+                                up an object                                                         */
+    SLM_TOOL_CALL_END = 4,
+    SLM_TOOL_END = 5         /* after slm_tool_parser_finish: all was said                           */
+};
+typedef struct slm_tool_event {
+    uint32_t struct_size;
+    slm_tool_event_type type;
+    const char *text;     /* not NUL-terminated; valid until the next call on the parser             */
+    size_t text_len;
+    uint32_t call;        /* of BEGIN, ARGUMENTS and END: which call of the answer, from 0           */
+} slm_tool_event;
+
+/* Adds len bytes of the answer (or SLM_NTS); text is copied. After SLM_TOOL_END a new answer begins
+ * with it. Pull the events after each piece. SLM_ERR_BUSY between slm_tool_parser_finish and SLM_TOOL_END. */
+SLM_API slm_status slm_tool_parser_feed(slm_tool_parser *parser, const char *text, size_t len,
+                                        slm_error *error);
+/* The end of the answer. What was held back becomes an event. */
+SLM_API slm_status slm_tool_parser_finish(slm_tool_parser *parser, slm_error *error);
+/* The next event. SLM_ERR_NOMEM when memory is refused: the parser can then only be closed. */
+SLM_API slm_status slm_tool_parser_next(slm_tool_parser *parser, slm_tool_event *event,
+                                        slm_error *error);
+
+/* ---------------------------------------------------------------- speech --------------------- */
+
+/* Cuts an answer into pieces to be spoken while it comes: clauses and sentences, without what nobody
+ * wants to hear. The text itself stays whole and yours; each piece says which bytes of it it stands
+ * for, so that after an interruption the answer can be cut where speaking ended.
+ *   - A sentence ends at a full stop, question or exclamation mark, ellipsis or their like in other
+ *     scripts, at the end of a paragraph, heading, item of a list or row of a table; not at the full
+ *     stop of an abbreviation, initial, number ("3.14") or ordinal ("am 3. Mai").
+ *   - A clause ends at a comma, semicolon, colon or dash with a blank behind it, at their like in
+ *     other scripts, at a new line, and where a piece would grow too long.
+ *   - Left out: thinking (<think>...</think>), code, URLs and the targets of links, emoji, footnotes,
+ *     marks of Markdown, controls, bytes that are not UTF-8. Runs of white space become one blank. A
+ *     piece has at least one letter or digit.
+ * However the text is cut into what is fed, the pieces are the same. A piece is given as soon as the
+ * character behind it, or the end of its line, has shown that it ends. Memory is what is fed at a time
+ * and some times max_piece. One thread at a time. */
+typedef struct slm_speech slm_speech;
+
+/* slm_speech_options.flags */
+enum {
+    SLM_SPEECH_SENTENCES = 1u << 0,   /* whole sentences only, but for those that are too long       */
+    SLM_SPEECH_INLINE_CODE = 1u << 1, /* what stands in `backticks` is spoken                        */
+    SLM_SPEECH_PLAIN = 1u << 2,       /* the text is not Markdown: its marks are text                */
+    SLM_SPEECH_IN_THINKING = 1u << 3  /* the prompt has opened the thinking: it ends at </think>      */
+};
+
+typedef struct slm_speech_options {
+    uint32_t struct_size;
+    uint32_t flags;      /* SLM_SPEECH_...                                                           */
+    uint32_t min_clause; /* characters that a clause has at least, those of East Asia counting twice;
+                            shorter ones go with what follows; default 16                            */
+    uint32_t max_piece;  /* bytes that a piece has at most, 32 to 65536; default 400                 */
+} slm_speech_options;
+
+/* model: whose memory it counts to; it is kept alive. options may be NULL: defaults. */
+SLM_API slm_status slm_speech_open(const slm_model *model, const slm_speech_options *options,
+                                   slm_speech **out, slm_error *error);
+SLM_API void slm_speech_close(slm_speech **speech);
+
+typedef int32_t slm_speech_event_type;
+enum {
+    SLM_SPEECH_NONE = 0,     /* nothing more until the next feed                                     */
+    SLM_SPEECH_CLAUSE = 1,   /* a piece after which the sentence goes on                             */
+    SLM_SPEECH_SENTENCE = 2, /* a piece that ends a sentence                                         */
+    SLM_SPEECH_END = 3       /* after slm_speech_finish: all was said                                */
+};
+typedef struct slm_speech_event {
+    uint32_t struct_size;
+    slm_speech_event_type type;
+    const char *text;        /* of a piece: UTF-8, not NUL-terminated, until the next call           */
+    size_t text_len;
+    uint64_t begin;          /* bytes of the answer from which the piece was made: from the first of  */
+    uint64_t end;            /* these to before the second                                           */
+} slm_speech_event;
+
+/* Adds len bytes of the answer (or SLM_NTS); text is copied. After SLM_SPEECH_END a new answer begins
+ * with it. Pull the events after each piece. SLM_ERR_BUSY between slm_speech_finish and SLM_SPEECH_END. */
+SLM_API slm_status slm_speech_feed(slm_speech *speech, const char *text, size_t len,
+                                   slm_error *error);
+/* The end of the answer, or of what will be spoken of it. */
+SLM_API slm_status slm_speech_finish(slm_speech *speech, slm_error *error);
+SLM_API slm_status slm_speech_next(slm_speech *speech, slm_speech_event *event, slm_error *error);
 
 /* ---------------------------------------------------------------- cache and plan ------------- */
 
@@ -421,6 +602,29 @@ enum { SLM_KV_DEFAULT = 0 /* F16 */, SLM_KV_F16 = 1, SLM_KV_Q8_0 = 2, SLM_KV_F32
 typedef int32_t slm_rope_factors;
 enum { SLM_ROPE_AUTO = 0, SLM_ROPE_SHORT = 1, SLM_ROPE_LONG = 2 };
 
+/* slm_cache_options.chunk_ms: steps of max_rows tokens, however long they take. */
+#define SLM_CHUNK_WHOLE UINT32_MAX
+
+/* slm_cache_options.flags. On the CPU they change nothing. */
+enum {
+    SLM_CACHE_TIME_OPS = 1u << 0, /* slm_session_get_op counts and times the ops of a device too, with
+                                    events between them; steps of few tokens are then not replayed
+                                    from a recording and take longer                                */
+    SLM_CACHE_CUBLAS = 1u << 1   /* on a device, prompts are multiplied with F16 and BF16 weights by
+                                    cuBLAS, 32 tokens and more at a time, where it is installed. Not
+                                    by default: it takes activations as halves and chooses another
+                                    order of summation for each number of rows, so that a prompt in
+                                    one piece, in several or token by token gives the same only
+                                    nearly (2^-11 of the sum of magnitudes with F16, 2^-8 with BF16);
+                                    and the memory that it takes for itself is not in the plan      */
+};
+
+/* Called between two steps of one evaluation, so that a program can let others have the processor or
+ * the device, speech for instance, while a long prompt is evaluated. done and total: tokens of the
+ * evaluation. It must not use the cache or its sessions, but for slm_session_cancel. Return 0 to go
+ * on, anything else to stop the evaluation, which then fails with SLM_ERR_CANCEL. */
+typedef int32_t (*slm_yield_fn)(void *user, uint64_t done, uint64_t total);
+
 typedef struct slm_cache_options {
     uint32_t struct_size;
     uint32_t n_ctx;          /* tokens a session can hold; default: the smaller of the model's and 4096 */
@@ -433,6 +637,15 @@ typedef struct slm_cache_options {
     uint32_t max_logits;     /* rows that SLM_LOGITS_ALL can give in one call; default 1            */
     uint32_t n_threads;      /* default: physical performance cores                                 */
     slm_rope_factors rope_factors; /* default AUTO                                                  */
+    uint32_t chunk_ms;       /* a prompt is evaluated in steps that are expected to take at most so many
+                                milliseconds, 1 to 60000, or SLM_CHUNK_WHOLE. The first of a device is
+                                sized by a prediction, the others by what the last one took. No step
+                                has fewer than 8 tokens (which take hardly longer than one on a
+                                device) or more than max_rows. Default: 40 on a device, which others
+                                may want to use too; SLM_CHUNK_WHOLE on the CPU                     */
+    uint32_t flags;          /* SLM_CACHE_...                                                       */
+    slm_yield_fn yield;      /* called between the steps of an evaluation; NULL: none               */
+    void *yield_user;
 } slm_cache_options;
 
 /* What will be in memory. Exact: the bytes that opening will map and allocate. */
@@ -597,7 +810,9 @@ SLM_API slm_status slm_session_eval(slm_session *session, const int32_t *ids, si
 
 /* Logits of the last evaluation: n_vocab floats, valid until the session's next evaluation, fork
  * or truncation. row counts the rows that gave logits, from 0. The rows of SLM_LOGITS_ALL belong to
- * the cache: another session's call with it takes them. SLM_ERR_RANGE if there is no such row. */
+ * the cache: another session's call with it takes them. SLM_ERR_RANGE if there is no such row. On a
+ * device those of SLM_LOGITS_LAST are copied to the host when they are first asked for: SLM_ERR_DEVICE
+ * when that fails, which leaves the session's tokens as they are. */
 SLM_API slm_status slm_session_get_logits(const slm_session *session, size_t row,
                                           const float **logits, slm_error *error);
 
@@ -642,7 +857,8 @@ SLM_API slm_status slm_session_prompt(slm_session *session, const int32_t *ids, 
  * again by itself. No logits are held afterwards. SLM_ERR_RANGE when n exceeds the tokens held. */
 SLM_API slm_status slm_session_truncate(slm_session *session, size_t n, slm_error *error);
 
-/* A second session with the same tokens on the same cache; full pages are shared, not copied. */
+/* A second session with the same tokens on the same cache; full pages are shared, not copied. Has the
+ * logits of the last token where the first has them (on a device: SLM_ERR_DEVICE when copying them fails). */
 SLM_API slm_status slm_session_fork(slm_session *session, slm_session **out, slm_error *error);
 
 /* The tokens that the session holds; valid until it changes. */
@@ -683,13 +899,14 @@ typedef struct slm_op_info {
 } slm_op_info;
 
 /* Fills *info for one op of the steps of the session's cache. SLM_ERR_RANGE when there is no such op.
- * By the thread that may use the session. */
+ * On a device all is 0 unless the cache was opened with SLM_CACHE_TIME_OPS. By the thread that may use
+ * the session. */
 SLM_API slm_status slm_session_get_op(const slm_session *session, slm_op op, slm_op_info *info,
                                       slm_error *error);
 
 /* Stops the evaluation or generation that is running in this session, or the next one if none is.
- * It returns SLM_ERR_CANCEL within one step (max_rows tokens of a prompt, or one generated token);
- * the session stays usable. Any thread; async-signal-safe. */
+ * It returns SLM_ERR_CANCEL within one step (max_rows tokens of a prompt or chunk_ms, whichever is
+ * less, or one generated token); the session stays usable. Any thread; async-signal-safe. */
 SLM_API void slm_session_cancel(slm_session *session);
 
 /* ---------------------------------------------------------------- sampling ------------------- */
@@ -743,6 +960,103 @@ typedef struct slm_sampling {
 /* Fills *sampling with the defaults named above, as far as its struct_size goes. */
 SLM_API slm_status slm_sampling_init(slm_sampling *sampling);
 
+/* ---------------------------------------------------------------- guides --------------------- */
+
+/* A grammar or a JSON Schema to which answers are held: only tokens are chosen that some text of it
+ * begins with, so every answer that ends by itself is one of its texts. Give it to a generation
+ * (slm_generate_options.guide), or follow it with a matcher of your own.
+ *   - A guide with its matchers, and the caches whose generators use it, belong to one thread at a
+ *     time. What it finds out is kept for all answers: use one guide for many.
+ *   - It holds at most memory_limit bytes, counted in the model's limit too, and each call is bounded
+ *     in time: a grammar that would explode is refused, when it is compiled or when a text gets
+ *     there (SLM_ERR_LIMIT, SLM_ERR_NOMEM).
+ *   - It keeps the model alive, and generators and matchers keep it alive. */
+typedef struct slm_guide slm_guide;
+
+/* slm_guide_options.flags */
+enum {
+    SLM_GUIDE_LENIENT = 1u << 0 /* schemas, for checking texts that others made: white space wherever
+                                   JSON allows it, and undeclared members wherever the schema does
+                                   not forbid them                                                  */
+};
+
+typedef struct slm_guide_options {
+    uint32_t struct_size;
+    uint32_t flags;              /* SLM_GUIDE_...                                                   */
+    uint64_t memory_limit;       /* bytes it may hold; at least 4 MiB, default 64 MiB                */
+    const slm_span *triggers;    /* lazy: the text is free until one of these texts has come, and the
+                                    grammar begins behind it. At most 64, of 1 to 256 bytes and 1024
+                                    bytes in all. One that is spelt like a token wakes as that too  */
+    size_t n_triggers;
+    const int32_t *trigger_tokens; /* lazy: tokens that wake it; at most 64                          */
+    size_t n_trigger_tokens;
+    const slm_allocator *allocator; /* of a guide without a model; copied; NULL: malloc              */
+} slm_guide_options;
+
+/* Compiles a grammar in GBNF, the notation of llama.cpp (its grammars/README.md): rules, alternatives,
+ * groups, classes, repetitions, escapes; not terminals that are tokens. The rule root is the text.
+ *   model    whose tokens are masked; NULL: for slm_guide_match and matchers of bytes only
+ *   text     UTF-8, at most 1 MiB
+ *   options  NULL: defaults
+ * SLM_ERR_GRAMMAR with line and column in the message and the byte in error->offset: left recursion,
+ * rules missing or defined twice, groups nested more than 200 deep, counts above 2000, nothing that
+ * matches. */
+SLM_API slm_status slm_guide_compile_gbnf(slm_model *model, const char *text, size_t len,
+                                          const slm_guide_options *options, slm_guide **out,
+                                          slm_error *error);
+
+/* Compiles a JSON Schema (draft 2020-12). Members come in the order of the schema; those that are not
+ * declared come last, and only where additionalProperties or patternProperties asks for them or
+ * nothing is declared. White space is at most one blank after ':' and ','. docs/FORMATS.md lists the
+ * keywords. Parameters as above.
+ * SLM_ERR_FORMAT for what is not JSON, SLM_ERR_GRAMMAR for what is no schema or what no value
+ * satisfies, SLM_ERR_UNSUP for a keyword that cannot be kept to: both name it with its JSON pointer.
+ * Nothing is passed over but annotations. */
+SLM_API slm_status slm_guide_compile_json_schema(slm_model *model, const char *text, size_t len,
+                                                 const slm_guide_options *options, slm_guide **out,
+                                                 slm_error *error);
+/* Releases the caller's hold and sets *guide to NULL. NULL and a pointer to NULL are fine. */
+SLM_API void slm_guide_close(slm_guide **guide);
+
+/* Whether a whole text is one of the guide's. */
+typedef int32_t slm_match;
+enum {
+    SLM_MATCH_NONE = 0,   /* no text of the guide begins with it                                     */
+    SLM_MATCH_PREFIX = 1, /* one begins with it, but it is none itself                               */
+    SLM_MATCH_WHOLE = 2   /* it is one                                                               */
+};
+SLM_API slm_status slm_guide_match(slm_guide *guide, const char *text, size_t len, slm_match *match,
+                                   slm_error *error);
+
+/* A text that is followed through a guide, from its beginning. For those who sample themselves. */
+typedef struct slm_matcher slm_matcher;
+SLM_API slm_status slm_matcher_open(slm_guide *guide, slm_matcher **out, slm_error *error);
+SLM_API void slm_matcher_close(slm_matcher **matcher);
+/* Back to the beginning. */
+SLM_API slm_status slm_matcher_reset(slm_matcher *matcher, slm_error *error);
+/* Takes the next token, or bytes. SLM_ERR_RANGE for what leaves the guide: nothing has changed then.
+ * An end token leaves it; slm_matcher_get_info says whether one may come. */
+SLM_API slm_status slm_matcher_accept(slm_matcher *matcher, int32_t token, slm_error *error);
+SLM_API slm_status slm_matcher_accept_bytes(slm_matcher *matcher, const char *bytes, size_t n,
+                                            slm_error *error);
+/* The tokens that may come next: bit id % 64 of word id / 64, n_words words for the tokens of the
+ * vocabulary; valid until the next call on the guide or a matcher of it. End tokens are among them
+ * where the text may end. SLM_ERR_ARG for a guide without a model. */
+SLM_API slm_status slm_matcher_get_mask(slm_matcher *matcher, const uint64_t **bits,
+                                        size_t *n_words, slm_error *error);
+/* The bytes that must come next, whatever is chosen: up to 1024, none where there is a choice. Valid
+ * until the next call on the matcher. */
+SLM_API slm_status slm_matcher_get_forced(slm_matcher *matcher, const char **bytes, size_t *n,
+                                          slm_error *error);
+typedef struct slm_matcher_info {
+    uint32_t struct_size;
+    uint32_t can_end;  /* the text so far is one of the guide's                                      */
+    uint32_t must_end; /* and nothing can follow it                                                  */
+    uint32_t sleeps;   /* lazy, and no trigger has come yet                                          */
+} slm_matcher_info;
+SLM_API slm_status slm_matcher_get_info(slm_matcher *matcher, slm_matcher_info *info,
+                                        slm_error *error);
+
 /* ---------------------------------------------------------------- generation ----------------- */
 
 typedef struct slm_generator slm_generator;
@@ -761,6 +1075,10 @@ typedef struct slm_generate_options {
     const slm_span *stop;        /* texts that end the generation; they are not part of the answer   */
     size_t n_stop;
     uint32_t n_top;              /* best tokens to report with each token, 0 to 64                   */
+    slm_guide *guide;            /* holds the answer to its grammar from its first token on; NULL: free.
+                                    SLM_ERR_GRAMMAR when no token of the model can begin a text of it.
+                                    Tokens about which it leaves no choice are not sampled: they come
+                                    with a logprob of 0, and are evaluated together with the next one */
 } slm_generate_options;
 
 typedef int32_t slm_event_type;
@@ -781,7 +1099,9 @@ enum {
     SLM_END_TOKEN = 1,   /* the model ended its turn                                                 */
     SLM_END_STOP = 2,    /* a stop text appeared; its tokens are in the session, not in the text     */
     SLM_END_LENGTH = 3,  /* max_tokens were made                                                     */
-    SLM_END_CONTEXT = 4  /* the context is full                                                      */
+    SLM_END_CONTEXT = 4, /* the context is full                                                      */
+    SLM_END_GUIDE = 5,   /* the text is complete by its guide, and nothing can follow it             */
+    SLM_END_STUCK = 6    /* the guide wants bytes that no token of the model begins with             */
 };
 
 typedef struct slm_token_prob {
@@ -795,7 +1115,7 @@ typedef struct slm_event {
     const char *text;      /* valid UTF-8, not NUL-terminated; until the next call on the generator   */
     size_t text_len;
     int32_t token;         /* the token chosen; -1 if none                                            */
-    float logprob;         /* of the token chosen                                                     */
+    float logprob;         /* of the token chosen; on a device, as those of top, to about 1e-5        */
     const slm_token_prob *top; /* n_top best tokens, most likely first; until the next call           */
     size_t n_top;
     uint64_t count;        /* tokens generated so far, or re-evaluated                                */
@@ -805,7 +1125,7 @@ typedef struct slm_event {
 /* Starts an answer after the tokens that the session holds, at least one (SLM_ERR_ARG). Where the
  * logits of the last one are not at hand, the first event evaluates it. One generator a session at
  * a time: SLM_ERR_BUSY. While it is open, the session must not be used otherwise: SLM_ERR_BUSY. Nothing is
- * allocated after this call. */
+ * allocated after this call, but by a guide, within its memory_limit. */
 SLM_API slm_status slm_generate_begin(slm_session *session, const slm_generate_options *options,
                                       slm_generator **out, slm_error *error);
 

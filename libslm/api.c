@@ -273,82 +273,6 @@ slm_status slm_model_get_token(const slm_model *model, int32_t id, slm_token_inf
     return slm_copy_info(info, &i, sizeof i, "slm_token_info", error);
 }
 
-/* ---------------------------------------------------------------- chat ----------------------- */
-
-/* Messages of a caller with another struct size, in ours. *own receives a copy to free, or NULL. */
-static slm_status take_messages(slm_host *host, const slm_message *messages, size_t n,
-                                const slm_message **taken, slm_message **own, slm_error *error) {
-    *own = NULL;
-    *taken = messages;
-    if (n == 0 || messages[0].struct_size == sizeof(slm_message))
-        return SLM_OK;
-    static const slm_message defaults = {.struct_size = sizeof(slm_message)};
-    size_t stride = messages[0].struct_size;
-    *own = slm_calloc(host, n, sizeof **own);
-    if (*own == NULL)
-        return slm_fail_nomem(error, n * sizeof **own, "messages");
-    for (size_t i = 0; i < n; i++) {
-        slm_status status = slm_copy_options(&(*own)[i], sizeof **own, &defaults,
-                                             (const uint8_t *)messages + i * stride, "slm_message",
-                                             error);
-        if (status != SLM_OK) {
-            slm_free(host, *own);
-            *own = NULL;
-            return status;
-        }
-    }
-    *taken = *own;
-    return SLM_OK;
-}
-
-static slm_status check_chat(const char *function, const slm_model *model,
-                             const slm_message *messages, size_t n, uint32_t flags,
-                             slm_error *error) {
-    if (model == NULL)
-        return null_argument(error, function, "model");
-    if (n > 0 && messages == NULL)
-        return null_argument(error, function, "messages");
-    if (flags & ~(uint32_t)SLM_CHAT_GENERATION_PROMPT)
-        return slm_fail(error, SLM_ERR_ARG, "flags", SLM_NO_OFFSET,
-                        "%s: flags: got 0x%x, which has unknown bits", function, flags);
-    return SLM_OK;
-}
-
-slm_status slm_chat_render(const slm_model *model, const slm_message *messages, size_t n_messages,
-                           uint32_t flags, char *text, size_t cap, size_t *len, slm_error *error) {
-    SLM_TRY(check_chat(__func__, model, messages, n_messages, flags, error));
-    REQUIRE(len);
-    if (cap > 0)
-        REQUIRE(text);
-    slm_host *host = (slm_host *)(uintptr_t)&model->host;
-    const slm_message *taken;
-    slm_message *own;
-    *len = 0;
-    SLM_TRY(take_messages(host, messages, n_messages, &taken, &own, error));
-    slm_status status = slm_chat_render_text(host, model->chat, model->gguf, model->vocab, taken,
-                                             n_messages, flags, text, cap, len, error);
-    slm_free(host, own);
-    return status;
-}
-
-slm_status slm_chat_tokenize(const slm_model *model, const slm_message *messages,
-                             size_t n_messages, uint32_t flags, int32_t *ids, size_t cap,
-                             size_t *n_ids, slm_error *error) {
-    SLM_TRY(check_chat(__func__, model, messages, n_messages, flags, error));
-    REQUIRE(n_ids);
-    if (cap > 0)
-        REQUIRE(ids);
-    slm_host *host = (slm_host *)(uintptr_t)&model->host;
-    const slm_message *taken;
-    slm_message *own;
-    *n_ids = 0;
-    SLM_TRY(take_messages(host, messages, n_messages, &taken, &own, error));
-    slm_status status = slm_chat_render_ids(host, model->chat, model->gguf, model->vocab, taken,
-                                            n_messages, flags, ids, cap, n_ids, error);
-    slm_free(host, own);
-    return status;
-}
-
 /* ---------------------------------------------------------------- cache ---------------------- */
 
 slm_status slm_cache_plan(const slm_model *model, const slm_cache_options *options, slm_plan *plan,
@@ -451,12 +375,8 @@ slm_status slm_session_get_logits(const slm_session *session, size_t row, const 
                                   slm_error *error) {
     REQUIRE(session);
     REQUIRE(logits);
-    *logits = slm_session_logits_row(session, row);
-    if (*logits != NULL)
-        return SLM_OK;
-    return slm_fail(error, SLM_ERR_RANGE, "row", SLM_NO_OFFSET,
-                    "slm_session_get_logits: got row %zu, but the session holds %u rows of logits",
-                    row, session->n_all_logits > 0 ? session->n_all_logits : session->has_last);
+    *logits = NULL;
+    return slm_session_logits_row(session, row, logits, error);
 }
 
 slm_status slm_cache_eval(slm_cache *cache, const slm_eval_item *items, size_t n_items,

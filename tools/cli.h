@@ -246,6 +246,15 @@ int slm_cli_text_ids(const slm_model *model, const char *path, const slm_span *s
                      int32_t **ids, size_t *n);
 int slm_cli_chat_ids(const slm_model *model, const char *path, const slm_message *messages,
                      size_t n_messages, const char *advice, int32_t **ids, size_t *n);
+/* The local date and time, for slm_chat_input.now (cmd_template.c). */
+int64_t slm_cli_wall_clock(void);
+
+/* ---------------------------------------------------------------- guides (cmd_grammar.c) ----- */
+
+/* Compiles the grammar or, where that is NULL, the schema in a file. 0, or the exit status after
+ * printing why. */
+int slm_cli_compile_guide(slm_model *model, const char *grammar, const char *schema, int lenient,
+                          slm_guide **out);
 
 /* ---------------------------------------------------------------- lines (cli_line.c) --------- */
 
@@ -269,6 +278,9 @@ int slm_cmd_run(int argc, char **argv);
 int slm_cmd_chat(int argc, char **argv);
 int slm_cmd_tokenize(int argc, char **argv);
 int slm_cmd_detokenize(int argc, char **argv);
+int slm_cmd_parse_tools(int argc, char **argv);
+int slm_cmd_grammar(int argc, char **argv);
+int slm_cmd_template(int argc, char **argv);
 int slm_cmd_logits(int argc, char **argv);
 int slm_cmd_perplexity(int argc, char **argv);
 int slm_cmd_bench(int argc, char **argv);

@@ -237,12 +237,14 @@ int slm_cli_chat_ids(const slm_model *model, const char *path, const slm_message
                      size_t n_messages, const char *advice, int32_t **ids, size_t *n) {
     slm_error error = SLM_ERROR_INIT;
     int32_t *list = NULL;
-    uint32_t flags = SLM_CHAT_GENERATION_PROMPT;
-    slm_status status = slm_chat_tokenize(model, messages, n_messages, flags, NULL, 0, n, &error);
+    const slm_chat_input input = {.struct_size = sizeof input, .flags = SLM_CHAT_GENERATION_PROMPT,
+                                  .messages = messages, .n_messages = n_messages,
+                                  .now = slm_cli_wall_clock()};
+    slm_status status = slm_chat_tokenize_input(model, &input, NULL, 0, n, &error);
     if (status == SLM_OK && !(list = ids_alloc(*n)))
         return slm_cli_fail("%s: got no memory, wanted that of %zu ids", path, *n);
     if (status == SLM_OK && *n > 0)
-        status = slm_chat_tokenize(model, messages, n_messages, flags, list, *n, n, &error);
+        status = slm_chat_tokenize_input(model, &input, list, *n, n, &error);
     if (status != SLM_OK) {
         free(list);
         if (advice && (status == SLM_ERR_MISSING || status == SLM_ERR_UNSUP))

@@ -225,6 +225,7 @@ static int prepare(bench *b, const slm_model *model, const slm_cli_common *commo
     if (slm_model_get_info(model, &b->info, &error) != SLM_OK)
         return slm_cli_fail_error(b->path, &error);
     slm_cli_cache_options(model, common, cache);
+    cache->flags = b->want_ops ? SLM_CACHE_TIME_OPS : 0;
     uint32_t limit = common->n_ctx ? common->n_ctx : b->info.n_ctx_train;
     if (need > limit)
         return slm_cli_fail("%s: got tests that need %llu tokens of context, wanted at most %u%s",
@@ -265,7 +266,7 @@ static int run(bench *b, const slm_cli_common *common) {
                 slm_cli_warn("the read bandwidth could not be measured: no memory for %zu bytes",
                              READ_BYTES);
         }
-        if (b->want_ops)
+        if (b->want_ops && b->info.device != SLM_DEVICE_CUDA)
             b->int8_gmacs = slm_int8_peak(b->n_threads);
         if (slm_session_open(model, &cache, &b->session, &error) != SLM_OK)
             status = slm_cli_fail_error(b->path, &error);
@@ -295,7 +296,8 @@ int slm_cmd_bench(int argc, char **argv) {
                  "there for cuda.\n"
                  "--ops: GB/s are of weights (attend: of keys and values), beside read_gbps; GMAC/s are\n"
                  "multiply-accumulates, beside the peak of the best int8 instruction; \"between\" is\n"
-                 "what lies outside of steps, such as the choice of a token.\n"
+                 "what lies outside of steps, such as the choice of a token. On cuda by events, and\n"
+                 "steps are then launched kernel by kernel: the sum is more than a step else takes.\n"
                  "--stop has no effect here.\n",
         .min_args = 1,
         .max_args = 1,

@@ -1,6 +1,8 @@
 /* slm doctor: what a machine can do, what is wrong with it, and what to change. */
 #include "cmd_doctor.h"
 
+#include "base/load_rule.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +44,7 @@ void slm_doctor_find(slm_doctor *d, slm_severity severity, const char *topic, co
 
 /* ---------------------------------------------------------------- a model -------------------- */
 
-/* How the weights come into memory (slm_load in slm.h), by the memory of the machine that is
+/* How the weights come into memory, by the library's rule and the memory of the machine that is
  * examined. */
 static const char *load_mode(const slm_doctor *d, const char *path, int32_t load,
                              uint64_t weights) {
@@ -51,7 +53,7 @@ static const char *load_mode(const slm_doctor *d, const char *path, int32_t load
         return load == SLM_LOAD_MAP ? "map" : load == SLM_LOAD_READ ? "read" : "pack";
     if (d->is_portable)
         return "map";
-    if (weights + weights / 4 + ((uint64_t)256 << 20) <= d->memory_free)
+    if (slm_load_packs(weights, d->memory_free))
         return "pack";
     FILE *file = NULL;
     if (snprintf(packed, sizeof packed, "%s.packed", path) < (int)sizeof packed)
@@ -103,13 +105,14 @@ static int examine_plan(slm_doctor *d, const char *path, const slm_model_info *i
 
 /* 0, or the exit status after printing why the model cannot run. */
 static int examine_model(slm_doctor *d, const char *path, const slm_cli_common *common) {
-    slm_cli_common mapped = *common; /* nothing is to be read or packed for a report */
+    slm_cli_common mapped = *common; /* nothing is to be read, packed or copied for a report */
     slm_model *model = NULL;
     slm_model_info info = {.struct_size = sizeof info};
     slm_plan plan = {.struct_size = sizeof plan};
     slm_cache_options cache;
     slm_error error = SLM_ERROR_INIT;
     mapped.load = SLM_LOAD_MAP;
+    mapped.device = SLM_DEVICE_CPU;
     int status = slm_cli_open_model(path, &mapped, 0, &model);
     if (status == 0) {
         slm_cli_cache_options(model, common, &cache);

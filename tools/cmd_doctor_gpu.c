@@ -258,6 +258,27 @@ static void examine_tegra(slm_doctor *d, const char *compatible) {
     examine_desktop(d);
 }
 
+/* Whether this program has CUDA, and, on this machine and not on a recorded one, whether its GPU can be
+ * used: a model that is asked for on it is refused for that before anything else. */
+static int examine_build(slm_doctor *d) {
+    slm_model_options options = {.struct_size = sizeof options, .device = SLM_DEVICE_CUDA};
+    slm_error error = SLM_ERROR_INIT;
+    slm_model *none = NULL;
+    slm_status status = slm_model_open_memory("", 1, &options, &none, &error);
+    slm_model_close(&none);
+    slm_doctor_fact(d, "gpu", "cuda_in_this_build", "%s", status == SLM_ERR_UNSUP ? "no" : "yes");
+    if (status == SLM_ERR_UNSUP || d->root[0] != 0)
+        return status != SLM_ERR_UNSUP;
+    slm_doctor_fact(d, "gpu", "cuda_usable", "%s", status == SLM_ERR_DEVICE ? "no" : "yes");
+    if (status == SLM_ERR_DEVICE)
+        slm_doctor_find(d, SLM_SEVERITY_WARNING, "gpu",
+                        "the driver and the build for this GPU that docs/ORIN.md names", "%s",
+                        error.message);
+    else
+        slm_doctor_find(d, SLM_SEVERITY_OK, "gpu", NULL, "models can run on it");
+    return 1;
+}
+
 void slm_doctor_gpu(slm_doctor *d) {
     char compatible[256];
     if (d->is_tegra &&
@@ -270,13 +291,13 @@ void slm_doctor_gpu(slm_doctor *d) {
     if (!d->is_tegra)
         examine_driver(d, has_device);
     slm_doctor_fact(d, "gpu", "nvidia_device", "%s", has_device ? "yes" : "no");
-    slm_doctor_fact(d, "gpu", "cuda_in_this_build", "no");
+    int has_cuda = examine_build(d);
     if ((has_driver || d->is_tegra) && !has_device)
         slm_doctor_find(
             d, SLM_SEVERITY_WARNING, "gpu",
             "in a container: pass the GPU's devices to it; else install the driver again",
             "an NVIDIA GPU is here, but there is no device file of it");
-    if (has_device || has_driver || d->is_tegra)
+    if (!has_cuda && (has_device || has_driver || d->is_tegra))
         slm_doctor_find(d, SLM_SEVERITY_NOTE, "gpu", NULL,
                         "this build has no CUDA: models run on the processor");
 }

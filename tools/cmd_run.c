@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 typedef struct request {
-    const char *path, *system;
+    const char *path, *system, *grammar, *schema;
     char *prompt;
     size_t prompt_len;
     int raw, special;
@@ -31,7 +31,8 @@ static int prompt_ids(const request *r, const slm_model *model, int32_t **ids, s
 
 /* Evaluates the prompt and streams the answer. */
 static int answer(const request *r, const slm_model *model, slm_session *session, uint32_t n_ctx,
-                  const int32_t *ids, size_t n, slm_cli_sampling *sampling, slm_cli_stats *stats) {
+                  const int32_t *ids, size_t n, slm_guide *guide, slm_cli_sampling *sampling,
+                  slm_cli_stats *stats) {
     slm_error error = SLM_ERROR_INIT;
     slm_model_info info = {.struct_size = sizeof info};
     slm_generate_options generate;
@@ -49,30 +50,36 @@ static int answer(const request *r, const slm_model *model, slm_session *session
     if (s != SLM_OK)
         return slm_cli_fail_error(r->path, &error);
     slm_cli_generate_options(sampling, &generate);
+    generate.guide = guide;
     int status = slm_cli_answer(r->path, session, &generate, started, NULL, &reason, stats);
     if (status == 0)
         slm_cli_write("\n", 1);
     if (status == 0 && reason == SLM_END_CONTEXT)
         slm_cli_warn("the answer stops at the end of the context, %u tokens (-c)", n_ctx);
+    if (status == 0 && reason == SLM_END_STUCK)
+        slm_cli_warn("the answer stops where the grammar wants what no token of the model begins with");
     return status;
 }
 
 static int run(const request *r, const slm_cli_common *common, slm_cli_sampling *sampling,
                int want_stats, slm_model *model, double begun) {
     slm_session *session = NULL;
+    slm_guide *guide = NULL;
     slm_error error = SLM_ERROR_INIT;
     slm_cache_options cache;
     slm_cli_stats stats = {0};
     int32_t *ids = NULL;
     size_t n = 0;
     int status = prompt_ids(r, model, &ids, &n);
+    if (status == 0 && (r->grammar || r->schema))
+        status = slm_cli_compile_guide(model, r->grammar, r->schema, 0, &guide);
     slm_cli_cache_options(model, common, &cache);
     if (status == 0 && slm_session_open(model, &cache, &session, &error) != SLM_OK)
         status = slm_cli_fail_error(r->path, &error);
     stats.load_ms = (slm_cli_now() - begun) * 1e3;
     if (status == 0) {
         slm_cli_on_interrupt_cancel(session, 1);
-        status = answer(r, model, session, cache.n_ctx, ids, n, sampling, &stats);
+        status = answer(r, model, session, cache.n_ctx, ids, n, guide, sampling, &stats);
         slm_cli_on_interrupt_exit();
         if (status == 0 && slm_cli_interrupted())
             status = SLM_EXIT_INTERRUPTED;
@@ -81,6 +88,7 @@ static int run(const request *r, const slm_cli_common *common, slm_cli_sampling 
     if (want_stats && (status == SLM_EXIT_DONE || status == SLM_EXIT_INTERRUPTED))
         slm_cli_print_stats(&stats);
     slm_session_close(&session);
+    slm_guide_close(&guide);
     free(ids);
     return status;
 }
@@ -97,7 +105,7 @@ int slm_cmd_run(int argc, char **argv) {
         .max_args = 2,
         .arg_names = arg_names,
     };
-    enum { OWN = 4 };
+    enum { OWN = 6 };
     slm_cli_common common = {0};
     slm_cli_sampling sampling;
     request r = {0};
@@ -111,6 +119,10 @@ int slm_cmd_run(int argc, char **argv) {
          .help = "with --raw: spellings of control tokens become control tokens"},
         {.name = "system", .kind = SLM_OPT_TEXT, .target = &r.system, .arg = "TEXT",
          .help = "the system message"},
+        {.name = "grammar", .kind = SLM_OPT_TEXT, .target = &r.grammar, .arg = "FILE",
+         .help = "the answer is a text of this grammar, in GBNF"},
+        {.name = "json-schema", .kind = SLM_OPT_TEXT, .target = &r.schema, .arg = "FILE",
+         .help = "the answer is JSON that satisfies this schema"},
         {.name = "stats", .kind = SLM_OPT_FLAG, .target = &want_stats,
          .help = "timings as a line of JSON on standard error"},
     };
@@ -121,7 +133,11 @@ int slm_cmd_run(int argc, char **argv) {
         status = slm_cli_usage("run: got --system with --raw, wanted one of them");
     if (status < 0 && r.special && !r.raw)
         status = slm_cli_usage("run: got --special without --raw, wanted both or none");
+    if (status < 0 && r.grammar && r.schema)
+        status = slm_cli_usage("run: got --grammar with --json-schema, wanted one of them");
     int talk = !args[1] && isatty(STDIN_FILENO);
+    if (status < 0 && talk && (r.grammar || r.schema))
+        status = slm_cli_usage("run: got no PROMPT, wanted one with --grammar or --json-schema");
     if (status < 0 && talk && r.raw)
         status = slm_cli_usage("run: got no PROMPT, wanted one with --raw");
     if (status >= 0) {

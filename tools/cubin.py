@@ -18,7 +18,8 @@ from collections import Counter
 # of compute capability 8.6 and 8.7: FMA 128; MUL 64, the half of these that can also multiply
 # integers; ALU 64, the integer pipe proper; CONVERT 16.
 ALU = {
-    0x002: "MOV", 0x007: "SEL", 0x008: "FSEL", 0x009: "FMNMX", 0x00a: "FSET", 0x00b: "FSETP",
+    0x002: "MOV", 0x003: "P2R", 0x004: "R2P", 0x007: "SEL", 0x008: "FSEL", 0x009: "FMNMX",
+    0x00a: "FSET", 0x00b: "FSETP",
     0x00c: "ISETP", 0x010: "IADD3", 0x011: "LEA", 0x012: "LOP3", 0x013: "IABS", 0x016: "PRMT",
     0x017: "IMNMX", 0x019: "SHF", 0x01a: "SGXT", 0x01b: "BMSK", 0x01c: "PLOP3", 0x03e: "F2FP",
     0x045: "I2FP", 0x005: "CS2R",
@@ -29,17 +30,18 @@ FMA = {0x020: "FMUL", 0x021: "FADD", 0x023: "FFMA", 0x030: "HADD2", 0x031: "HFMA
 CONVERT = {0x100: "FLO", 0x102: "FCHK", 0x104: "F2F", 0x105: "F2I", 0x106: "I2F", 0x108: "MUFU",
            0x109: "POPC"}
 MMA = {0x037: "IMMA", 0x03c: "HMMA"}
-LOAD = {0x180: "LD", 0x181: "LDG", 0x182: "LDC", 0x184: "LDS", 0x03b: "LDSM"}
+LOAD = {0x180: "LD", 0x181: "LDG", 0x182: "LDC", 0x184: "LDS", 0x03b: "LDSM",
+        0x1ae: "LDGSTS"}
 STORE = {0x185: "ST", 0x186: "STG", 0x188: "STS"}
 LOCAL = {0x183: "LDL", 0x187: "STL"}
 BRANCH = {0x147: "BRA"}
 # Of a warp, not of its lanes, and what only steers.
 OTHER = {
-    0x082: "UMOV", 0x087: "USEL", 0x08c: "UISETP", 0x090: "UIADD3", 0x091: "ULEA", 0x092: "ULOP3",
-    0x096: "UPRMT", 0x099: "USHF", 0x0a4: "UIMAD", 0x0a5: "UIMAD.WIDE", 0x0b9: "ULDC",
+    0x082: "UMOV", 0x083: "UP2UR", 0x087: "USEL", 0x08c: "UISETP", 0x090: "UIADD3", 0x091: "ULEA",
+    0x092: "ULOP3", 0x096: "UPRMT", 0x099: "USHF", 0x0a4: "UIMAD", 0x0a5: "UIMAD.WIDE", 0x0b9: "ULDC",
     0x118: "NOP", 0x119: "S2R", 0x11a: "DEPBAR", 0x11d: "BAR", 0x141: "BSYNC", 0x144: "CALL",
     0x145: "BSSY", 0x148: "WARPSYNC", 0x14d: "EXIT", 0x150: "RET", 0x155: "BMOV", 0x156: "BMOV",
-    0x189: "SHFL", 0x1c2: "R2UR", 0x1c3: "S2UR",
+    0x189: "SHFL", 0x1af: "LDGDEPBAR", 0x1c2: "R2UR", 0x1c3: "S2UR",
 }
 GROUPS = {"alu": ALU, "mul": MUL, "fma": FMA, "convert": CONVERT, "mma": MMA, "load": LOAD,
           "store": STORE, "local": LOCAL, "branch": BRANCH, "other": OTHER}
@@ -66,6 +68,18 @@ class Kernel:
 
     def names(self, begin=0, end=None):
         return Counter(NAME_OF.get(w & 0x1ff, hex(w & 0xfff)) for w in self.code[begin:end])
+
+    def mma_clocks(self, begin=0, end=None):
+        """What products of bytes take of a scheduler's tensor core with compute capability 8.7, where
+        m16n8k32 takes 8 clocks and m16n8k16 half of that."""
+        return sum(8 if w >> 75 & 1 else 4 for w in self.code[begin:end] if w & 0x1ff == 0x037)
+
+    def shared_clocks(self, begin=0, end=None):
+        """What loads from shared memory and copies into it take at 128 bytes a clock, for a warp."""
+        size = {5: 8, 6: 16}
+        names = [(NAME_OF.get(w & 0x1ff), w >> 73 & 7) for w in self.code[begin:end]]
+        return 32 / 128 * sum(size.get(width, 4) if name == "LDS" else 16
+                              for name, width in names if name in ("LDS", "LDGSTS"))
 
     def loops(self):
         """(begin, end) of every loop: what a backward branch jumps over. That to itself behind the

@@ -3,6 +3,7 @@
  *   slm_bench_cuda identify
  *   slm_bench_cuda ceilings [--quick]
  *   slm_bench_cuda kernels [--quick]
+ *   slm_bench_cuda partitions [--quick]
  *
  *   identify   the device as lines KEY=VALUE. Status 77: there is none, or no driver
  *   ceilings   CSV, rates in 10^9 a second:
@@ -14,8 +15,14 @@
  *                node             of a graph of small kernels, each
  *                launch           of a small kernel put on a stream, each
  *                wait             of a small kernel and the wait for it
- *   kernels    CSV: products of every type of weights with 1 to 16 rows, the weights coming from
- *              memory; bytes are those of the weights. On the standard error a line for each type
+ *                best_N, row_N    what a step does with N logits: the best of them found and copied
+ *                                 to the host; all of them copied
+ *   kernels    CSV: products of every type of weights with 1 to 512 rows, the weights coming from
+ *              memory; bytes are those of the weights, macs multiply-accumulates (the tensor cores of
+ *              an Orin make 2048 a clock). On the standard error a line for each type
+ *   partitions CSV: reading, and products of one row, with 4, 8 and 16 multiprocessors of the device
+ *              (green contexts), as many as an Orin has: what each of them takes and does in a clock.
+ *              Those that cannot be had are named on the standard error
  *   --quick    tiny shapes, once each: not to measure, but to see that all of it runs
  *
  * A figure is the best of some passes, a pass replays one graph for PASS_SECONDS. The clock of the
@@ -24,6 +31,7 @@
 #define _GNU_SOURCE
 
 #include "ceilings.h"
+#include "partition.h"
 
 #include "base/rng.h"
 #include "gguf/dtype.h"
@@ -44,6 +52,8 @@ typedef struct bench {
     slm_cuda_info info;
     int is_quick, n_passes;
     double pass_seconds;
+    const char *prefix;   /* of the rows of the table of products                                    */
+    size_t n_row_counts;  /* the first of row_counts that are timed                                  */
     uint32_t *sink; /* a word for each warp of a full device */
 } bench;
 
@@ -294,6 +304,61 @@ static void time_overheads(bench *b, uint8_t *memory) {
     print_microseconds("wait", taken[0], taken[n / 2], t.clock_mhz);
 }
 
+/* A row of logits on its way home. */
+typedef struct logits {
+    slm_cuda_choice choice;
+    void *pinned;
+} logits;
+
+static int put_best(const void *what, slm_cuda_stream *s) {
+    const logits *l = what;
+    int error = slm_cuda_best_of(s, &l->choice, 1);
+    return error ? error
+                 : slm_cuda_from_device(s, l->pinned, l->choice.best, sizeof *l->choice.best);
+}
+
+static int put_row(const void *what, slm_cuda_stream *s) {
+    const logits *l = what;
+    return slm_cuda_from_device(s, l->pinned, l->choice.logits, l->choice.n * sizeof(float));
+}
+
+static void time_logits(bench *b, uint32_t n) {
+    size_t row_bytes = n * sizeof(float), rows_bytes = sizeof(uint32_t);
+    size_t named_bytes = SLM_CUDA_NAMED * sizeof(uint32_t), best_bytes = sizeof(slm_cuda_best);
+    float *row = device_memory(b, row_bytes);
+    uint32_t *rows = device_memory(b, rows_bytes), *named = device_memory(b, named_bytes);
+    void *pinned, *seen;
+    need(slm_cuda_alloc_host(b->stream.device, &pinned, &seen, row_bytes + best_bytes),
+         "pinned memory");
+    slm_rng rng;
+    slm_rng_seed(&rng, n);
+    for (uint32_t i = 0; i < n; i++)
+        ((float *)pinned)[i] = (float)(slm_rng_double(&rng) + slm_rng_double(&rng)) * 10;
+    need(slm_cuda_to_device(&b->stream, row, pinned, row_bytes), "a copy");
+    need(slm_cuda_zero(&b->stream, rows, rows_bytes), "memory of the device");
+    need(slm_cuda_zero(&b->stream, named, named_bytes), "memory of the device");
+    need(slm_cuda_wait(&b->stream), "a copy");
+    logits l = {{.logits = row,
+                 .n = n,
+                 .rows = rows,
+                 .n_slots = 1,
+                 .named = named,
+                 .best = device_memory(b, best_bytes),
+                 .partial = device_memory(b, slm_cuda_best_bytes(n, 1))},
+                pinned};
+    char name[32];
+    timing t = measure(b, put_best, &l);
+    snprintf(name, sizeof name, "best_%u", n);
+    print_microseconds(name, t.best, t.median, t.clock_mhz);
+    t = measure(b, put_row, &l);
+    snprintf(name, sizeof name, "row_%u", n);
+    print_microseconds(name, t.best, t.median, t.clock_mhz);
+    void *used[] = {row, rows, named, l.choice.best, l.choice.partial};
+    for (size_t i = 0; i < sizeof used / sizeof *used; i++)
+        need(slm_cuda_free(b->stream.device, used[i]), "memory of the device");
+    need(slm_cuda_free_host(b->stream.device, pinned), "pinned memory");
+}
+
 static int ceilings(bench *b) {
     begin(b);
     printf("name,unit,best,median,clock_mhz,per_clock_per_sm\n");
@@ -307,6 +372,9 @@ static int ceilings(bench *b) {
         print_ceiling(b, "read_l2", "GB/s", (double)some * 20, time_read(b, memory, some, 20));
     time_tensor_cores(b);
     time_overheads(b, memory);
+    static const uint32_t n_logits[] = {32000, 128256, 200064};
+    for (size_t i = 0; i < (b->is_quick ? 1 : sizeof n_logits / sizeof *n_logits); i++)
+        time_logits(b, n_logits[i]);
     need(slm_cuda_free(b->stream.device, memory), "memory of the device");
     end(b);
     return 0;
@@ -334,8 +402,9 @@ static const shape shapes[] = {
     {"7b output", 3584, 3584, 0}, {"7b gate_up", 18944, 3584, 1}, {"7b down", 3584, 18944, 0},
 };
 static const shape quick_shapes[] = {{"tiny", 40, 512, 0}, {"tiny gate_up", 24, 256, 1}};
-static const uint32_t row_counts[] = {1, 2, 4, 8, 16};
-#define MAX_ROWS 16u
+static const uint32_t row_counts[] = {1, 2, 4, 8, 16, 64, 512};
+#define MAX_ROWS   512u
+#define QUICK_ROWS 64u
 
 /* Matrices that lie one behind the other, so many that none is in a cache when its turn comes. */
 typedef struct products {
@@ -440,7 +509,7 @@ static void widen(range *r, double x) {
 }
 
 typedef struct summary {
-    range per_clock, of_copy, eight, sixteen;
+    range per_clock, of_copy, eight, sixteen, macs;
 } summary;
 
 static void time_shape(bench *b, uint32_t type, const shape *s, double copy_rate, summary *sums) {
@@ -465,19 +534,26 @@ static void time_shape(bench *b, uint32_t type, const shape *s, double copy_rate
     p.first.y_stride = s->n_out;
     p.first.y[0] = device_memory(b, MAX_ROWS * (size_t)s->n_out * sizeof(float));
     double one = 0;
-    for (size_t i = 0; i < sizeof row_counts / sizeof *row_counts; i++) {
+    for (size_t i = 0; i < b->n_row_counts; i++) {
         p.n_rows = row_counts[i];
+        if (b->is_quick && p.n_rows > QUICK_ROWS)
+            break;
         timing t = measure(b, put_products, &p);
         double rate = (double)bytes / t.best, per_clock = per_clock_per_sm(b, rate, t.clock_mhz);
         one = i == 0 ? t.best : one;
-        printf("%s,%s,%u,%u,%u,%zu,%.4g,%.5g,%.0f,%.3f,%.4f,%.4f\n", slm_dtype_get(type)->name,
-               s->name, s->n_out, s->n_in, p.n_rows, each, t.best / p.n_turns * 1e6, rate * 1e-9,
-               t.clock_mhz, per_clock, rate / copy_rate, t.best / one);
+        double macs = (double)s->n_out * s->n_in * p.first.n_matrices * p.n_rows * p.n_turns;
+        double macs_per_clock = per_clock_per_sm(b, macs / t.best, t.clock_mhz);
+        printf("%s%s,%s,%u,%u,%u,%zu,%.4g,%.5g,%.0f,%.3f,%.4f,%.4f,%.1f\n", b->prefix,
+               slm_dtype_get(type)->name, s->name, s->n_out, s->n_in, p.n_rows, each,
+               t.best / p.n_turns * 1e6, rate * 1e-9, t.clock_mhz, per_clock, rate / copy_rate,
+               t.best / one, macs_per_clock);
         if (p.n_rows == 1) {
             widen(&sums->per_clock, per_clock);
             widen(&sums->of_copy, rate / copy_rate);
-        } else if (p.n_rows >= 8) {
+        } else if (p.n_rows == 8 || p.n_rows == 16) {
             widen(p.n_rows == 8 ? &sums->eight : &sums->sixteen, t.best / one);
+        } else if (p.n_rows >= QUICK_ROWS) {
+            widen(&sums->macs, macs_per_clock);
         }
     }
     fflush(stdout);
@@ -490,10 +566,12 @@ static void time_shape(bench *b, uint32_t type, const shape *s, double copy_rate
 static int kernels(bench *b) {
     begin(b);
     double copy_rate = (double)buffer_bytes(b) / time_copy(b).best;
+    b->prefix = "";
+    b->n_row_counts = sizeof row_counts / sizeof *row_counts;
     const shape *all = b->is_quick ? quick_shapes : shapes;
     size_t n = b->is_quick ? sizeof quick_shapes / sizeof *shapes : sizeof shapes / sizeof *shapes;
     printf("type,shape,n_out,n_in,rows,bytes,us,gbps,clock_mhz,bytes_per_clock_per_sm,"
-           "share_of_copy,over_one_row\n");
+           "share_of_copy,over_one_row,macs_per_clock_per_sm\n");
     for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
         summary s = {0};
         for (size_t i = 0; i < n; i++)
@@ -501,10 +579,58 @@ static int kernels(bench *b) {
         fprintf(
             stderr,
             "%-7s one row %.1f to %.1f bytes per clock per SM, %.2f to %.2f of copy; eight rows "
-            "%.2f to %.2f of one, sixteen %.2f to %.2f\n",
+            "%.2f to %.2f of one, sixteen %.2f to %.2f; many %.0f to %.0f macs per clock per SM\n",
             slm_dtype_get(types[t])->name, s.per_clock.least, s.per_clock.most, s.of_copy.least,
-            s.of_copy.most, s.eight.least, s.eight.most, s.sixteen.least, s.sixteen.most);
+            s.of_copy.most, s.eight.least, s.eight.most, s.sixteen.least, s.sixteen.most,
+            s.macs.least, s.macs.most);
     }
+    end(b);
+    return 0;
+}
+
+/* ---------------------------------------------------------------- partitions ------------------ */
+
+/* The clock that bounds a part is measured on it, by its own stream. */
+static void time_partition(bench *b, uint32_t n_sms) {
+    static const uint32_t some[] = {SLM_DTYPE_Q4_K, SLM_DTYPE_Q5_K, SLM_DTYPE_Q6_K, SLM_DTYPE_Q3_K,
+                                    SLM_DTYPE_Q8_0};
+    static const shape large = {"1b head", 128256, 2048, 0};
+    slm_bench_partition part;
+    char prefix[16];
+    const char *why = slm_bench_partition_open(&part, b->stream.device, n_sms);
+    if (why != NULL) {
+        fprintf(stderr, "%u multiprocessors: %s\n", n_sms, why);
+        return;
+    }
+    slm_cuda_stream whole = b->stream;
+    uint32_t all_sms = b->info.n_sms;
+    snprintf(prefix, sizeof prefix, "%u,", part.n_sms);
+    b->stream = part.stream;
+    b->info.n_sms = part.n_sms;
+    b->prefix = prefix;
+    b->n_row_counts = 1;
+    size_t bytes = buffer_bytes(b);
+    uint8_t *memory = device_memory(b, bytes);
+    need(slm_cuda_zero(&b->stream, memory, bytes), "memory of the device");
+    timing t = time_read(b, memory, bytes, 1);
+    double rate = (double)bytes / t.best;
+    printf("%sread,,,,,%zu,%.4g,%.5g,%.0f,%.3f,,,\n", prefix, bytes, t.best * 1e6, rate * 1e-9,
+           t.clock_mhz, per_clock_per_sm(b, rate, t.clock_mhz));
+    need(slm_cuda_free(b->stream.device, memory), "memory of the device");
+    summary unused = {0};
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+        time_shape(b, some[i], b->is_quick ? &quick_shapes[0] : &large, rate, &unused);
+    b->stream = whole;
+    b->info.n_sms = all_sms;
+    slm_bench_partition_close(&part);
+}
+
+static int partitions(bench *b) {
+    begin(b);
+    printf("multiprocessors,type,shape,n_out,n_in,rows,bytes,us,gbps,clock_mhz,"
+           "bytes_per_clock_per_sm,share_of_read,over_one_row,macs_per_clock_per_sm\n");
+    for (uint32_t n = 4; n <= 16; n *= 2)
+        time_partition(b, n);
     end(b);
     return 0;
 }
@@ -518,6 +644,9 @@ int main(int argc, char **argv) {
         return ceilings(&b);
     if (strcmp(what, "kernels") == 0)
         return kernels(&b);
-    fprintf(stderr, "usage: slm_bench_cuda identify | ceilings [--quick] | kernels [--quick]\n");
+    if (strcmp(what, "partitions") == 0)
+        return partitions(&b);
+    fprintf(stderr, "usage: slm_bench_cuda identify | ceilings [--quick] | kernels [--quick] | "
+                    "partitions [--quick]\n");
     return 2;
 }

@@ -33,7 +33,7 @@
 
 // SLM_SHARED(float[4][32], tile): a variable of the block, not initialised.
 // SLM_DYNAMIC_SHARED(type, name): the launch's dynamic shared memory as type *name, aligned to 16.
-// SLM_UNROLL before a loop: nvcc unrolls it whole.
+// SLM_UNROLL before a loop: nvcc unrolls it whole; SLM_ROLLED: not at all.
 template <typename T> struct slm_identity { using type = T; };
 #ifdef __CUDACC__
 #define SLM_SHARED(shape, name) __shared__ typename slm_identity<shape>::type name
@@ -41,6 +41,7 @@ extern __shared__ uint4 slm_dynamic_shared[];
 #define SLM_DYNAMIC_SHARED(element, name)                                                          \
     element *const name = reinterpret_cast<element *>(slm_dynamic_shared)
 #define SLM_UNROLL _Pragma("unroll")
+#define SLM_ROLLED _Pragma("unroll 1")
 #else
 #define SLM_SHARED(shape, name)                                                                    \
     static const char simt_key_##name = 0;                                                         \
@@ -49,6 +50,7 @@ extern __shared__ uint4 slm_dynamic_shared[];
 #define SLM_DYNAMIC_SHARED(element, name)                                                          \
     element *const name = static_cast<element *>(simt::dynamic_shared())
 #define SLM_UNROLL
+#define SLM_ROLLED
 #endif
 
 struct slm_launch_shape {

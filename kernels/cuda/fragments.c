@@ -63,10 +63,24 @@ size_t slm_frag_bytes(uint32_t type, size_t n_rows, size_t k) {
 
 /* ---------------------------------------------------------------- codes of a unit -------------- */
 
+/* Eight bytes at a time: loading a model waits for this. */
+static uint64_t load8(const uint8_t *from) {
+    uint64_t x;
+    memcpy(&x, from, sizeof x);
+    return x;
+}
+
+static void store8(uint8_t *to, uint64_t x) { memcpy(to, &x, sizeof x); }
+
+/* In each byte the `bits` bits from `shift` on. */
+static uint64_t fields(uint64_t x, unsigned shift, unsigned bits) {
+    return x >> shift & 0x0101010101010101u * ((1u << bits) - 1);
+}
+
 static void nibbles_32(uint8_t *codes, const uint8_t *qs) {
-    for (int i = 0; i < 16; i++) {
-        codes[i] = qs[i] & 15;
-        codes[i + 16] = qs[i] >> 4;
+    for (int i = 0; i < 16; i += 8) {
+        store8(codes + i, fields(load8(qs + i), 0, 4));
+        store8(codes + i + 16, fields(load8(qs + i), 4, 4));
     }
 }
 
@@ -99,16 +113,31 @@ static void codes_32(uint32_t type, uint8_t *codes, const uint8_t *b) {
 }
 
 static void nibbles_256(uint8_t *codes, const uint8_t qs[128]) {
-    for (int i = 0; i < 128; i++) {
+    for (int i = 0; i < 128; i += 8) {
         uint8_t *to = codes + i / 32 * 64 + i % 32;
-        to[0] = qs[i] & 15;
-        to[32] = qs[i] >> 4;
+        store8(to, fields(load8(qs + i), 0, 4));
+        store8(to + 32, fields(load8(qs + i), 4, 4));
     }
 }
 
 static void pairs_256(uint8_t *codes, const uint8_t qs[64]) {
-    for (int i = 0; i < 256; i++)
-        codes[i] = qs[i / 128 * 32 + i % 32] >> (i / 32 % 4 * 2) & 3;
+    for (unsigned i = 0; i < 256; i += 8)
+        store8(codes + i, fields(load8(qs + i / 128 * 32 + i % 32), i / 32 % 4 * 2, 2));
+}
+
+/* Bit s of byte i becomes bit `to` of code 32 s + i. */
+static void add_bits_256(uint8_t *codes, const uint8_t bits[32], unsigned to) {
+    for (unsigned i = 0; i < 256; i += 8)
+        store8(codes + i, load8(codes + i) | fields(load8(bits + i % 32), i / 32, 1) << to);
+}
+
+static void codes_q6_k(uint8_t *codes, const slm_block_q6_k *w) {
+    for (unsigned i = 0; i < 256; i += 8) {
+        unsigned half = i / 128, group = i / 32 % 4;
+        uint64_t low = load8(w->ql + 64 * half + 32 * (group % 2) + i % 32);
+        uint64_t high = load8(w->qh + 32 * half + i % 32);
+        store8(codes + i, fields(low, 4 * (group / 2), 4) | fields(high, 2 * group, 2) << 4);
+    }
 }
 
 static void ternary(uint8_t *codes, const int16_t q[256]) {
@@ -125,24 +154,17 @@ static void codes_256(uint32_t type, uint8_t *codes, const uint8_t *b) {
         break;
     case SLM_DTYPE_Q3_K:
         pairs_256(codes, ((const slm_block_q3_k *)b)->qs);
-        for (int i = 0; i < 256; i++)
-            codes[i] |= (uint8_t)((((const slm_block_q3_k *)b)->hmask[i % 32] >> (i / 32) & 1) << 2);
+        add_bits_256(codes, ((const slm_block_q3_k *)b)->hmask, 2);
         break;
     case SLM_DTYPE_Q4_K:
         nibbles_256(codes, ((const slm_block_q4_k *)b)->qs);
         break;
     case SLM_DTYPE_Q5_K:
         nibbles_256(codes, ((const slm_block_q5_k *)b)->qs);
-        for (int i = 0; i < 256; i++)
-            codes[i] |= (uint8_t)((((const slm_block_q5_k *)b)->qh[i % 32] >> (i / 32) & 1) << 4);
+        add_bits_256(codes, ((const slm_block_q5_k *)b)->qh, 4);
         break;
     case SLM_DTYPE_Q6_K:
-        for (int i = 0; i < 256; i++) {
-            const slm_block_q6_k *w = (const slm_block_q6_k *)b;
-            int half = i / 128, group = i / 32 % 4;
-            codes[i] = (uint8_t)((w->ql[64 * half + 32 * (group % 2) + i % 32] >> 4 * (group / 2) & 15) |
-                                 (w->qh[32 * half + i % 32] >> 2 * group & 3) << 4);
-        }
+        codes_q6_k(codes, (const slm_block_q6_k *)b);
         break;
     case SLM_DTYPE_IQ4_XS:
         for (int s = 0; s < 8; s++)
@@ -207,16 +229,30 @@ static void put_head(uint32_t type, uint8_t *unit, size_t r, const uint8_t *b, s
 /* Bits [shift, shift + bits) of the codes of n weights of 16 rows into a plane of vectors. */
 static void put_plane(uint8_t *plane, uint8_t codes[SLM_TILE_M][UNIT], size_t n, unsigned bits,
                       unsigned shift) {
-    unsigned per_byte = 8 / bits, mask = (1u << bits) - 1;
+    unsigned per_byte = 8 / bits;
     for (size_t v = 0; v < vectors_of(bits, n); v++)
+        for (unsigned i = 0; i < 64; i++) { /* words `word` of lanes 4 g + t and 4 g + t + 1 */
+            unsigned g = i / 8, word = i / 2 % 4, t = i % 2 * 2;
+            const uint8_t *from = codes[g + 8 * (word % 2)] + 32 * per_byte * v + 16 * (word / 2) + 4 * t;
+            uint8_t *to = plane + VECTOR * v + 16 * (4 * g + t) + 4 * word, both[8];
+            uint64_t x = 0;
+            for (unsigned j = 0; j < per_byte; j++)
+                x |= fields(load8(from + 32 * j), shift, bits) << bits * j;
+            store8(both, x);
+            memcpy(to, both, 4);
+            memcpy(to + 16, both + 4, 4);
+        }
+}
+
+/* The 4-bit codes of two steps, those of the first in the lower half of each word. */
+static void put_nibbles(uint8_t *plane, uint8_t codes[SLM_TILE_M][UNIT], size_t n) {
+    for (size_t v = 0; v < vectors_of(4, n); v++)
         for (unsigned lane = 0; lane < 32; lane++)
             for (unsigned i = 0; i < 16; i++) {
                 unsigned word = i / 4, row = lane / 4 + 8 * (word % 2);
-                size_t at = 32 * per_byte * v + 16 * (word / 2) + 4 * (lane % 4) + i % 4;
-                unsigned byte = 0;
-                for (unsigned j = 0; j < per_byte; j++)
-                    byte |= (codes[row][at + 32 * j] >> shift & mask) << bits * j;
-                plane[VECTOR * v + 16 * lane + i] = (uint8_t)byte;
+                size_t at = 64 * v + 32 * (i % 4 / 2) + 16 * (word / 2) + 4 * (lane % 4) + i % 2 * 2;
+                plane[VECTOR * v + 16 * lane + i] =
+                    (uint8_t)(codes[row][at] | codes[row][at + 1] << 4);
             }
 }
 
@@ -242,7 +278,10 @@ static void pack_unit(uint32_t type, uint8_t *unit, const uint8_t *rows, size_t 
         put_plane(plane, codes, n, s->high, s->low);
         plane += VECTOR * vectors_of(s->high, n);
     }
-    put_plane(plane, codes, n, s->low, 0);
+    if (type == SLM_DTYPE_IQ4_NL || type == SLM_DTYPE_IQ4_XS)
+        put_nibbles(plane, codes, n);
+    else
+        put_plane(plane, codes, n, s->low, 0);
 }
 
 void slm_frag_pack_tile(uint32_t type, void *tile, const void *rows, size_t row_bytes, size_t n_rows,

@@ -11,6 +11,8 @@
  * Words of 8 bits are a VECTOR (512 bytes: 4 words of each lane) a step. Narrower ones share it:
  *
  *   nibbles   vector p: low 4 bits step 2p, high ones step 2p + 1             4 vectors a unit
+ *   codes     vector p: lower half of a word its four codes of step 2p, upper one of 2p + 1
+ *             (what looks tables up takes four codes side by side)                    4
  *   pairs     vector q: bits 2j and 2j + 1 of a byte belong to step 4q + j    2
  *   bits      one vector: bit s of a byte belongs to step s                   1
  *
@@ -21,10 +23,11 @@
  *   Q6_K    16 scales; then d of all rows; pairs (bits 4 and 5); nibbles              3360
  *   Q3_K    12 bytes of scales; d of all rows; bits (the third); pairs                1760
  *   Q2_K    16 bytes of scales; d, dmin of all rows; pairs                            1344
- *   IQ4_XS  d, scales_h, scales_l as in the file; nibbles                             2176
+ *   IQ4_XS  d, scales_h, scales_l as in the file; codes                               2176
  *   TQ2_0   d; pairs (TQ1_0 is turned into it)                                        1056
  *   I2_S    pairs                                                                     1024
- *   Q4_0, IQ4_NL   d of its 8 blocks; nibbles                                         2304
+ *   Q4_0    d of its 8 blocks; nibbles                                                2304
+ *   IQ4_NL  d of its 8 blocks; codes                                                  2304
  *   Q4_1    d, m of 8 blocks; nibbles                                                 2560
  *   Q5_0    d of 8 blocks; bits; nibbles                                              2816
  *   Q5_1    d, m of 8 blocks; bits; nibbles                                           3072

@@ -1,49 +1,18 @@
-/* Products of tiles (fragments.h) with prepared rows, on integer tensor cores for any number of rows.
+/* Products of tiles (fragments.h) with a few prepared rows, on integer tensor cores (for more:
+ * gemm.cu), and of floats with any number of them.
  *
  * A block is a tile of sixteen rows of weights; its warps take units in turn, so that each reads 512
  * bytes in a row again and again, and add up what they got at the end, always in the same order: the
  * bits of a result depend on its row and its weights only. One row of activations costs what eight
  * cost, but for the products' scaling. */
-#include "slm_cuda.h"
-#include "units.cuh"
+#include "product.cuh"
 
 namespace {
 
 using namespace slm;
 
-constexpr int n_warps = 4;
-constexpr int unit = 256;
-
-struct Part {
-    const uint8_t *w;
-    float *y;
-    uint32_t n_out;
-    float scale;
-};
-
-struct Product {
-    Part part[3];
-    uint32_t first_tile[3]; /* of the grid                                                           */
-    uint32_t n_parts;
-    uint32_t k, n_rows, y_stride;
-    uint32_t then;
-    const void *a;
-    const uint32_t *out_rows;
-};
-
-/* Which matrix a tile (or row) of the grid is of, and which of it. By comparisons: an index that is no
- * constant would put the parameters into local memory. */
-SLM_DEVICE Part find_part(const Product &p, uint32_t *tile) {
-    if (p.then < SLM_CUDA_SILU && p.n_parts > 1 && *tile >= p.first_tile[1]) {
-        if (p.n_parts > 2 && *tile >= p.first_tile[2]) {
-            *tile -= p.first_tile[2];
-            return p.part[2];
-        }
-        *tile -= p.first_tile[1];
-        return p.part[1];
-    }
-    return p.part[0];
-}
+constexpr int n_warps = n_chains;
+constexpr uint32_t max_few = 16; /* rows that share what a tile costs before it is multiplied */
 
 /* Sums of a warp: of n8 tile j, rows g and g + 8 of the tile by columns 2t and 2t + 1. */
 template <int Tiles> struct Sums {
@@ -76,6 +45,25 @@ template <bool One> __device__ constexpr bool is_used(int i) {
     return !One || i % 2 == 0;
 }
 
+/* The weights of a step as an operand, or as two whose sum they are. */
+template <class T> struct Operand {
+    uint32_t w[4], more[T::is_table ? 4 : 1];
+
+    __device__ Operand(const Vectors<T> &v, int s) {
+SLM_UNROLL
+        for (int r = 0; r < 4; r++) {
+            w[r] = v.word(s, r);
+            if (T::is_table)
+                table_as_sum(w[r], &w[r], &more[r % (T::is_table ? 4 : 1)]);
+        }
+    }
+    __device__ void multiply(int (&c)[4], const unsigned (&b)[2]) const {
+        mma_s8(c, w, b);
+        if constexpr (T::is_table)
+            mma_s8(c, more, b);
+    }
+};
+
 /* A unit of types with one d for 256 activations. */
 template <int Type, int Tiles, bool One>
 __device__ __forceinline__ void add_unit_k(Sums<Tiles> &sums, const uint8_t *at,
@@ -102,7 +90,7 @@ SLM_UNROLL
     }
 SLM_UNROLL
     for (int s = 0; s < 8; s++) {
-        const uint32_t w[4] = {v.word(s, 0), v.word(s, 1), v.word(s, 2), v.word(s, 3)};
+        const Operand<T> weights(v, s);
 SLM_UNROLL
         for (int j = 0; j < Tiles; j++) {
             const uint4 four =
@@ -111,18 +99,18 @@ SLM_UNROLL
                                                    64 * (s / 2)));
             const unsigned both[2] = {s % 2 ? four.z : four.x, s % 2 ? four.w : four.y};
             if (T::sub == 256) {
-                mma_s8(total[j], w, both);
+                weights.multiply(total[j], both);
             } else if (T::sub == 32) {
                 int c[4] = {0, 0, 0, 0};
-                mma_s8(c, w, both);
+                weights.multiply(c, both);
 SLM_UNROLL
                 for (int i = 0; i < 4; i++)
                     if (is_used<One>(i))
                         total[j][i] += c[i] * row[i / 2].scale_of(s);
             } else {
                 int c0[4] = {0, 0, 0, 0}, c1[4] = {0, 0, 0, 0};
-                mma_s8_k16(c0, w[0], w[1], both[0]);
-                mma_s8_k16(c1, w[2], w[3], both[1]);
+                mma_s8_k16(c0, weights.w[0], weights.w[1], both[0]);
+                mma_s8_k16(c1, weights.w[2], weights.w[3], both[1]);
 SLM_UNROLL
                 for (int i = 0; i < 4; i++)
                     if (is_used<One>(i))
@@ -155,9 +143,7 @@ SLM_UNROLL
                     sum -= T::offset * Row<Type>::dot(r.scale, of);
                 }
             }
-            sums.of[j][i] += r.d * da * (float)sum;
-            if (T::has_min)
-                sums.of[j][i] -= r.dmin * da * (float)low;
+            sums.of[j][i] = add_record<T>(sums.of[j][i], r.d, r.dmin, da, sum, low);
         }
     }
 }
@@ -185,7 +171,7 @@ SLM_UNROLL
     }
 SLM_UNROLL
     for (int s = 0; s < 8; s++) {
-        const uint32_t w[4] = {v.word(s, 0), v.word(s, 1), v.word(s, 2), v.word(s, 3)};
+        const Operand<T> weights(v, s);
         float d[2], m[2];
 SLM_UNROLL
         for (int h = 0; h < 2; h++) {
@@ -199,19 +185,16 @@ SLM_UNROLL
                                                     64 * (s / 2) + 8 * (s % 2)));
             const unsigned both[2] = {two.x, two.y};
             int c[4] = {0, 0, 0, 0};
-            mma_s8(c, w, both);
+            weights.multiply(c, both);
 SLM_UNROLL
             for (int i = 0; i < 4; i++) {
                 if (!is_used<One>(i))
                     continue;
                 const slm_frag_act *a = columns.a + (columns.c[j][i % 2] + u);
                 const float da = __ldg(&a->u.d32[s]);
-                int sum = 0;
-                if (T::has_min || T::offset != 0)
-                    sum = __ldg(&a->sums32[s]);
-                sums.of[j][i] += d[i / 2] * da * (float)(c[i] - T::offset * sum);
-                if (T::has_min)
-                    sums.of[j][i] += m[i / 2] * da * (float)sum;
+                const int sum = T::has_min || T::offset != 0 ? __ldg(&a->sums32[s]) : 0;
+                sums.of[j][i] = add_block<T>(sums.of[j][i], d[i / 2], m[i / 2], da,
+                                             c[i] - T::offset * sum, (float)sum);
             }
         }
     }
@@ -224,9 +207,7 @@ __device__ __forceinline__ void add_tile(Sums<Tiles> &sums, const Product &p, co
     typedef Traits<Type> T;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const int k = (int)p.k, n_units = (k + unit - 1) / unit;
-    const size_t tile_bytes = (size_t)(k / unit) * unit_bytes<T>(unit) +
-                              (k % unit ? unit_bytes<T>(k % unit) : 0);
-    const uint8_t *at = w + tile * tile_bytes;
+    const uint8_t *at = w + tile * tile_bytes<T>(p.k);
     const Columns<Tiles, One> columns((const slm_frag_act *)p.a, n_units, first, (int)p.n_rows, lane);
 SLM_UNROLL
     for (int j = 0; j < Tiles; j++) {
@@ -386,10 +367,9 @@ cudaError_t launch(cudaStream_t stream, const Product &p, uint32_t n_tiles) {
 
 template <int Type>
 cudaError_t launch_tiles(cudaStream_t stream, const Product &p, uint32_t n_tiles) {
-    return p.n_rows == 1    ? launch<Type, 1, true>(stream, p, n_tiles)
-           : p.n_rows <= 8  ? launch<Type, 1, false>(stream, p, n_tiles)
-           : p.n_rows <= 16 ? launch<Type, 2, false>(stream, p, n_tiles)
-                            : launch<Type, 4, false>(stream, p, n_tiles);
+    return p.n_rows == 1   ? launch<Type, 1, true>(stream, p, n_tiles)
+           : p.n_rows <= 8 ? launch<Type, 1, false>(stream, p, n_tiles)
+                           : launch<Type, 2, false>(stream, p, n_tiles);
 }
 
 template <typename W, int N>
@@ -411,26 +391,14 @@ extern "C" int slm_cuda_multiply(slm_cuda_stream *s, const slm_cuda_product *pro
                                  uint32_t n_rows) {
     const uint32_t type = product->w[0]->type;
     const bool is_floats = slm_frag_format_of(type) == SLM_FRAG_FLOATS;
-    const bool is_gated = product->then >= SLM_CUDA_SILU;
-    Product p = {};
-    uint32_t n = 0;
-    p.n_parts = product->n_matrices;
-    for (uint32_t i = 0; i < p.n_parts; i++) {
-        const slm_cuda_matrix *w = product->w[i];
-        p.part[i].w = (const uint8_t *)w->w;
-        p.part[i].y = product->y[is_gated ? 0 : i];
-        p.part[i].n_out = w->n_out;
-        p.part[i].scale = w->scale;
-        p.first_tile[i] = n;
-        if (!is_gated || i == 0)
-            n += is_floats ? w->n_out : (w->n_out + SLM_TILE_M - 1) / SLM_TILE_M;
+    if (!is_floats && n_rows > max_few) {
+        const cudaError_t error = multiply_many(s->stream, *product, n_rows);
+        if (error != cudaErrorInvalidValue)
+            return (int)error;
+        (void)cudaGetLastError(); /* blocks of this device may not have as much shared memory        */
     }
-    p.k = product->w[0]->n_in;
-    p.n_rows = n_rows;
-    p.y_stride = product->y_stride;
-    p.then = product->then;
-    p.a = product->a;
-    p.out_rows = product->out_rows;
+    uint32_t n;
+    const Product p = parts_of(*product, n_rows, is_floats ? 1 : SLM_TILE_M, &n);
     switch (type) {
 #define TILES(type)                                                                                \
     case SLM_DTYPE_##type:                                                                         \

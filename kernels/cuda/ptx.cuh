@@ -271,6 +271,32 @@ SLM_DEVICE void mma_s8_k16(int (&d)[4], unsigned a0, unsigned a1, unsigned b0 SL
 #endif
 }
 
+// The same with unsigned bytes in b.
+SLM_DEVICE void mma_s8_u8_k16(int (&d)[4], unsigned a0, unsigned a1, unsigned b0 SLM_SITE) {
+#ifndef __CUDACC__
+    const unsigned a[4] = {a0, a1, 0, 0};
+    const unsigned low[2] = {b0 & 0x7f7f7f7fu, 0}, top[2] = {b0 >> 7 & 0x01010101u, 0};
+    int tops[4] = {0, 0, 0, 0};
+    simt::mma_s8(d, a, low, d, SIMT_HERE);
+    simt::mma_s8(tops, a, top, tops, SIMT_HERE);
+    for (int i = 0; i < 4; i++) {
+        d[i] = simt::wrap(d[i] + std::int64_t{128} * tops[i]);
+    }
+#elif !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+    asm("mma.sync.aligned.m16n8k16.row.col.s32.s8.u8.s32 {%0, %1, %2, %3}, {%4, %5}, "
+        "{%6}, {%0, %1, %2, %3};"
+        : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+        : "r"(a0), "r"(a1), "r"(b0));
+#else
+    for (int half = 0; half < 2; half++) {
+        asm("mma.sync.aligned.m8n8k16.row.col.s32.s8.u8.s32 {%0, %1}, {%2}, {%3}, "
+            "{%0, %1};"
+            : "+r"(d[2 * half]), "+r"(d[2 * half + 1])
+            : "r"(half ? a1 : a0), "r"(b0));
+    }
+#endif
+}
+
 // ---------------------------------------------------------------- sums and maxima of a warp
 
 // Of all 32 lanes, in every lane. The order of summation is that of a butterfly from 16 down to 1.
@@ -350,6 +376,29 @@ SLM_DEVICE int dp4a_us(unsigned a, int b, int c) {
 #endif
 }
 
+// Four of the eight bytes of a (0 to 3) and b (4 to 7): nibble i of the selectors says which is byte
+// i of the result, and with 8 added, that its sign is in all bits.
+SLM_DEVICE unsigned prmt(unsigned a, unsigned b, unsigned selectors) {
+#ifdef __CUDACC__
+    unsigned result;
+    asm("prmt.b32 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(selectors));
+    return result;
+#else
+    return __byte_perm(a, b, selectors);
+#endif
+}
+
+// The upper 16 bits; a product, for where shifts are short.
+SLM_DEVICE unsigned upper_half(unsigned v) {
+#ifdef __CUDACC__
+    unsigned half;
+    asm("dp2a.lo.u32.u32 %0, %1, 0x0100, 0;" : "=r"(half) : "r"(v));
+    return half;
+#else
+    return v >> 16;
+#endif
+}
+
 // Any function of three bits, bit by bit: table is the function applied to 0xf0, 0xcc and 0xaa.
 template <int table> SLM_DEVICE unsigned lop3(unsigned a, unsigned b, unsigned c) {
 #ifdef __CUDACC__
@@ -365,6 +414,14 @@ template <int table> SLM_DEVICE unsigned lop3(unsigned a, unsigned b, unsigned c
     }
     return result;
 #endif
+}
+
+// x, which from here on stays in its register: the compiler does not compute it anew where it is used.
+SLM_DEVICE unsigned keep(unsigned x) {
+#ifdef __CUDACC__
+    asm volatile("" : "+r"(x));
+#endif
+    return x;
 }
 
 // Approximations of the special function unit, good to about 2^-22.

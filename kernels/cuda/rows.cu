@@ -1,4 +1,4 @@
-/* Rows of floats: out of the embedding, into the formats of products, and the best of logits. */
+/* Rows of floats: out of the embedding, and into the formats of products. */
 #include "slm_cuda.h"
 #include "units.cuh"
 
@@ -143,34 +143,14 @@ SLM_KERNEL(n_threads, 1) prepare_rows(slm_cuda_prepare p) {
 
 /* ---------------------------------------------------------------- embedding ------------------- */
 
-/* The code of a weight of a unit of n weights a row. */
-template <class T> SLM_DEVICE int code_at(const uint8_t *unit, int row, int i, int n) {
-    const int lane = row % 8 * 4 + i / 4 % 4, word = i / 16 % 2 * 2 + row / 8, s = i / 32;
-    const uint8_t *at = unit + 16 * T::head + 16 * lane + 4 * word + i % 4;
-    constexpr int high_bits = T::high ? T::high : 8, low_per_byte = 8 / T::low;
-    constexpr int high_per_byte = 8 / high_bits;
-    int code = 0;
-    if (T::high) {
-        code = at[vector_bytes * (s / high_per_byte)] >> high_bits * (s % high_per_byte) &
-               ((1 << high_bits) - 1);
-        at += vector_bytes * vectors_of(high_bits, n);
-    }
-    const int low = at[vector_bytes * (s / low_per_byte)] >> T::low * (s % low_per_byte) &
-                    ((1 << T::low) - 1);
-    return code << T::low | low;
-}
-
 template <int Type> SLM_DEVICE float weight_at(const uint8_t *unit, int row, int i, int n) {
     typedef Traits<Type> T;
     const int code = code_at<T>(unit, row, i, n);
     int level = code - T::offset;
     if (T::low == 8)
         level = (int8_t)code;
-    if (T::is_table) {
-        uint32_t even, odd;
-        table_16((uint32_t)code, &even, &odd);
-        level = (int8_t)even;
-    }
+    if (T::is_table)
+        level = (int8_t)table_of_four((uint32_t)code);
     if constexpr (T::is_record) {
         Row<Type> r;
         r.load(unit, row);
@@ -225,53 +205,6 @@ SLM_KERNEL(n_threads, 1) gate_rows(float *gate, const float *up, size_t n, uint3
         gate[i] = gated(then, gate[i], up[i]);
 }
 
-/* ---------------------------------------------------------------- the best of a row ------------ */
-
-constexpr int n_best_threads = 1024;
-
-/* Floats as integers in the same order. */
-SLM_DEVICE int order_of(float x) {
-    const int bits = __float_as_int(x);
-    return bits < 0 ? (int)(0x80000000u - (uint32_t)bits) : bits;
-}
-
-SLM_KERNEL(n_best_threads, 1)
-best_of(slm_cuda_best *best, const float *logits, size_t stride, uint32_t n) {
-    SLM_SHARED(int[n_best_threads / 32], most_of_warp);
-    SLM_SHARED(int[n_best_threads / 32], first_of_warp);
-    const float *x = logits + blockIdx.x * stride;
-    int most = (int)0x80000000, first = 0x7fffffff, is_odd = 0;
-    for (uint32_t i = threadIdx.x; i < n; i += n_best_threads) {
-        const float v = x[i];
-        is_odd |= (__float_as_uint(v) & inf_bits) == inf_bits;
-        if (order_of(v) > most) {
-            most = order_of(v);
-            first = (int)i;
-        }
-    }
-    const int warp = threadIdx.x / 32, of_warp = warp_max_int(most);
-    const int lowest = -warp_max_int(most == of_warp ? -first : -0x7fffffff);
-    if (threadIdx.x % 32 == 0) {
-        most_of_warp[warp] = of_warp;
-        first_of_warp[warp] = lowest;
-    }
-    is_odd = __syncthreads_or(is_odd);
-    if (threadIdx.x != 0)
-        return;
-    for (int i = 1; i < n_best_threads / 32; i++)
-        if (most_of_warp[i] > most_of_warp[0] ||
-            (most_of_warp[i] == most_of_warp[0] && first_of_warp[i] < first_of_warp[0])) {
-            most_of_warp[0] = most_of_warp[i];
-            first_of_warp[0] = first_of_warp[i];
-        }
-    slm_cuda_best b = {0.0f, 0, !is_odd, 0};
-    if (first_of_warp[0] != 0x7fffffff) {
-        b.index = (uint32_t)first_of_warp[0];
-        b.value = x[b.index];
-    }
-    best[blockIdx.x] = b;
-}
-
 template <int Type>
 cudaError_t launch_embed(cudaStream_t stream, float *x, const slm_cuda_matrix *e,
                          const slm_cuda_row *rows, uint32_t n_rows) {
@@ -318,10 +251,4 @@ extern "C" int slm_cuda_gate(slm_cuda_stream *s, float *gate, const float *up, s
     const slm_launch_shape shape = {dim3((unsigned)((n + n_threads - 1) / n_threads)),
                                     dim3(n_threads), 0, s->stream};
     return (int)SLM_LAUNCH(gate_rows, shape, gate, up, n, then);
-}
-
-extern "C" int slm_cuda_best_of(slm_cuda_stream *s, slm_cuda_best *best, const float *logits,
-                                size_t stride, uint32_t n, uint32_t n_rows) {
-    const slm_launch_shape shape = {dim3(n_rows), dim3(n_best_threads), 0, s->stream};
-    return (int)SLM_LAUNCH(best_of, shape, best, logits, stride, n);
 }

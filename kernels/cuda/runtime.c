@@ -236,3 +236,34 @@ void slm_cuda_graph_close(slm_cuda_graph *graph) {
         (void)done(cudaGraphExecDestroy(graph->exec), -1);
     graph->exec = NULL;
 }
+
+/* ---------------------------------------------------------------- events ---------------------- */
+
+int slm_cuda_event_open(slm_cuda_event *e, int device) {
+    int before;
+    e->event = NULL;
+    e->device = device;
+    cudaError_t error = enter(device, &before);
+    if (error == cudaSuccess)
+        error = cudaEventCreateWithFlags(&e->event, cudaEventDefault);
+    if (error != cudaSuccess)
+        e->event = NULL;
+    return done(error, before);
+}
+
+void slm_cuda_event_close(slm_cuda_event *e) {
+    int before;
+    if (e->event == NULL)
+        return;
+    cudaError_t error = enter(e->device, &before);
+    (void)done(error == cudaSuccess ? cudaEventDestroy(e->event) : error, before);
+    e->event = NULL;
+}
+
+int slm_cuda_mark(slm_cuda_stream *s, slm_cuda_event *e) {
+    return done(cudaEventRecord(e->event, s->stream), -1);
+}
+
+int slm_cuda_elapsed(const slm_cuda_event *from, const slm_cuda_event *to, float *ms) {
+    return done(cudaEventElapsedTime(ms, from->event, to->event), -1);
+}

@@ -79,6 +79,17 @@ int slm_cuda_record_end(slm_cuda_stream *s, slm_cuda_graph *out);
 int slm_cuda_replay(slm_cuda_stream *s, const slm_cuda_graph *graph);
 void slm_cuda_graph_close(slm_cuda_graph *graph);
 
+/* A point on a stream, to measure between two of them. */
+typedef struct slm_cuda_event {
+    struct CUevent_st *event; /* NULL: not open                                                      */
+    int device;
+} slm_cuda_event;
+int slm_cuda_event_open(slm_cuda_event *e, int device);
+void slm_cuda_event_close(slm_cuda_event *e); /* nothing, if it is not open                          */
+int slm_cuda_mark(slm_cuda_stream *s, slm_cuda_event *e);
+/* Milliseconds between two that the stream has come to. */
+int slm_cuda_elapsed(const slm_cuda_event *from, const slm_cuda_event *to, float *ms);
+
 /* ---------------------------------------------------------------- a step ---------------------- */
 
 /* A row of a step. */
@@ -137,6 +148,17 @@ typedef struct slm_cuda_product {
 
 int slm_cuda_multiply(slm_cuda_stream *s, const slm_cuda_product *p, uint32_t n_rows);
 
+/* Prepared rows as halves, for products that are made elsewhere. F16: all scaled by one power of two that
+ * keeps the largest finite. */
+typedef struct slm_cuda_halves {
+    const float *x;      /* [n_rows][n]                                                              */
+    uint32_t n, type;    /* SLM_DTYPE_F16 or SLM_DTYPE_BF16                                          */
+    void *out;           /* [n_rows][n]                                                              */
+    float *factors;      /* [3] receives what products are to be multiplied with, 0 and 1            */
+    uint32_t *largest;   /* [n_rows] scratch                                                         */
+} slm_cuda_halves;
+int slm_cuda_to_halves(slm_cuda_stream *s, const slm_cuda_halves *halves, uint32_t n_rows);
+
 /* gate[i] = act(gate[i]) * up[i], for matrices that are not of one type. */
 int slm_cuda_gate(slm_cuda_stream *s, float *gate, const float *up, size_t n, slm_cuda_then then);
 
@@ -183,16 +205,30 @@ int slm_cuda_attend(slm_cuda_stream *s, float *out, const float *q, const slm_cu
                     uint32_t n_chunks, void *partial);
 size_t slm_cuda_attend_bytes(uint32_t n_rows, uint32_t n_heads, uint32_t d, uint32_t n_chunks);
 
-/* The largest of each of n_rows rows of n logits and the lowest index that has it; is_finite is 0
- * where one is NaN or infinite. */
+/* What is taken of a row of n logits instead of all: the SLM_CUDA_BEST largest, of equals (both zeros
+ * are) those with the lowest indices; and those that somebody asks for by their index. */
+#define SLM_CUDA_BEST 256u
+#define SLM_CUDA_NAMED 64u
 typedef struct slm_cuda_best {
-    float value;
-    uint32_t index;
-    uint32_t is_finite;
-    uint32_t unused;
+    uint32_t index[SLM_CUDA_BEST]; /* ascending                                                      */
+    float value[SLM_CUDA_BEST];
+    float named[SLM_CUDA_NAMED];
+    float sum;                     /* of exp(x - max) over the whole row, to 2^-17 of it             */
+    uint32_t n;                    /* SLM_CUDA_BEST, or n where that is less                         */
+    uint32_t is_finite;            /* 0: NaN or infinity is in the row; then sum means nothing       */
 } slm_cuda_best;
-int slm_cuda_best_of(slm_cuda_stream *s, slm_cuda_best *best, const float *logits, size_t stride,
-                     uint32_t n, uint32_t n_rows);
+
+typedef struct slm_cuda_choice {
+    const float *logits;           /* [..][n]                                                        */
+    uint32_t n;
+    const uint32_t *rows;          /* [n_rows]; rows from n_slots on are passed over                 */
+    uint32_t n_slots;
+    const uint32_t *named;         /* [n_slots][SLM_CUDA_NAMED] indices below n, in any order        */
+    slm_cuda_best *best;           /* [n_slots]                                                      */
+    void *partial;                 /* slm_cuda_best_bytes(n, n_slots)                                */
+} slm_cuda_choice;
+int slm_cuda_best_of(slm_cuda_stream *s, const slm_cuda_choice *choice, uint32_t n_rows);
+size_t slm_cuda_best_bytes(uint32_t n, uint32_t n_slots);
 
 #ifdef __cplusplus
 }

@@ -62,18 +62,35 @@ template <class T> __host__ __device__ constexpr int unit_bytes(int n) {
            (T::high ? vector_bytes * vectors_of(T::high ? T::high : 8, n) : 0);
 }
 
-/* Codes 0 to 15 of IQ4, in each byte of the even or odd nibbles of v, as bytes. */
-__device__ inline void table_16(uint32_t v, uint32_t *even, uint32_t *odd) {
-    constexpr uint32_t t0 = 0xbfad9881u, t1 = 0xf6eaddcfu, t2 = 0x26190d01u, t3 = 0x71594535u;
-    uint32_t half[2];
-    SLM_UNROLL
-    for (int i = 0; i < 2; i++) { /* four nibbles of v at a time */
-        const uint32_t nibbles = i ? v >> 16 : v, at = nibbles & 0x7777u;
-        const uint32_t low = __byte_perm(t0, t1, at), high = __byte_perm(t2, t3, at);
-        half[i] = __byte_perm(low, high, 0x3210u | (nibbles & 0x8888u) >> 1);
-    }
-    *even = __byte_perm(half[0], half[1], 0x6420);
-    *odd = __byte_perm(half[0], half[1], 0x7531);
+/* Where a unit lies. */
+struct FromGlobal {
+    template <typename W> static __device__ W get(const W *p) { return __ldg(p); }
+};
+struct FromShared {
+    template <typename W> static __device__ W get(const W *p) { return *p; }
+};
+
+/* What codes 0 to 15 of IQ4 stand for, four in a word: negative ones first. */
+constexpr uint32_t iq4_0 = 0xbfad9881u, iq4_4 = 0xf6eaddcfu, iq4_8 = 0x26190d01u,
+                   iq4_12 = 0x71594535u;
+
+/* Four codes in the lower nibbles of `codes` as what they stand for. */
+SLM_DEVICE uint32_t table_of_four(uint32_t codes) {
+    const uint32_t at = codes & 0x7777u;
+    return prmt(prmt(iq4_0, iq4_4, at), prmt(iq4_8, iq4_12, at), (codes >> 1 & 0x4444u) | 0x3210u);
+}
+
+/* The same as two words whose sum it is, byte by byte, so that a product with each will do: prmt
+ * gives the sign of a byte where a code has its bit 3, which is -1 of the negative ones. */
+SLM_DEVICE void table_as_sum(uint32_t codes, uint32_t *negative, uint32_t *positive) {
+    constexpr uint32_t one = 0x01010101u;
+    *negative = prmt(iq4_0, iq4_4, codes);
+    *positive = prmt(iq4_8 + one, iq4_12 + one, codes ^ 0x88888888u);
+}
+
+/* Four signed bytes: w (each below 128) less n. */
+SLM_DEVICE uint32_t less(uint32_t w, uint32_t n) {
+    return ((w | 0x80808080u) - n * 0x01010101u) ^ 0x80808080u;
 }
 
 /* A unit's vectors. */
@@ -83,7 +100,7 @@ template <class T> struct Vectors {
     uint4 low[n_low];
     uint4 high[n_high ? n_high : 1];
 
-    /* n: weights of the unit. */
+    /* From global memory. n: weights of the unit. */
     __device__ void load(const uint8_t *unit, int lane, int n) {
         const uint8_t *at = unit + 16 * T::head + 16 * lane;
         const int have_high = T::high ? vectors_of(T::high ? T::high : 8, n) : 0;
@@ -96,6 +113,17 @@ template <class T> struct Vectors {
         SLM_UNROLL
         for (int i = 0; i < n_low; i++)
             low[i] = i < have_low ? load_stream_16(at + vector_bytes * i) : make_uint4(0, 0, 0, 0);
+    }
+
+    /* From shared memory, where none lacks. */
+    __device__ void load(const uint8_t *unit, int lane) {
+        const uint4 *at = (const uint4 *)(unit + 16 * T::head) + lane;
+        SLM_UNROLL
+        for (int i = 0; i < n_high; i++)
+            high[i] = at[32 * i];
+        SLM_UNROLL
+        for (int i = 0; i < n_low; i++)
+            low[i] = at[32 * (n_high + i)];
     }
 
     __device__ static uint32_t word_of(const uint4 &v, int r) {
@@ -111,21 +139,26 @@ template <class T> struct Vectors {
         return both <= 4 ? both : 0;
     }
 
-    /* Four codes of step s, word r (constants). */
+    /* Four codes of step s, word r (constants), times 2^exponent(s); of a table in nibbles. */
     __device__ uint32_t word(int s, int r) const {
+        const int e = exponent(s);
+        if (e == 0)
+            return codes(s, r);
+        constexpr uint32_t mask = ((1u << T::low) - 1) * 0x01010101u;
+        const int per_byte = 8 / T::low, place = T::low * (s % per_byte);
+        return ((word_of(low[s / per_byte % n_low], r) & mask << place) << (e - place)) +
+               ((word_of(high[0], r) & 0x01010101u << s) << (e + 2 - s));
+    }
+
+    __device__ uint32_t codes(int s, int r) const {
         if (T::low == 8)
             return word_of(low[s % n_low], r);
         if (T::is_table) {
-            uint32_t even, odd;
-            table_16(word_of(low[s / 2 % n_low], r), &even, &odd);
-            return s % 2 ? odd : even;
+            const uint32_t both = word_of(low[s / 2 % n_low], r);
+            return s % 2 ? upper_half(both) : both;
         }
         constexpr int per_byte = 8 / T::low;
         constexpr uint32_t mask = ((1u << T::low) - 1) * 0x01010101u;
-        const int e = exponent(s), place = T::low * (s % per_byte);
-        if (e > 0)
-            return ((word_of(low[s / per_byte % n_low], r) & mask << place) << (e - place)) +
-                   ((word_of(high[0], r) & 0x01010101u << s) << (e + 2 - s));
         uint32_t w = word_of(low[s / per_byte % n_low], r) >> T::low * (s % per_byte) & mask;
         if (T::high) {
             constexpr int high_bits = T::high ? T::high : 8, high_per_byte = 8 / high_bits;
@@ -136,10 +169,37 @@ template <class T> struct Vectors {
         }
         return w;
     }
+
+    /* The same as the numbers they stand for, but for scales and minima. */
+    __device__ uint32_t levels(int s, int r) const {
+        return T::is_table     ? table_of_four(codes(s, r))
+               : T::offset > 0 ? less(codes(s, r), T::offset)
+                               : codes(s, r);
+    }
 };
 
-__device__ inline float half_at(const uint8_t *p) {
-    return __half2float(__ldg((const __half *)p));
+/* The code of a weight of a unit of n weights a row. */
+template <class T> SLM_DEVICE int code_at(const uint8_t *unit, int row, int i, int n) {
+    const int lane = row % 8 * 4 + i / 4 % 4, word = i / 16 % 2 * 2 + row / 8, s = i / 32;
+    const uint8_t *at = unit + 16 * T::head + 16 * lane + 4 * word;
+    constexpr int high_bits = T::high ? T::high : 8, low_per_byte = 8 / T::low;
+    constexpr int high_per_byte = 8 / high_bits;
+    int code = 0;
+    if (T::is_table)
+        return at[vector_bytes * (s / 2) + s % 2 * 2 + i % 4 / 2] >> 4 * (i % 2) & 15;
+    at += i % 4;
+    if (T::high) {
+        code = at[vector_bytes * (s / high_per_byte)] >> high_bits * (s % high_per_byte) &
+               ((1 << high_bits) - 1);
+        at += vector_bytes * vectors_of(high_bits, n);
+    }
+    const int low =
+        at[vector_bytes * (s / low_per_byte)] >> T::low * (s % low_per_byte) & ((1 << T::low) - 1);
+    return code << T::low | low;
+}
+
+template <class From = FromGlobal> SLM_DEVICE float half_at(const uint8_t *p) {
+    return __half2float(From::get((const __half *)p));
 }
 
 SLM_DEVICE float as_float(float w) {
@@ -160,11 +220,11 @@ template <int Type> struct Row {
     float d, dmin;
     uint32_t scale[n_words], min[T::has_min ? n_words : 1];
 
-    __device__ void load(const uint8_t *unit, int row) {
+    template <class From = FromGlobal> __device__ void load(const uint8_t *unit, int row) {
         const uint8_t *head = unit + T::head * row;
         dmin = 0.0f;
         if (Type == SLM_DTYPE_Q4_K || Type == SLM_DTYPE_Q5_K) {
-            const uint4 v = __ldg((const uint4 *)head);
+            const uint4 v = From::get((const uint4 *)head);
             const __half2 both = *(const __half2 *)&v.x;
             d = __low2float(both);
             dmin = __high2float(both);
@@ -173,14 +233,14 @@ template <int Type> struct Row {
             scale[n_words - 1] = (v.w & 0x0f0f0f0fu) | (v.y >> 2 & 0x30303030u);
             min[T::has_min ? n_words - 1 : 0] = (v.w >> 4 & 0x0f0f0f0fu) | (v.z >> 2 & 0x30303030u);
         } else if (Type == SLM_DTYPE_Q6_K || Type == SLM_DTYPE_Q2_K) {
-            const uint4 v = __ldg((const uint4 *)(unit + 16 * row));
+            const uint4 v = From::get((const uint4 *)(unit + 16 * row));
             const uint32_t w[4] = {v.x, v.y, v.z, v.w};
             if (Type == SLM_DTYPE_Q2_K) {
-                const __half2 both = __ldg((const __half2 *)(unit + 256 + 4 * row));
+                const __half2 both = From::get((const __half2 *)(unit + 256 + 4 * row));
                 d = __low2float(both);
                 dmin = __high2float(both);
             } else {
-                d = half_at(unit + 256 + 2 * row);
+                d = half_at<From>(unit + 256 + 2 * row);
             }
             SLM_UNROLL
             for (int i = 0; i < n_words; i++) {
@@ -190,8 +250,8 @@ template <int Type> struct Row {
             }
         } else if (Type == SLM_DTYPE_Q3_K) {
             const uint32_t *p = (const uint32_t *)(unit + 12 * row);
-            const uint32_t w0 = __ldg(p), w1 = __ldg(p + 1), w2 = __ldg(p + 2);
-            d = half_at(unit + 192 + 2 * row);
+            const uint32_t w0 = From::get(p), w1 = From::get(p + 1), w2 = From::get(p + 2);
+            d = half_at<From>(unit + 192 + 2 * row);
             SLM_UNROLL
             for (int i = 0; i < n_words; i++) {
                 const uint32_t low = (i % 2 ? w1 : w0) >> (i / 2 * 4) & 0x0f0f0f0fu;
@@ -199,7 +259,7 @@ template <int Type> struct Row {
                 scale[i] = less_32(low | (high & 0x30303030u));
             }
         } else if (Type == SLM_DTYPE_IQ4_XS) {
-            const uint2 v = __ldg((const uint2 *)head);
+            const uint2 v = From::get((const uint2 *)head);
             d = __low2float(*(const __half2 *)&v.x);
             uint32_t high = v.x >> 16; /* two bits of each sub-block: spread to four in a byte */
             high = (high | high << 8) & 0x00ff00ffu;
@@ -207,7 +267,7 @@ template <int Type> struct Row {
             scale[0] = less_32((v.y & 0x0f0f0f0fu) | (high << 4 & 0x30303030u));
             scale[n_words - 1] = less_32((v.y >> 4 & 0x0f0f0f0fu) | (high << 2 & 0x30303030u));
         } else {
-            d = T::head > 0 ? half_at(head) : 1.0f;
+            d = T::head > 0 ? half_at<From>(head) : 1.0f;
             scale[0] = 1;
         }
     }
@@ -222,10 +282,10 @@ template <int Type> struct Row {
     __device__ int scale_of(int j) const {
         constexpr bool is_split = Type == SLM_DTYPE_IQ4_XS; /* even ones in a word, odd ones */
         const uint32_t w = scale[(is_split ? j % 2 : j / 4) % n_words];
-        const int shift = 8 * (is_split ? j / 2 : j % 4);
-        if (Type == SLM_DTYPE_Q6_K || Type == SLM_DTYPE_Q3_K || Type == SLM_DTYPE_IQ4_XS)
-            return (int8_t)(w >> shift);
-        return (int)(w >> shift & 255);
+        const uint32_t byte = is_split ? j / 2 : j % 4;
+        constexpr bool is_signed =
+            Type == SLM_DTYPE_Q6_K || Type == SLM_DTYPE_Q3_K || Type == SLM_DTYPE_IQ4_XS;
+        return (int)prmt(w, 0, is_signed ? 0x8880 + 0x1111 * byte : 0x4440 + byte);
     }
 
     /* sum + c0 and c1, times the scales of the two sub-blocks of step s (constant). */
@@ -240,6 +300,20 @@ template <int Type> struct Row {
         return sum + c0 * scale_of(2 * s) + c1 * scale_of(2 * s + 1);
     }
 
+    /* Four codes of sub-block j as numbers times its scale, in bytes. Of Q3_K they are negative:
+     * -4 times -32 would be too large. */
+    static constexpr bool is_folded = T::sub == 16 && T::low + T::high <= 3;
+    __device__ uint32_t folded(uint32_t codes, int j) const {
+        const uint32_t by = (uint32_t)scale_of(j);
+        if (T::offset == 0)
+            return codes * by; /* no more than 3 times 15 */
+        /* Two in each product, all made positive so that nothing is borrowed. */
+        const uint32_t bias = (T::offset * by + 256) * 0x00010001u;
+        const uint32_t even = (codes & 0x00ff00ffu) * (0 - by) + bias;
+        const uint32_t odd = prmt(codes, 0, 0x4341) * (0 - by) + bias;
+        return prmt(even, odd, 0x6240);
+    }
+
     /* Sum over sub-blocks of bytes[j] * sums[j]; sums: int16 in pairs. */
     __device__ static int dot(const uint32_t *bytes, const uint32_t *sums) {
         int total = 0;
@@ -251,6 +325,22 @@ template <int Type> struct Row {
         return total;
     }
 };
+
+/* What a unit of records adds to a sum: its integers are exact, and the rest is rounded as here. */
+template <class T>
+SLM_DEVICE float add_record(float sum, float d, float dmin, float da, int products, int minima) {
+    float value = d * (float)products;
+    if (T::has_min)
+        value = fmaf(-dmin, (float)minima, value);
+    return fmaf(da, value, sum);
+}
+
+/* And a block of 32: activations are da times integers whose sum is `sum_a`. */
+template <class T>
+SLM_DEVICE float add_block(float sum, float d, float m, float da, int products, float sum_a) {
+    sum = fmaf(d * da, (float)products, sum);
+    return T::has_min ? fmaf(m, da * sum_a, sum) : sum;
+}
 
 /* The activations of kernels/ref/activation.c. */
 SLM_DEVICE float gated(uint32_t then, float g, float up) {

@@ -114,9 +114,12 @@ static slm_status take(slm_host *host, slm_file *f, slm_load load, slm_progress_
     if (size > 0 && load != SLM_LOAD_READ) {
         void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, f->fd, 0);
         if (map != MAP_FAILED) {
-            slm_advise_huge(map, size); /* some systems have them for files too */
             f->data = map;
             f->kind = SLM_FILE_MAPPED;
+            if (load == SLM_LOAD_AROUND)
+                f->resident = slm_file_resident(host, f);
+            else
+                slm_advise_huge(map, size); /* some systems have them for files too */
             return SLM_OK;
         }
         if (load == SLM_LOAD_MAP)
@@ -127,7 +130,7 @@ static slm_status take(slm_host *host, slm_file *f, slm_load load, slm_progress_
 }
 
 static slm_status check_load(slm_load load, slm_error *error) {
-    if (load >= SLM_LOAD_AUTO && load <= SLM_LOAD_PACK)
+    if ((load >= SLM_LOAD_AUTO && load <= SLM_LOAD_PACK) || load == SLM_LOAD_AROUND)
         return SLM_OK;
     return slm_fail(error, SLM_ERR_ARG, "load", SLM_NO_OFFSET,
                     "load is %" PRId32 ", wanted one of SLM_LOAD_...", load);
@@ -211,12 +214,13 @@ slm_status slm_file_open_memory(slm_host *host, const void *data, uint64_t size,
 void slm_file_close(slm_host *host, slm_file *file) {
     if (!file)
         return;
-    if (file->kind == SLM_FILE_MAPPED)
+    if (file->kind == SLM_FILE_MAPPED || file->kind == SLM_FILE_HEAD)
         munmap((void *)(uintptr_t)file->data, (size_t)file->size);
     else if (file->kind == SLM_FILE_READ && file->data != no_bytes)
         slm_free(host, (void *)(uintptr_t)file->data);
     if (file->fd >= 0)
         close(file->fd);
+    slm_free(host, file->resident);
     slm_free(host, file);
 }
 

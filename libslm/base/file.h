@@ -8,12 +8,17 @@
 typedef struct slm_file {
     const uint8_t *data;
     uint64_t size;
-    int kind;       /* SLM_FILE_...                                                                 */
+    int kind;       /* SLM_FILE_... ; HEAD: only its beginning, as a copy, the rest by its descriptor */
     int fd;         /* -1 when there is none                                                        */
     uint64_t id[4]; /* device, inode, size, mtime in ns: to notice that a file changed               */
+    uint8_t *resident; /* of SLM_LOAD_AROUND: slm_file_resident at opening                          */
     char name[80];  /* last component of the path, escaped, for messages; "memory" or "descriptor"  */
 } slm_file;
-enum { SLM_FILE_MAPPED = 1, SLM_FILE_READ = 2, SLM_FILE_BORROWED = 3 };
+enum { SLM_FILE_MAPPED = 1, SLM_FILE_READ = 2, SLM_FILE_BORROWED = 3, SLM_FILE_HEAD = 4 };
+
+/* A slm_load of this room's own: as AUTO, for those who will read most of the file by slm_file_read_at
+ * and leave the rest of the system's memory as they found it. */
+#define SLM_LOAD_AROUND 16
 
 /* Opens a regular file (anything else, a FIFO, device or folder, is refused at once without
  * blocking) and maps it (load MAP or AUTO) or reads it whole (READ; progress may be NULL).
@@ -42,6 +47,11 @@ slm_status slm_file_read_at(const slm_file *file, void *data, size_t size, uint6
 uint8_t *slm_file_resident(slm_host *host, const slm_file *file);
 /* Lets the system forget the pages of a range, but those that it held (resident) before. */
 void slm_file_drop(const slm_file *file, const uint8_t *resident, uint64_t offset, uint64_t size);
+
+/* Makes a mapped file one of kind HEAD: its first `keep` bytes become a copy that nothing can change, in
+ * the same place, and what lies behind them is not there any more but for slm_file_read_at. On failure
+ * the file can only be closed. */
+slm_status slm_file_keep_head(slm_file *file, uint64_t keep, slm_error *error);
 
 /* Writing whole files by the tools' writers: to a temporary name beside the target, synced, then
  * renamed over it, so that the target is the old or the new file and never a mix. Links are

@@ -89,6 +89,25 @@ void slm_file_drop(const slm_file *file, const uint8_t *resident, uint64_t offse
 #endif
 }
 
+slm_status slm_file_keep_head(slm_file *file, uint64_t keep, slm_error *error) {
+    uint64_t page = page_size(), pages = (keep + page - 1) / page * page;
+    uint8_t *data = (uint8_t *)(uintptr_t)file->data;
+    void *head = MAP_FAILED;
+    if (pages > file->size)
+        pages = file->size;
+    if (mmap(data, (size_t)file->size, PROT_NONE,
+             MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED)
+        head = mmap(data, (size_t)pages, PROT_READ | PROT_WRITE,
+                    MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (head == MAP_FAILED)
+        return slm_fail_errno(error, errno, "take apart the mapping of", file->name);
+    file->kind = SLM_FILE_HEAD;
+    SLM_TRY(slm_file_read_at(file, data, (size_t)keep, 0, error));
+    if (mprotect(data, (size_t)pages, PROT_READ) != 0)
+        return slm_fail_errno(error, errno, "protect", file->name);
+    return slm_file_check(file, error);
+}
+
 slm_status slm_file_read_at(const slm_file *file, void *data, size_t size, uint64_t offset,
                             slm_error *error) {
     if (file->fd < 0) {

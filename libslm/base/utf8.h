@@ -1,4 +1,4 @@
-/* Recognising UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
+/* Recognising and writing UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
 #ifndef SLM_BASE_UTF8_H
 #define SLM_BASE_UTF8_H
 
@@ -41,6 +41,30 @@ static inline size_t slm_utf8_next(const uint8_t *p, size_t len, uint32_t *cp) {
     if (cp)
         *cp = c;
     return n;
+}
+
+/* Writes cp (a scalar value) to out, at most 4 bytes; returns how many. */
+static inline size_t slm_utf8_encode(uint32_t cp, char *out) {
+    if (cp < 0x80) {
+        out[0] = (char)cp;
+        return 1;
+    }
+    if (cp < 0x800) {
+        out[0] = (char)(0xC0 | cp >> 6);
+        out[1] = (char)(0x80 | (cp & 0x3F));
+        return 2;
+    }
+    if (cp < 0x10000) {
+        out[0] = (char)(0xE0 | cp >> 12);
+        out[1] = (char)(0x80 | (cp >> 6 & 0x3F));
+        out[2] = (char)(0x80 | (cp & 0x3F));
+        return 3;
+    }
+    out[0] = (char)(0xF0 | cp >> 18);
+    out[1] = (char)(0x80 | (cp >> 12 & 0x3F));
+    out[2] = (char)(0x80 | (cp >> 6 & 0x3F));
+    out[3] = (char)(0x80 | (cp & 0x3F));
+    return 4;
 }
 
 #endif

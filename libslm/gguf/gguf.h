@@ -8,6 +8,7 @@
 #define SLM_GGUF_H
 
 #include "base/file.h"
+#include "base/str.h"
 #include "gguf/dtype.h"
 
 typedef enum slm_gguf_type {
@@ -15,11 +16,6 @@ typedef enum slm_gguf_type {
     SLM_GGUF_I32 = 5, SLM_GGUF_F32 = 6, SLM_GGUF_BOOL = 7, SLM_GGUF_STRING = 8,
     SLM_GGUF_ARRAY = 9, SLM_GGUF_U64 = 10, SLM_GGUF_I64 = 11, SLM_GGUF_F64 = 12
 } slm_gguf_type;
-
-typedef struct slm_str {
-    const char *ptr; /* not NUL-terminated */
-    size_t len;
-} slm_str;
 
 typedef struct slm_gguf_kv {
     slm_str key;

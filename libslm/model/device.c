@@ -11,25 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Pieces of device memory: small enough to be had on a board whose memory is in pieces, large enough to
- * be few. */
-#define CHUNK_BYTES ((uint64_t)256 << 20)
+/* Pieces of device memory: large enough to be few; a board whose memory is in pieces, or whose driver
+ * refuses large ones, has smaller ones. */
+#define CHUNK_MOST  ((uint64_t)512 << 20)
+#define CHUNK_LEAST ((uint64_t)128 << 20)
 /* Of tiles that a core packs at a time, in pinned memory; it has two, one being copied. */
 #define SLOT_BYTES ((size_t)2 << 20)
 /* Of buffers of all cores together, unless one alone takes more. */
 #define BUFFERS_BYTES ((size_t)48 << 20)
 #define MAX_LANES     16u
 #define ALIGN_BYTES   256u /* of a matrix                                                            */
-/* Of the system's memory, left alone. */
-#define LEAVE_BYTES ((uint64_t)128 << 20)
 /* What attention is written for. */
 #define HEAD_STEP 16u
 #define HEAD_MOST 256u
-
-slm_status slm_device_fail(int code, const char *what, slm_error *error) {
-    return slm_fail(error, slm_cuda_is_nomem(code) ? SLM_ERR_NOMEM : SLM_ERR_DEVICE, "device",
-                    SLM_NO_OFFSET, "%s: %s (CUDA error %d)", what, slm_cuda_error(code), code);
-}
 
 static slm_status open_device(int device, slm_cuda_info *info, slm_error *error) {
     char name[96] = "a CUDA device", driver[48] = "no driver";
@@ -53,63 +47,7 @@ slm_status slm_device_probe(slm_error *error) {
     return open_device(0, &info, error);
 }
 
-/* ---------------------------------------------------------------- memory ------------------------ */
-
-slm_status slm_device_alloc(slm_model *m, slm_device_memory *memory, uint64_t bytes, int is_pinned,
-                            const char *what, slm_error *error) {
-    int device = m->device->device, code;
-    void *seen;
-    uint64_t held = atomic_fetch_add(&m->host.bytes, bytes), limit = m->host.limit;
-    *memory = (slm_device_memory){NULL, bytes, (uint8_t)(is_pinned != 0)};
-    if (limit != 0 && (held > limit || bytes > limit - held)) {
-        atomic_fetch_sub(&m->host.bytes, bytes);
-        return slm_fail_nomem(error, bytes, what);
-    }
-    code = is_pinned ? slm_cuda_alloc_host(device, &memory->at, &seen, (size_t)bytes)
-                     : slm_cuda_alloc(device, &memory->at, (size_t)bytes);
-    if (code == 0)
-        return SLM_OK;
-    atomic_fetch_sub(&m->host.bytes, bytes);
-    memory->at = NULL;
-    if (!slm_cuda_is_nomem(code))
-        return slm_device_fail(code, what, error);
-    return slm_fail(error, SLM_ERR_NOMEM, "device", SLM_NO_OFFSET,
-                    "the device has not enough %smemory for %s: %" PRIu64
-                    " bytes wanted (CUDA error %d)", is_pinned ? "pinned " : "", what, bytes, code);
-}
-
-void slm_device_free(slm_model *m, slm_device_memory *memory) {
-    int device = m->device->device;
-    if (memory->at == NULL)
-        return;
-    if (memory->is_pinned)
-        (void)slm_cuda_free_host(device, memory->at);
-    else
-        (void)slm_cuda_free(device, memory->at);
-    atomic_fetch_sub(&m->host.bytes, memory->bytes);
-    memory->at = NULL;
-}
-
-uint64_t slm_device_room(const slm_model *m, const char **what) {
-    slm_cuda_info now;
-    *what = "the device's free memory";
-    if (!m->device->info.is_integrated)
-        return slm_cuda_open(m->device->device, &now) == 0 ? now.free_bytes : UINT64_MAX;
-    *what = "the memory available"; /* the runtime takes what files fill in memory for used */
-    uint64_t room = slm_memory_available();
-    return room > LEAVE_BYTES ? room - LEAVE_BYTES : 0;
-}
-
 /* ---------------------------------------------------------------- what goes where --------------- */
-
-/* Tiles of one matrix. */
-typedef struct slm_place {
-    slm_linear *linear;
-    uint8_t *to;
-    uint64_t bytes;       /* rounded up, so that the next begins where kernels want it               */
-    uint32_t first_piece; /* of all pieces that cores take                                           */
-    uint32_t piece_tiles; /* tiles in one of them                                                    */
-} slm_place;
 
 typedef struct slm_transfer {
     slm_model *model;
@@ -122,7 +60,6 @@ typedef struct slm_transfer {
     uint8_t *rows;         /* [n_lanes][rows_bytes]                                                  */
     slm_device_memory slots[MAX_LANES]; /* pinned, [2][slot_bytes]                                   */
     slm_cuda_stream streams[2 * MAX_LANES];
-    uint8_t **resident;    /* [n_parts]                                                              */
     const slm_model_options *options;
     _Atomic uint32_t next;
     _Atomic uint64_t done;
@@ -209,51 +146,18 @@ static slm_status check_room(const slm_transfer *t, slm_error *error) {
                     room);
 }
 
-static slm_status add_chunk(slm_transfer *t, uint64_t bytes, const char *what, slm_error *error) {
-    slm_device_weights *d = t->d;
-    SLM_TRY(slm_device_alloc(t->model, &d->chunks[d->n_chunks], bytes, 0, what, error));
-    d->n_chunks++;
-    d->bytes += bytes;
-    return SLM_OK;
-}
-
-/* Memory for everything: chunks that matrices fill one after the other; a larger one has its own. */
-static slm_status allocate(slm_transfer *t, slm_error *error) {
-    slm_model *m = t->model;
-    slm_device_weights *d = t->d;
-    uint32_t most = t->n + 1;
-    d->chunks = slm_calloc(&m->host, most, sizeof *d->chunks);
-    if (d->chunks == NULL)
-        return slm_fail_nomem(error, most * sizeof *d->chunks, "a list of device memory");
-    for (uint32_t i = 0, j; i < t->n; i = j) {
-        uint64_t bytes = t->places[i].bytes;
-        for (j = i + 1; j < t->n && bytes + t->places[j].bytes <= CHUNK_BYTES; j++)
-            bytes += t->places[j].bytes;
-        SLM_TRY(add_chunk(t, bytes, "weights", error));
-        uint8_t *at = d->chunks[d->n_chunks - 1].at;
-        for (uint32_t k = i; k < j; at += t->places[k++].bytes)
-            t->places[k].to = at;
-    }
-    SLM_TRY(add_chunk(t, vector_bytes(m), "norms and biases", error));
-    d->vectors = d->chunks[d->n_chunks - 1].at;
-    return SLM_OK;
-}
-
 /* ---------------------------------------------------------------- transfer ---------------------- */
 
 static slm_status open_lanes(slm_transfer *t, slm_error *error) {
     slm_model *m = t->model;
-    uint32_t n_parts = slm_gguf_n_parts(m->gguf), n = slm_cpu_count();
+    uint32_t n = slm_cpu_count();
     size_t fit = BUFFERS_BYTES / (t->rows_bytes + 2 * t->slot_bytes);
     n = n < MAX_LANES ? n : MAX_LANES;
     n = n < t->n_pieces ? n : t->n_pieces;
     t->n_lanes = n <= fit ? n : fit > 0 ? (uint32_t)fit : 1;
     t->rows = slm_alloc(&m->host, t->n_lanes * t->rows_bytes);
-    t->resident = slm_calloc(&m->host, n_parts, sizeof *t->resident);
-    if (t->rows == NULL || t->resident == NULL)
+    if (t->rows == NULL)
         return slm_fail_nomem(error, t->n_lanes * t->rows_bytes, "buffers for weights");
-    for (uint32_t i = 0; i < n_parts; i++)
-        t->resident[i] = slm_file_resident(&m->host, slm_gguf_part(m->gguf, i));
     for (uint32_t i = 0; i < t->n_lanes; i++) {
         int code = 0;
         SLM_TRY(slm_device_alloc(m, &t->slots[i], 2 * t->slot_bytes, 1, "buffers for weights",
@@ -273,9 +177,6 @@ static void close_lanes(slm_transfer *t) {
         slm_cuda_stream_close(&t->streams[2 * i + 1]);
         slm_device_free(m, &t->slots[i]);
     }
-    for (uint32_t i = 0; t->resident != NULL && i < slm_gguf_n_parts(m->gguf); i++)
-        slm_free(&m->host, t->resident[i]);
-    slm_free(&m->host, t->resident);
     slm_free(&m->host, t->rows);
 }
 
@@ -300,7 +201,7 @@ static slm_status move_piece(slm_transfer *t, uint32_t lane, uint32_t piece, uin
     slm_cuda_stream *stream = &t->streams[2 * lane + turn];
 
     SLM_TRY(slm_file_read_at(file, rows, n_rows * l->row_bytes, offset, error));
-    slm_file_drop(file, t->resident[l->part], offset, n_rows * l->row_bytes);
+    slm_file_drop(file, file->resident, offset, n_rows * l->row_bytes);
     int code = slm_cuda_wait(stream); /* for what the slot held before */
     if (code != 0)
         return slm_device_fail(code, "copying weights", error);
@@ -369,14 +270,43 @@ static slm_status move_all(slm_transfer *t, slm_error *error) {
     return report(t, error); /* other cores may have taken all there was */
 }
 
+/* What lies before the tensors: metadata, names and the vocabulary, which stay in use. */
+static uint64_t head_bytes(const slm_gguf *g, uint32_t part) {
+    uint64_t least = slm_gguf_part(g, part)->size;
+    for (uint64_t i = 0; i < slm_gguf_n_tensors(g); i++) {
+        const slm_gguf_tensor *tensor = slm_gguf_tensor_at(g, i);
+        if (tensor->part == part && tensor->offset < least)
+            least = tensor->offset;
+    }
+    return least;
+}
+
+/* Lets go of the files: of their mappings with SLM_LOAD_READ, and of what reading left in the system's
+ * memory at the seams of pieces. */
+static slm_status leave_files(slm_transfer *t, slm_error *error) {
+    const slm_gguf *g = t->model->gguf;
+    for (uint32_t i = 0; i < slm_gguf_n_parts(g); i++) {
+        slm_file *file = (slm_file *)(uintptr_t)slm_gguf_part(g, i); /* it is the model's */
+        if (t->options->load == SLM_LOAD_READ && file->kind == SLM_FILE_MAPPED)
+            SLM_TRY(slm_file_keep_head(file, head_bytes(g, i), error));
+        slm_file_drop(file, file->resident, 0, file->size);
+        slm_free(&t->model->host, file->resident);
+        file->resident = NULL;
+    }
+    return SLM_OK;
+}
+
 static slm_status load(slm_transfer *t, slm_error *error) {
     SLM_TRY(open_device(t->d->device, &t->d->info, error));
     SLM_TRY(list_matrices(t, error));
     SLM_TRY(check_room(t, error));
-    SLM_TRY(allocate(t, error));
+    SLM_TRY(slm_device_place(t->model, t->places, t->n, vector_bytes(t->model), CHUNK_MOST,
+                             CHUNK_LEAST, error));
     slm_status status = open_lanes(t, error);
     if (status == SLM_OK)
         status = move_all(t, error);
+    if (status == SLM_OK)
+        status = leave_files(t, error);
     close_lanes(t);
     return status;
 }

@@ -41,6 +41,21 @@ slm_status slm_device_alloc(slm_model *model, slm_device_memory *memory, uint64_
 void slm_device_free(slm_model *model, slm_device_memory *memory); /* nothing, if there is none */
 /* Bytes that the device can still give; *what: of which memory, in messages. */
 uint64_t slm_device_room(const slm_model *model, const char **what);
+
+/* Where the tiles of a matrix go. */
+typedef struct slm_place {
+    slm_linear *linear;
+    uint8_t *to;
+    uint64_t bytes;       /* rounded up, so that the next begins where kernels want it               */
+    uint32_t first_piece; /* of all pieces that cores take                                           */
+    uint32_t piece_tiles; /* tiles in one of them                                                    */
+} slm_place;
+
+/* Memory for all places, in chunks of at most `most` bytes that places fill one after the other (a
+ * larger place has its own), and one for the vectors. Where the device refuses one, in chunks of half
+ * the size, down to `least`. What is there after a failure is freed by slm_device_unload. */
+slm_status slm_device_place(slm_model *model, slm_place *places, uint32_t n, uint64_t vector_bytes,
+                            uint64_t most, uint64_t least, slm_error *error);
 /* The status of an error number of the device, with a message. */
 slm_status slm_device_fail(int code, const char *what, slm_error *error);
 
@@ -50,8 +65,8 @@ slm_status slm_device_fail(int code, const char *what, slm_error *error);
  * SLM_ERR_DEVICE with what is wrong. */
 slm_status slm_device_probe(slm_error *error);
 /* Puts all weights on the device: reads them once, in large pieces, by all cores; what that brought
- * into the system's memory is dropped. Refused before the first byte when they do not fit. On failure
- * the model is as it was. */
+ * into the system's memory is dropped. With SLM_LOAD_READ nothing depends on the files afterwards.
+ * Refused before the first byte when they do not fit. On failure the model is as it was. */
 slm_status slm_device_load(slm_model *model, const slm_model_options *options, slm_error *error);
 void slm_device_unload(slm_model *model);
 

@@ -36,6 +36,7 @@ static void destroy(slm_model *m) {
     slm_free(host, m->packed);
     slm_file_close(host, m->packed_file);
     slm_free(host, m->layers);
+    slm_trie_close(atomic_load(&m->trie));
     slm_vocab_close(m->vocab);
     slm_gguf_close(m->gguf);
     slm_host last = *host; /* the model itself came from it */
@@ -43,17 +44,17 @@ static void destroy(slm_model *m) {
 }
 
 static slm_status open_gguf(slm_model *m, const slm_model_source *s, const slm_model_options *o,
-                            slm_error *error) {
+                            int for_device, slm_error *error) {
     uint32_t flags = 0;
     if (o->flags & SLM_MODEL_STRICT)
         flags |= SLM_GGUF_STRICT;
     if (o->flags & SLM_MODEL_VOCAB_ONLY)
         flags |= SLM_GGUF_NO_TENSORS;
+    slm_load load = for_device ? SLM_LOAD_AROUND : o->load;
     if (s->path != NULL)
-        return slm_gguf_open(&m->host, s->path, o->load, flags, o->progress, o->progress_user,
+        return slm_gguf_open(&m->host, s->path, load, flags, o->progress, o->progress_user,
                              &m->gguf, error);
     slm_file *file = NULL;
-    slm_load load = o->load;
     if (s->data != NULL) {
         if (((uintptr_t)s->data & 63u) != 0)
             load = SLM_LOAD_READ; /* weights are aligned relative to the first byte */
@@ -77,28 +78,41 @@ static slm_status check_kind(const slm_gguf *g, slm_error *error) {
                     "general.type: got \"%s\", wanted a file that holds a model", name);
 }
 
-/* On the device where one is asked for, or is there and usable; else in the system's memory. */
+/* Whether the weights go to a device: where one is asked for, or is there and usable. */
+static int is_for_device(const slm_model_options *o) {
+    return !(o->flags & SLM_MODEL_VOCAB_ONLY) && o->device != SLM_DEVICE_CPU &&
+           slm_device_probe(NULL) == SLM_OK;
+}
+
+static void runs_on_cpu(const slm_model *m, const slm_error *why) {
+    slm_log(&m->host, SLM_LOG_WARNING, "the model runs on the processor: %s", why->message);
+}
+
+/* *on_cpu: the device does not do after all, so that the file has to be opened as the processor wants
+ * it. */
 static slm_status place_weights(slm_model *m, const slm_model_source *s, const slm_model_options *o,
-                                slm_error *error) {
+                                int for_device, int *on_cpu, slm_error *error) {
     slm_error why = SLM_ERROR_INIT;
     if (o->device == SLM_DEVICE_CUDA)
         return slm_device_load(m, o, error);
-    slm_status status = o->device == SLM_DEVICE_AUTO ? slm_device_probe(&why) : SLM_ERR_UNSUP;
-    if (status != SLM_ERR_UNSUP) {
-        if (status == SLM_OK)
-            status = slm_device_load(m, o, &why);
-        if (status == SLM_OK)
-            return SLM_OK;
-        if (status != SLM_ERR_DEVICE && status != SLM_ERR_NOMEM && status != SLM_ERR_UNSUP)
-            return slm_fail(error, status, why.subject, why.offset, "%s", why.message);
-        slm_log(&m->host, SLM_LOG_WARNING, "the model runs on the processor: %s", why.message);
+    if (for_device) {
+        slm_status status = slm_device_load(m, o, &why);
+        *on_cpu = status == SLM_ERR_DEVICE || status == SLM_ERR_NOMEM || status == SLM_ERR_UNSUP;
+        if (*on_cpu)
+            runs_on_cpu(m, &why);
+        else if (status != SLM_OK)
+            slm_fail(error, status, why.subject, why.offset, "%s", why.message);
+        return status;
     }
+    if (o->device == SLM_DEVICE_AUTO && slm_device_probe(&why) == SLM_ERR_DEVICE)
+        runs_on_cpu(m, &why);
     return slm_weights_pack(m, s->path, o, error);
 }
 
 static slm_status open_parts(slm_model *m, const slm_model_source *s, const slm_model_options *o,
-                             slm_error *error) {
-    SLM_TRY(open_gguf(m, s, o, error));
+                             int *on_cpu, slm_error *error) {
+    int for_device = is_for_device(o);
+    SLM_TRY(open_gguf(m, s, o, for_device, error));
     for (uint32_t i = 0; i < slm_gguf_n_parts(m->gguf); i++) {
         const slm_file *part = slm_gguf_part(m->gguf, i);
         *(part->kind == SLM_FILE_READ ? &m->read_bytes : &m->mapped_bytes) += part->size;
@@ -131,30 +145,25 @@ static slm_status open_parts(slm_model *m, const slm_model_source *s, const slm_
     SLM_TRY(slm_weights_bind(m, o->flags, error));
     if (o->flags & SLM_MODEL_CHECK_TENSORS)
         SLM_TRY(slm_weights_check(m, o->progress, o->progress_user, error));
-    SLM_TRY(place_weights(m, s, o, error));
+    SLM_TRY(place_weights(m, s, o, for_device, on_cpu, error));
     m->has_weights = 1;
     return SLM_OK;
 }
 
-slm_status slm_model_open_source(const slm_model_source *source, const slm_model_options *options,
-                                 slm_model **out, slm_error *error) {
-    slm_model_options o;
-    *out = NULL;
-    SLM_TRY(slm_copy_options(&o, sizeof o, &default_options, options, "slm_model_options", error));
-    SLM_TRY(check_options(&o, error));
-
+static slm_status open_once(const slm_model_source *source, const slm_model_options *o, int *on_cpu,
+                            slm_model **out, slm_error *error) {
     slm_host host;
-    slm_host_init(&host, o.allocator, o.log, o.log_user, o.log_level);
-    host.limit = o.memory_limit;
+    slm_host_init(&host, o->allocator, o->log, o->log_user, o->log_level);
+    host.limit = o->memory_limit;
     slm_model *m = slm_calloc(&host, 1, sizeof *m);
     if (m == NULL)
         return slm_fail_nomem(error, sizeof *m, "the model");
-    slm_host_init(&m->host, o.allocator, o.log, o.log_user, o.log_level);
+    slm_host_init(&m->host, o->allocator, o->log, o->log_user, o->log_level);
     atomic_store(&m->host.bytes, atomic_load(&host.bytes));
-    m->host.limit = o.memory_limit;
+    m->host.limit = o->memory_limit;
     atomic_store(&m->n_refs, 1);
 
-    slm_status status = open_parts(m, source, &o, error);
+    slm_status status = open_parts(m, source, o, on_cpu, error);
     if (status != SLM_OK) {
         destroy(m);
         return status;
@@ -165,9 +174,37 @@ slm_status slm_model_open_source(const slm_model_source *source, const slm_model
     return SLM_OK;
 }
 
+slm_status slm_model_open_source(const slm_model_source *source, const slm_model_options *options,
+                                 slm_model **out, slm_error *error) {
+    slm_model_options o;
+    int on_cpu = 0;
+    *out = NULL;
+    SLM_TRY(slm_copy_options(&o, sizeof o, &default_options, options, "slm_model_options", error));
+    SLM_TRY(check_options(&o, error));
+    slm_status status = open_once(source, &o, &on_cpu, out, error);
+    if (!on_cpu)
+        return status;
+    o.device = SLM_DEVICE_CPU;
+    return open_once(source, &o, &on_cpu, out, error);
+}
+
 void slm_model_retain(slm_model *m) { atomic_fetch_add(&m->n_refs, 1); }
 
 void slm_model_release(slm_model *m) {
     if (m != NULL && atomic_fetch_sub(&m->n_refs, 1) == 1)
         destroy(m);
+}
+
+/* Of two threads that make it at the same time, the first keeps it. */
+slm_status slm_model_get_trie(slm_model *m, slm_trie **out, slm_error *error) {
+    slm_trie *made = NULL, *kept = atomic_load(&m->trie);
+    if (kept == NULL) {
+        SLM_TRY(slm_trie_open(&m->host, m->vocab, &made, error));
+        if (atomic_compare_exchange_strong(&m->trie, &kept, made))
+            kept = made;
+        else
+            slm_trie_close(made);
+    }
+    *out = kept;
+    return SLM_OK;
 }

@@ -5,6 +5,7 @@
 #include "kernels.h"
 #include "model/config.h"
 #include "text/chat.h"
+#include "text/trie.h"
 #include "text/vocab.h"
 
 /* A matrix of n_out rows of n_in weights, in the file's own type: in its place there, or packed. */
@@ -80,6 +81,7 @@ struct slm_model {
     uint64_t read_bytes;        /* of the file, read into our memory                                 */
     uint64_t on_device_bytes;   /* of the device, for weights                                        */
     uint64_t own_bytes;         /* allocated for vocabulary, tables, norms                           */
+    _Atomic(slm_trie *) trie;   /* the vocabulary's, made when first asked for                       */
 };
 
 /* Exactly one of path, fd >= 0, data is given. */
@@ -94,6 +96,9 @@ slm_status slm_model_open_source(const slm_model_source *source, const slm_model
                                  slm_model **out, slm_error *error);
 void slm_model_retain(slm_model *model);
 void slm_model_release(slm_model *model);
+
+/* The vocabulary by its bytes. Any thread. */
+slm_status slm_model_get_trie(slm_model *model, slm_trie **out, slm_error *error);
 
 /* Finds, checks and binds every tensor (weights.c). */
 slm_status slm_weights_bind(slm_model *model, uint32_t flags, slm_error *error);

@@ -3,13 +3,13 @@
  * to its end, and what loading brought into the system's memory is dropped behind. */
 #include "model/pack.h"
 
+#include "base/load_rule.h"
 #include "packed.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define CHUNK_BYTES ((size_t)256 << 10) /* of the file at a time: fits the L2 cache of a core */
-#define LEAVE_BYTES ((uint64_t)256 << 20)
 
 /* ---------------------------------------------------------------- the list ------------------- */
 
@@ -155,10 +155,7 @@ slm_status slm_pack_span(void *context, uint8_t *buffer, uint64_t from, uint64_t
     return SLM_OK;
 }
 
-int slm_pack_fits(uint64_t bytes) {
-    uint64_t available = slm_memory_available();
-    return available > LEAVE_BYTES && bytes + bytes / 4 <= available - LEAVE_BYTES;
-}
+int slm_pack_fits(uint64_t bytes) { return slm_load_packs(bytes, slm_memory_available()); }
 
 /* The rule of SLM_LOAD_AUTO, as slm.h states it. */
 static int worth_it(const slm_packer *p) {

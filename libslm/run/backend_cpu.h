@@ -10,6 +10,9 @@
 typedef struct slm_seq {
     slm_kv_table tables[SLM_MAX_KV_GROUPS];
     uint8_t rope_long; /* which of model->inv_freq */
+    uint8_t wants_row; /* the choice of a token always needs all logits */
+    uint32_t n_named;  /* tokens whose logits it wants beside the best */
+    const uint32_t *named;
 } slm_seq;
 
 /* Shapes that fix the scratch memory. */

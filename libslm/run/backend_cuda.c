@@ -4,6 +4,9 @@
 
 #include "base/checked.h"
 #include "model/device.h"
+#include "run/cuda_logits.h"
+#include "run/cublas.h"
+#include "run/op_times.h"
 
 #include <string.h>
 
@@ -44,34 +47,32 @@ struct slm_backend_cuda {
     size_t block_bytes;
     uint32_t *tables[SLM_MAX_KV_GROUPS];      /* pinned copies of what the device has                */
     uint32_t *device_tables[SLM_MAX_KV_GROUPS];
-    float *x, *raw, *q, *attended, *gate, *up, *device_logits;
+    float *x, *raw, *q, *attended, *gate, *up;
     slm_frag_act *acts[SLM_FRAG_LIMIT];       /* [FLOATS] is floats                                  */
     void *partial;
-    float *logits;                            /* pinned                                              */
+    slm_cuda_logits logits;
     uint32_t n_chunks;                        /* of the step                                         */
     slm_recorded recorded[N_GRAPHS];
     uint64_t n_steps;
     slm_op_sum sums[SLM_OP_COUNT];
+    slm_op_times times;                       /* open if asked for                                   */
+    slm_cublas cublas;                        /* the same                                            */
 };
 
-/* ---------------------------------------------------------------- memory ----------------------- */
+static const slm_ops ops;
 
-static void *carve(uint8_t *memory, size_t *used, size_t bytes) {
-    void *p = memory == NULL ? NULL : memory + *used;
-    *used += slm_round_up(bytes, 256);
-    return p;
-}
+/* ---------------------------------------------------------------- memory ----------------------- */
 
 /* Places what a step takes in a block, without gaps: a step of few rows copies little. The same for the
  * host and the device, and for all steps of as many rows and logits. */
 static size_t place_block(const slm_model *m, uint32_t n_rows, uint32_t n_logits, slm_step_block *b,
                           uint8_t *memory) {
     size_t used = 0, angles = n_rows * (size_t)(m->config.n_rot / 2) * sizeof(float);
-    b->rows = carve(memory, &used, n_rows * sizeof *b->rows);
-    b->pick = carve(memory, &used, n_logits * sizeof *b->pick);
-    b->logits = carve(memory, &used, n_logits * sizeof *b->logits);
-    b->cos = carve(memory, &used, angles);
-    b->sin = carve(memory, &used, angles);
+    b->rows = slm_cuda_carve(memory, &used, n_rows * sizeof *b->rows);
+    b->pick = slm_cuda_carve(memory, &used, n_logits * sizeof *b->pick);
+    b->logits = slm_cuda_carve(memory, &used, n_logits * sizeof *b->logits);
+    b->cos = slm_cuda_carve(memory, &used, angles);
+    b->sin = slm_cuda_carve(memory, &used, angles);
     return used;
 }
 
@@ -93,19 +94,20 @@ static size_t place_device(slm_backend_cuda *b, const slm_model *m, const slm_cu
     size_t records = (widest + 255) / 256;
     used += place_block(m, s->max_rows, s->n_logits, &b->on_device, memory);
     for (uint32_t g = 0; g < m->n_groups; g++)
-        b->device_tables[g] = carve(memory, &used, tables_bytes(s));
-    b->x = carve(memory, &used, rows * c->d_model * f);
-    b->raw = carve(memory, &used, rows * (n_q + 2 * n_kv) * f);
-    b->q = carve(memory, &used, rows * n_q * f);
-    b->attended = carve(memory, &used, rows * n_q * f);
-    b->gate = carve(memory, &used, rows * c->d_ff * f);
-    b->up = carve(memory, &used, rows * c->d_ff * f);
-    b->acts[SLM_FRAG_K] = carve(memory, &used, rows * records * sizeof(slm_frag_act));
-    b->acts[SLM_FRAG_32] = carve(memory, &used, rows * records * sizeof(slm_frag_act));
-    b->acts[SLM_FRAG_FLOATS] = carve(memory, &used, rows * widest * f);
-    b->partial = carve(memory, &used,
+        b->device_tables[g] = slm_cuda_carve(memory, &used, tables_bytes(s));
+    b->x = slm_cuda_carve(memory, &used, rows * c->d_model * f);
+    b->raw = slm_cuda_carve(memory, &used, rows * (n_q + 2 * n_kv) * f);
+    b->q = slm_cuda_carve(memory, &used, rows * n_q * f);
+    b->attended = slm_cuda_carve(memory, &used, rows * n_q * f);
+    b->gate = slm_cuda_carve(memory, &used, rows * c->d_ff * f);
+    b->up = slm_cuda_carve(memory, &used, rows * c->d_ff * f);
+    b->acts[SLM_FRAG_K] = slm_cuda_carve(memory, &used, rows * records * sizeof(slm_frag_act));
+    b->acts[SLM_FRAG_32] = slm_cuda_carve(memory, &used, rows * records * sizeof(slm_frag_act));
+    b->acts[SLM_FRAG_FLOATS] = slm_cuda_carve(memory, &used, rows * widest * f);
+    b->partial = slm_cuda_carve(memory, &used,
                        slm_cuda_attend_bytes(s->max_rows, c->n_heads, c->d_head, most_chunks(s)));
-    b->device_logits = carve(memory, &used, (size_t)s->n_logits * c->n_vocab * f);
+    slm_cuda_logits_place_device(&b->logits, c->n_vocab, s, memory, &used);
+    used += slm_cublas_place(&b->cublas, m, s, memory == NULL ? NULL : memory + used);
     return used;
 }
 
@@ -113,8 +115,8 @@ static size_t place_pinned(slm_backend_cuda *b, const slm_model *m, const slm_cu
                            uint8_t *memory) {
     size_t used = place_block(m, s->max_rows, s->n_logits, &b->block, memory);
     for (uint32_t g = 0; g < m->n_groups; g++)
-        b->tables[g] = carve(memory, &used, tables_bytes(s));
-    b->logits = carve(memory, &used, (size_t)s->n_logits * m->config.n_vocab * sizeof(float));
+        b->tables[g] = slm_cuda_carve(memory, &used, tables_bytes(s));
+    slm_cuda_logits_place_pinned(&b->logits, m->config.n_vocab, s, memory, &used);
     return used;
 }
 
@@ -123,6 +125,8 @@ void slm_backend_cuda_bytes(const slm_model *m, const slm_cuda_shape *shape, uin
     slm_backend_cuda b;
     *on_device = place_device(&b, m, shape, NULL);
     *in_system = place_pinned(&b, m, shape, NULL) + sizeof b + SLM_ALLOC_HEADER;
+    if (shape->flags & SLM_CACHE_TIME_OPS)
+        *in_system += slm_op_times_bytes(m);
 }
 
 /* A page that two sessions hold, for the one that is about to write. A failure shows at the step. */
@@ -157,6 +161,7 @@ static slm_status allocate(slm_backend_cuda *b, slm_error *error) {
         /* Keys and values that no row has written are multiplied with zeros. */
         code = code == 0 ? slm_cuda_zero(&b->stream, pool->memory, (size_t)bytes) : code;
     }
+    code = code == 0 ? slm_cuda_logits_clear(&b->logits, &b->stream) : code;
     code = code == 0 ? slm_cuda_wait(&b->stream) : code;
     return code == 0 ? SLM_OK : slm_device_fail(code, "clearing the cache", error);
 }
@@ -175,6 +180,11 @@ slm_status slm_backend_cuda_open(slm_model *m, const slm_cuda_shape *shape,
     b->pools = pools;
     b->seqs = seqs;
     slm_status status = allocate(b, error);
+    if (status == SLM_OK && (shape->flags & SLM_CACHE_TIME_OPS)) {
+        b->times = (slm_op_times){.ops = &ops, .backend = b, .stream = &b->stream,
+                                  .layout = layout, .sums = b->sums};
+        status = slm_op_times_open(&b->times, m, error);
+    }
     if (status == SLM_OK)
         *out = b;
     else
@@ -189,6 +199,8 @@ void slm_backend_cuda_close(slm_backend_cuda *b) {
         (void)slm_cuda_wait(&b->stream); /* copies of pages may be under way */
     for (uint32_t i = 0; i < N_GRAPHS; i++)
         slm_cuda_graph_close(&b->recorded[i].graph);
+    slm_op_times_close(&b->times, b->model);
+    slm_cublas_close(&b->cublas);
     for (uint32_t g = 0; g < b->model->n_groups; g++) {
         slm_device_free(b->model, &b->pages[g]);
         b->pools[g].memory = NULL;
@@ -237,7 +249,10 @@ static void multiply(slm_backend_cuda *b, const slm_linear *const *w, float *con
         p.w[i] = &matrices[i];
         p.y[i] = y[i];
     }
-    TRY(b, slm_cuda_multiply(&b->stream, &p, n_rows));
+    int done = 0;
+    TRY(b, slm_cublas_multiply(&b->cublas, b->model, &b->stream, &p, n_rows, &done));
+    if (!done)
+        TRY(b, slm_cuda_multiply(&b->stream, &p, n_rows));
 }
 
 static int by_row(const slm_backend_cuda *b) { return b->model->config.arch->act_i8_row; }
@@ -342,7 +357,9 @@ static void op_head(void *backend, int lane) {
     if (n == 0)
         return;
     prepare(b, b->x, m->config.d_model, m->output_norm, format_bit(w), b->on_device.pick, n, 0);
-    multiply(b, &w, &b->device_logits, 1, SLM_CUDA_STORE, m->config.n_vocab, b->on_device.logits, n);
+    multiply(b, &w, &b->logits.device_rows, 1, SLM_CUDA_STORE, m->config.n_vocab,
+             b->on_device.logits, n);
+    TRY(b, slm_cuda_logits_choose(&b->logits, &b->stream, b->on_device.logits, n));
 }
 
 static const slm_ops ops = {
@@ -444,17 +461,6 @@ static void replay(slm_backend_cuda *b) {
     TRY(b, slm_cuda_replay(&b->stream, &r->graph));
 }
 
-static void fetch_logits(slm_backend_cuda *b, const slm_step *step) {
-    size_t n_vocab = b->model->config.n_vocab;
-    for (uint32_t i = 0, n; i < step->n_logits; i += n) { /* runs of rows */
-        uint32_t to = b->block.logits[i];
-        for (n = 1; i + n < step->n_logits && b->block.logits[i + n] == to + n; n++)
-            ;
-        TRY(b, slm_cuda_from_device(&b->stream, b->logits + to * n_vocab,
-                                    b->device_logits + to * n_vocab, n * n_vocab * sizeof(float)));
-    }
-}
-
 static void put_step(slm_backend_cuda *b, const slm_step *step) {
     int before;
     TRY(b, slm_cuda_enter(b->model->device->device, &before));
@@ -463,21 +469,20 @@ static void put_step(slm_backend_cuda *b, const slm_step *step) {
     b->step = step;
     fill_block(b, step);
     send_tables(b, step);
-    if (step->n_rows <= GRAPH_ROWS)
+    TRY(b, slm_cuda_logits_begin(&b->logits, &b->stream, step, b->seqs));
+    if (b->times.events != NULL)
+        TRY(b, slm_op_times_run(&b->times, step));
+    else if (step->n_rows <= GRAPH_ROWS)
         replay(b);
     else
         slm_forward(b->model, &ops, b, 0);
-    fetch_logits(b, step);
+    TRY(b, slm_cuda_logits_end(&b->logits, &b->stream, step, b->seqs));
     slm_cuda_leave(before);
 }
 
-slm_status slm_backend_cuda_run(slm_backend_cuda *b, const slm_step *step, slm_error *error) {
-    if (b->is_lost)
-        return slm_fail(error, SLM_ERR_DEVICE, "device", SLM_NO_OFFSET,
-                        "the device was lost in an earlier step: this cache can compute no more");
-    if (b->code == 0)
-        put_step(b, step);
-    int code = slm_cuda_wait(&b->stream); /* also after an error: nothing is left under way */
+/* Waits for what is on the stream, also after an error: nothing is left under way. */
+static slm_status finish(slm_backend_cuda *b, const char *what, slm_error *error) {
+    int code = slm_cuda_wait(&b->stream);
     TRY(b, code);
     if (b->code == 0)
         return SLM_OK;
@@ -488,10 +493,45 @@ slm_status slm_backend_cuda_run(slm_backend_cuda *b, const slm_step *step, slm_e
     b->code = 0;
     for (uint32_t g = 0; g < b->model->n_groups; g++) /* what arrived is not known */
         memset(b->tables[g], 0xff, tables_bytes(&b->shape));
-    return slm_device_fail(code, "a step on the device", error);
+    slm_cuda_logits_forget(&b->logits);
+    return slm_device_fail(code, what, error);
 }
 
-float *slm_backend_cuda_logits(const slm_backend_cuda *b) { return b->logits; }
+static slm_status check_lost(const slm_backend_cuda *b, slm_error *error) {
+    if (!b->is_lost)
+        return SLM_OK;
+    return slm_fail(error, SLM_ERR_DEVICE, "device", SLM_NO_OFFSET,
+                    "the device was lost in an earlier step: this cache can compute no more");
+}
+
+slm_status slm_backend_cuda_run(slm_backend_cuda *b, const slm_step *step, slm_error *error) {
+    SLM_TRY(check_lost(b, error));
+    if (b->code == 0)
+        put_step(b, step);
+    SLM_TRY(finish(b, "a step on the device", error));
+    int code = slm_op_times_take(&b->times);
+    return code == 0 ? SLM_OK : slm_device_fail(code, "times of ops", error);
+}
+
+/* ---------------------------------------------------------------- logits ------------------------ */
+
+slm_status slm_backend_cuda_fetch(slm_backend_cuda *b, uint32_t row, slm_error *error) {
+    if (b->logits.is_here[row])
+        return SLM_OK;
+    SLM_TRY(check_lost(b, error));
+    TRY(b, slm_cuda_logits_fetch(&b->logits, &b->stream, row, 1));
+    slm_status status = finish(b, "logits from the device", error);
+    b->logits.is_here[row] = status == SLM_OK;
+    return status;
+}
+
+void slm_backend_cuda_set_row(slm_backend_cuda *b, uint32_t row) { b->logits.is_here[row] = 1; }
+
+int slm_backend_cuda_best(const slm_backend_cuda *b, uint32_t slot, slm_best *best) {
+    return slm_cuda_logits_best(&b->logits, slot, best);
+}
+
+float *slm_backend_cuda_rows(const slm_backend_cuda *b) { return b->logits.rows; }
 const slm_op_sum *slm_backend_cuda_sums(const slm_backend_cuda *b) { return b->sums; }
 
 #endif

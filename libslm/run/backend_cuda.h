@@ -3,6 +3,7 @@
 #define SLM_RUN_BACKEND_CUDA_H
 
 #include "run/backend_cpu.h"
+#include "run/sampler.h"
 
 typedef struct slm_backend_cuda slm_backend_cuda;
 
@@ -13,6 +14,7 @@ typedef struct slm_cuda_shape {
     uint32_t n_slots;
     uint32_t n_logits;                     /* rows of the logits buffer                              */
     uint32_t table_stride;                 /* entries of a page table                                */
+    uint32_t flags;                        /* SLM_CACHE_...                                          */
 } slm_cuda_shape;
 
 /* Bytes that a backend of this shape takes beside the pages: of the device, and of the system's
@@ -31,8 +33,14 @@ void slm_backend_cuda_close(slm_backend_cuda *cuda);
  * pages since the last step came to; once the device is lost every later step fails. */
 slm_status slm_backend_cuda_run(slm_backend_cuda *cuda, const slm_step *step, slm_error *error);
 
-/* [n_logits][n_vocab], of the host. */
-float *slm_backend_cuda_logits(const slm_backend_cuda *cuda);
+/* [n_logits][n_vocab], of the host. Those of sessions, the first n_slots, are what the last step left
+ * only after a call of fetch, which may wait and fail as a step does; or of set_row, which says that
+ * they were written to. */
+float *slm_backend_cuda_rows(const slm_backend_cuda *cuda);
+slm_status slm_backend_cuda_fetch(slm_backend_cuda *cuda, uint32_t row, slm_error *error);
+void slm_backend_cuda_set_row(slm_backend_cuda *cuda, uint32_t row);
+/* The best of a session's row, until the next step; 0: the row itself is there. */
+int slm_backend_cuda_best(const slm_backend_cuda *cuda, uint32_t slot, slm_best *best);
 const slm_op_sum *slm_backend_cuda_sums(const slm_backend_cuda *cuda);
 
 #endif

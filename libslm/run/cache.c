@@ -2,9 +2,12 @@
 
 #include "base/checked.h"
 #include "model/device.h"
+#include "run/predict.h"
 #include "run/sampler.h"
 
 #include <string.h>
+
+#define DEVICE_CHUNK_MS 40u
 
 /* ---------------------------------------------------------------- plan ----------------------- */
 
@@ -43,6 +46,8 @@ static slm_status fill_options(const slm_model *m, slm_cache_options *o, slm_err
         o->max_logits = 1;
     if (o->n_threads == 0)
         o->n_threads = slm_cpu_count();
+    if (o->chunk_ms == 0)
+        o->chunk_ms = m->device != NULL ? DEVICE_CHUNK_MS : SLM_CHUNK_WHOLE;
     if (o->kv_type == SLM_KV_DEFAULT)
         o->kv_type = SLM_KV_F16;
     if (o->n_ctx > n_train)
@@ -54,6 +59,11 @@ static slm_status fill_options(const slm_model *m, slm_cache_options *o, slm_err
     SLM_TRY(check_u32("max_rows", o->max_rows, 1, 65536, error));
     SLM_TRY(check_u32("max_logits", o->max_logits, 1, 65536, error));
     SLM_TRY(check_u32("n_threads", o->n_threads, 1, 1024, error));
+    if (o->chunk_ms != SLM_CHUNK_WHOLE)
+        SLM_TRY(check_u32("chunk_ms", o->chunk_ms, 1, 60000, error));
+    if (o->flags & ~(uint32_t)(SLM_CACHE_TIME_OPS | SLM_CACHE_CUBLAS))
+        return slm_fail(error, SLM_ERR_ARG, "flags", SLM_NO_OFFSET,
+                        "slm_cache_options.flags: got 0x%x, which has unknown bits", o->flags);
     if (o->page_tokens & (o->page_tokens - 1))
         return slm_fail(error, SLM_ERR_RANGE, "page_tokens", SLM_NO_OFFSET,
                         "slm_cache_options.page_tokens: got %u, wanted a power of two",
@@ -134,7 +144,7 @@ static slm_cpu_shape cpu_shape(const slm_cache_options *o) {
 #ifdef SLM_HAVE_CUDA
 static slm_cuda_shape cuda_shape(const slm_cache_options *o, const slm_sizes *s) {
     slm_cuda_shape shape = {o->max_rows, o->n_ctx, o->max_sessions, o->max_sessions + o->max_logits,
-                            s->pages_per_session[0]};
+                            s->pages_per_session[0], o->flags};
     return shape;
 }
 #endif
@@ -239,7 +249,7 @@ static slm_status open_backend(slm_cache *c, const slm_sizes *s, slm_error *erro
     if (m->device != NULL) {
         slm_cuda_shape shape = cuda_shape(&c->options, s);
         SLM_TRY(slm_backend_cuda_open(m, &shape, &c->layout, c->pools, c->seqs, &c->cuda, error));
-        c->logits = slm_backend_cuda_logits(c->cuda);
+        c->logits = slm_backend_cuda_rows(c->cuda);
         c->sums = slm_backend_cuda_sums(c->cuda);
         return SLM_OK;
     }
@@ -298,6 +308,49 @@ slm_status slm_cache_step(slm_cache *c, const slm_step *step, slm_error *error) 
     return SLM_OK;
 }
 
+static void set_pace(slm_cache *c) {
+    const slm_cache_options *o = &c->options;
+    c->pace.max_rows = o->max_rows;
+    if (o->chunk_ms != SLM_CHUNK_WHOLE)
+        c->pace.limit_ns = o->chunk_ms * 1e6;
+#ifdef SLM_HAVE_CUDA
+    if (c->model->device != NULL && c->model->device->info.clock_khz >= 1000)
+        c->pace.row_ns = slm_predict_row_ns(c->model, c->model->device->info.n_sms,
+                                            c->model->device->info.clock_khz / 1000);
+#endif
+}
+
+slm_status slm_cache_fetch(slm_cache *c, uint32_t row, slm_error *error) {
+#ifdef SLM_HAVE_CUDA
+    if (c->cuda != NULL)
+        return slm_backend_cuda_fetch(c->cuda, row, error);
+#endif
+    (void)c;
+    (void)row;
+    (void)error;
+    return SLM_OK;
+}
+
+void slm_cache_copy_row(slm_cache *c, uint32_t to, uint32_t from) {
+    size_t n_vocab = c->model->config.n_vocab;
+    memcpy(c->logits + to * n_vocab, c->logits + from * n_vocab, n_vocab * sizeof(float));
+#ifdef SLM_HAVE_CUDA
+    if (c->cuda != NULL)
+        slm_backend_cuda_set_row(c->cuda, to);
+#endif
+}
+
+int slm_cache_best(const slm_cache *c, uint32_t slot, slm_best *best) {
+#ifdef SLM_HAVE_CUDA
+    if (c->cuda != NULL)
+        return slm_backend_cuda_best(c->cuda, slot, best);
+#endif
+    (void)c;
+    (void)slot;
+    (void)best;
+    return 0;
+}
+
 /* Refuses what memory_limit or the memory there is cannot hold. */
 static slm_status check_room(const slm_model *m, const slm_plan *plan, const slm_sizes *s,
                              slm_error *error) {
@@ -328,7 +381,8 @@ slm_status slm_cache_create(slm_model *m, const slm_cache_options *options, slm_
     slm_sizes sizes;
     SLM_TRY(make_plan(m, options, &filled, &plan, &sizes, error));
     for (uint32_t i = 0; i < slm_gguf_n_parts(m->gguf); i++)
-        SLM_TRY(slm_file_check(slm_gguf_part(m->gguf, i), error));
+        if (slm_gguf_part(m->gguf, i)->kind != SLM_FILE_HEAD) /* whatever becomes of it */
+            SLM_TRY(slm_file_check(slm_gguf_part(m->gguf, i), error));
     SLM_TRY(check_room(m, &plan, &sizes, error));
     slm_cache *c = slm_calloc(&m->host, 1, sizeof *c);
     if (c == NULL)
@@ -337,6 +391,7 @@ slm_status slm_cache_create(slm_model *m, const slm_cache_options *options, slm_
     c->host = &m->host;
     c->options = filled;
     c->plan = plan;
+    set_pace(c);
     slm_model_retain(m);
     slm_status status = allocate(c, &sizes, error);
     if (status != SLM_OK) {

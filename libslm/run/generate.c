@@ -1,5 +1,6 @@
 #include "run/generate.h"
 
+#include "guide/guide.h"
 #include "run/fpenv.h"
 #include "run/sampler.h"
 #include "text/detok.h"
@@ -7,12 +8,17 @@
 #include <string.h>
 
 #define SLM_MAX_STOP 65536u /* bytes of one stop text */
+#define MAX_FORCED   64u
 
 struct slm_generator {
     slm_session *session;      /* NULL once it was closed */
     slm_model *model;          /* kept alive: memory comes from its host */
     slm_sampler *sampler;
     slm_stopper *stopper;      /* NULL: no stop texts */
+    slm_matcher *matcher;      /* NULL: no guide */
+    uint32_t begin;            /* tokens that the session held before the answer */
+    int32_t forced[MAX_FORCED];/* tokens that the guide leaves no choice about, from next_forced on */
+    size_t n_forced, next_forced;
     slm_utf8_stream utf8;
     char *token_bytes;         /* [max_token_bytes] */
     char *text;                /* [text_cap] whole characters of this event */
@@ -56,6 +62,28 @@ static slm_status open_sampler(slm_generator *g, const slm_sampling *sampling, u
     return status;
 }
 
+static int any_bit(const uint64_t *bits, size_t n_words) {
+    for (size_t w = 0; w < n_words; w++)
+        if (bits[w] != 0)
+            return 1;
+    return 0;
+}
+
+/* The first mask is made here, so that what no token can begin fails before anything is generated. */
+static slm_status open_matcher(slm_generator *g, slm_guide *guide, slm_error *error) {
+    const uint64_t *bits;
+    size_t n_words;
+    if (guide->trie == NULL || guide->trie->vocab != g->model->vocab)
+        return slm_fail(error, SLM_ERR_ARG, "guide", SLM_NO_OFFSET,
+                        "slm_generate_options.guide: it was compiled for another model or for none");
+    SLM_TRY(slm_matcher_create(guide, &g->matcher, error));
+    SLM_TRY(slm_matcher_find(g->matcher, &bits, &n_words, error));
+    if (!any_bit(bits, n_words))
+        return slm_fail(error, SLM_ERR_GRAMMAR, "guide", SLM_NO_OFFSET,
+                        "slm_generate_options.guide: no token of the model begins a text of it");
+    return SLM_OK;
+}
+
 static slm_status set_up(slm_generator *g, const slm_generate_options *o, slm_error *error) {
     slm_cache *c = g->session->cache;
     const slm_vocab *vocab = c->model->vocab;
@@ -81,7 +109,16 @@ static slm_status set_up(slm_generator *g, const slm_generate_options *o, slm_er
     SLM_TRY(open_sampler(g, o->sampling, o->n_top, error));
     if (o->n_stop > 0)
         SLM_TRY(slm_stopper_open(c->host, o->stop, o->n_stop, g->text_cap, &g->stopper, error));
-    return SLM_OK;
+    return o->guide != NULL ? open_matcher(g, o->guide, error) : SLM_OK;
+}
+
+/* What steps bring home of the session's logits; sampler NULL: as without one. */
+static void want_logits(const slm_session *s, const slm_sampler *sampler, int is_guided) {
+    slm_seq *seq = &s->cache->seqs[s->slot];
+    seq->wants_row = sampler != NULL && (is_guided || !slm_sampler_takes_best(sampler));
+    seq->n_named = 0;
+    if (sampler != NULL)
+        seq->named = slm_sampler_names(sampler, &seq->n_named);
 }
 
 slm_status slm_generator_create(slm_session *s, const slm_generate_options *options,
@@ -98,6 +135,7 @@ slm_status slm_generator_create(slm_session *s, const slm_generate_options *opti
         return slm_fail_nomem(error, sizeof *g, "the generator");
     g->session = s;
     g->model = s->cache->model;
+    g->begin = s->n_tokens;
     slm_model_retain(g->model);
     slm_status status = set_up(g, &o, error);
     if (status != SLM_OK) {
@@ -105,6 +143,7 @@ slm_status slm_generator_create(slm_session *s, const slm_generate_options *opti
         return status;
     }
     s->generator = g;
+    want_logits(s, g->sampler, g->matcher != NULL);
     *out = g;
     return SLM_OK;
 }
@@ -112,10 +151,13 @@ slm_status slm_generator_create(slm_session *s, const slm_generate_options *opti
 void slm_generator_destroy(slm_generator *g) {
     slm_model *model = g->model;
     slm_host *host = &model->host;
-    if (g->session != NULL && g->session->generator == g)
+    if (g->session != NULL && g->session->generator == g) {
         g->session->generator = NULL;
+        want_logits(g->session, NULL, 0);
+    }
     slm_sampler_close(g->sampler);
     slm_stopper_close(g->stopper);
+    slm_matcher_destroy(g->matcher);
     slm_free(host, g->token_bytes);
     slm_free(host, g->text);
     slm_free(host, g);
@@ -123,8 +165,10 @@ void slm_generator_destroy(slm_generator *g) {
 }
 
 void slm_generator_detach(slm_generator *g) {
-    if (g != NULL)
-        g->session = NULL;
+    if (g == NULL)
+        return;
+    want_logits(g->session, NULL, 0);
+    g->session = NULL;
 }
 
 /* The end: whatever was held back comes out. */
@@ -164,6 +208,94 @@ static int add_text(slm_generator *g, int32_t token, slm_event *ev) {
     return g->stopper != NULL && slm_stopper_feed(g->stopper, g->text, n, &ev->text, &ev->text_len);
 }
 
+/* From the best of the logits where they decide, else from all of them. */
+static slm_status choose(slm_generator *g, slm_event *ev, slm_error *error) {
+    const slm_session *s = g->session;
+    const float *logits;
+    slm_best best;
+    int is_chosen = 0;
+    if (g->matcher == NULL && slm_cache_best(s->cache, s->slot, &best))
+        SLM_TRY(slm_sampler_choose_best(g->sampler, &best, s->tokens, s->n_tokens, &is_chosen,
+                                        &ev->token, &ev->logprob, &ev->top, &ev->n_top, error));
+    if (is_chosen)
+        return SLM_OK;
+    SLM_TRY(slm_session_last_logits(s, &logits, error));
+    return slm_sampler_choose(g->sampler, logits, s->tokens, s->n_tokens, &ev->token, &ev->logprob,
+                              &ev->top, &ev->n_top, error);
+}
+
+/* Finds the tokens of the bytes that the guide forces: those that tokenizing gives for the end of the
+ * answer with these bytes behind it, when that begins with the tokens that the answer has, and as far as
+ * nothing that may follow would change them. Tokens spell no more than the guide allows, as all their
+ * bytes are forced. */
+static void find_forced(slm_generator *g) {
+    enum { WINDOW = 32, TEXT = 4096, IDS = 256 };
+    const slm_session *s = g->session;
+    const slm_vocab *v = g->model->vocab;
+    const char *forced;
+    char text[TEXT];
+    int32_t ids[IDS];
+    size_t n_forced, len = 0, n = 0;
+    uint32_t n_answer = s->n_tokens - g->begin;
+    uint32_t n_window = n_answer < WINDOW ? n_answer : WINDOW;
+    const int32_t *window = s->tokens + (s->n_tokens - n_window);
+    g->n_forced = g->next_forced = 0;
+    if (slm_vocab_get_kind(v) != SLM_VOCAB_BPE || slm_matcher_sleeps(g->matcher))
+        return;
+    if (slm_matcher_find_forced(g->matcher, &forced, &n_forced, NULL) != SLM_OK || n_forced == 0)
+        return; /* a failure comes back with the next mask */
+    if (slm_vocab_detokenize(v, window, n_window, 0, text, sizeof text - n_forced, &len, NULL) !=
+        SLM_OK)
+        return; /* too long to be worth it */
+    memcpy(text + len, forced, n_forced);
+    slm_span span = {text, len + n_forced, 0};
+    if (slm_vocab_tokenize(v, &span, 1, SLM_BOS_NONE, ids, IDS, &n, NULL) != SLM_OK ||
+        n < n_window || memcmp(ids, window, n_window * sizeof *ids) != 0)
+        return;
+    size_t settled = slm_vocab_settled(v, text, span.len);
+    for (size_t i = n_window; i < n && g->n_forced < MAX_FORCED; i++) {
+        len += slm_vocab_token_bytes(v, ids[i], 0, g->token_bytes).len;
+        if (len > settled || !slm_matcher_knows(g->matcher, ids[i]))
+            break;
+        g->forced[g->n_forced++] = ids[i];
+    }
+}
+
+/* Holds the next choice to the guide; *reason says when there is none to make. */
+static slm_status follow_guide(slm_generator *g, slm_end_reason *reason, slm_error *error) {
+    const uint64_t *bits;
+    size_t n_words;
+    int can_end, must_end;
+    SLM_TRY(slm_matcher_state(g->matcher, &can_end, &must_end, error));
+    if (must_end) {
+        *reason = SLM_END_GUIDE;
+        return SLM_OK;
+    }
+    SLM_TRY(slm_matcher_find(g->matcher, &bits, &n_words, error));
+    if (!any_bit(bits, n_words))
+        *reason = can_end ? SLM_END_GUIDE : SLM_END_STUCK;
+    slm_sampler_allow(g->sampler, bits, n_words);
+    return SLM_OK;
+}
+
+/* Adds the event's token to the answer. */
+static slm_status accept(slm_generator *g, slm_event *ev, slm_error *error) {
+    slm_session *s = g->session;
+    int is_end = slm_vocab_is_end(g->model->vocab, ev->token); /* chosen, but not to stop for it */
+    if (g->matcher != NULL && !is_end)
+        SLM_TRY(slm_matcher_take(g->matcher, ev->token, error));
+    slm_session_push(s, ev->token);
+    if (g->matcher != NULL && g->next_forced == g->n_forced)
+        find_forced(g);
+    ev->count = ++g->n_tokens;
+    ev->type = SLM_EVENT_TEXT;
+    if (add_text(g, ev->token, ev)) {
+        ev->type = SLM_EVENT_END;
+        ev->reason = g->ended = SLM_END_STOP;
+    }
+    return SLM_OK;
+}
+
 slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error) {
     slm_session *s = g->session;
     if (s == NULL)
@@ -190,6 +322,18 @@ slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error)
     }
     if (atomic_exchange(&s->cancelled, 0))
         return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET, "the generation was cancelled");
+    if (g->next_forced < g->n_forced) {
+        ev->token = g->forced[g->next_forced++];
+        return accept(g, ev, error);
+    }
+    if (g->matcher != NULL) {
+        slm_end_reason reason = SLM_END_NONE;
+        SLM_TRY(follow_guide(g, &reason, error));
+        if (reason != SLM_END_NONE) {
+            end(g, reason, ev);
+            return SLM_OK;
+        }
+    }
     if (!s->has_last || s->n_valid < s->n_tokens) {
         uint64_t before = s->n_reevaluated;
         slm_eval_item item = {sizeof item, SLM_LOGITS_LAST, s, NULL, 0};
@@ -202,21 +346,12 @@ slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error)
     }
 
     slm_fpenv saved = slm_fpenv_enter();
-    slm_status status = slm_sampler_choose(g->sampler, slm_session_last_logits(s), s->tokens,
-                                           s->n_tokens, &ev->token, &ev->logprob, &ev->top,
-                                           &ev->n_top, error);
+    slm_status status = choose(g, ev, error);
     slm_fpenv_leave(saved);
     SLM_TRY(status);
     if (slm_vocab_is_end(c->model->vocab, ev->token) && !(g->flags & SLM_GENERATE_IGNORE_END)) {
         end(g, SLM_END_TOKEN, ev);
         return SLM_OK;
     }
-    slm_session_push(s, ev->token);
-    ev->count = ++g->n_tokens;
-    ev->type = SLM_EVENT_TEXT;
-    if (add_text(g, ev->token, ev)) {
-        ev->type = SLM_EVENT_END;
-        ev->reason = g->ended = SLM_END_STOP;
-    }
-    return SLM_OK;
+    return accept(g, ev, error);
 }

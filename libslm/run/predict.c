@@ -20,7 +20,7 @@
 static const double memory_share[2] = {0.91,
                                        0.76}; /* of DRAM's peak, read on a Nano and on an AGX   */
 static const double instruction_margin[2] = {1.0, 1.3}; /* what happens outside of main loops */
-static const double tensor_share[2] = {0.5, 0.25};
+static const double tensor_margin[2] = {1.0, 2.0}; /* the same for many rows: waits for operands   */
 static const double node_us[2] = {1.0, 4.0}; /* nobody has measured it on an Orin: a wide guess */
 static const double host_us[2] = {50.0,
                                   150.0}; /* one wait, and sampling from the best candidates     */
@@ -35,20 +35,32 @@ static const double host_us[2] = {50.0,
 /* Thread-instructions for a weight byte in the main loop of the one-row product on sm_87, counted
  * in the machine code (tests/cuda/gates.py): all, and those of the busier of two pipes with 64
  * lanes, that of logic, shifts and sums and that of integer products. TQ1_0 becomes TQ2_0 on the
- * device, with 66 bytes for 54. */
+ * device, with 66 bytes for 54. Last, what its product with many rows reaches of the int8 peak of
+ * tensor cores by what the main loop takes; floats, half of their own peak. */
+#define FLOAT_SHARE 0.25
 static const struct {
     uint32_t type;
     slm_instruction_cost cost;
+    double tensor_share;
 } costs[] = {
-    {SLM_DTYPE_F32, {0.46, 0.06}},    {SLM_DTYPE_F16, {1.30, 0.08}},
-    {SLM_DTYPE_BF16, {1.30, 0.56}},   {SLM_DTYPE_Q8_0, {1.11, 0.43}},
-    {SLM_DTYPE_Q4_0, {3.01, 1.33}},   {SLM_DTYPE_Q4_1, {3.11, 1.16}},
-    {SLM_DTYPE_Q5_0, {3.19, 1.68}},   {SLM_DTYPE_Q5_1, {3.39, 1.53}},
-    {SLM_DTYPE_Q2_K, {4.69, 2.67}},   {SLM_DTYPE_Q3_K, {5.18, 2.67}},
-    {SLM_DTYPE_Q4_K, {2.39, 1.44}},   {SLM_DTYPE_Q5_K, {2.65, 1.68}},
-    {SLM_DTYPE_Q6_K, {2.69, 1.50}},   {SLM_DTYPE_IQ4_NL, {5.65, 4.22}},
-    {SLM_DTYPE_IQ4_XS, {5.85, 4.74}}, {SLM_DTYPE_TQ1_0, {4.07, 2.67}},
-    {SLM_DTYPE_TQ2_0, {3.33, 2.18}},  {SLM_DTYPE_I2_S, {3.41, 2.47}},
+    {SLM_DTYPE_F32, {0.46, 0.06}, FLOAT_SHARE},
+    {SLM_DTYPE_F16, {1.30, 0.08}, FLOAT_SHARE},
+    {SLM_DTYPE_BF16, {1.30, 0.56}, FLOAT_SHARE},
+    {SLM_DTYPE_Q8_0, {1.11, 0.43}, 0.50},
+    {SLM_DTYPE_Q4_0, {2.88, 1.29}, 0.45},
+    {SLM_DTYPE_Q4_1, {3.01, 1.16}, 0.29},
+    {SLM_DTYPE_Q5_0, {3.20, 1.67}, 0.43},
+    {SLM_DTYPE_Q5_1, {3.30, 1.53}, 0.28},
+    {SLM_DTYPE_Q2_K, {4.64, 2.67}, 0.54},
+    {SLM_DTYPE_Q3_K, {5.18, 2.67}, 0.56},
+    {SLM_DTYPE_Q4_K, {2.25, 1.33}, 0.52},
+    {SLM_DTYPE_Q5_K, {2.53, 1.59}, 0.51},
+    {SLM_DTYPE_Q6_K, {2.37, 1.27}, 0.42},
+    {SLM_DTYPE_IQ4_NL, {3.58, 1.94}, 0.37},
+    {SLM_DTYPE_IQ4_XS, {3.54, 2.21}, 0.47},
+    {SLM_DTYPE_TQ1_0, {4.07, 2.67}, 0.60},
+    {SLM_DTYPE_TQ2_0, {3.33, 2.18}, 0.60},
+    {SLM_DTYPE_I2_S, {3.47, 2.47}, 0.61},
 };
 
 slm_instruction_cost slm_predict_cost(uint32_t dtype) {
@@ -57,6 +69,13 @@ slm_instruction_cost slm_predict_cost(uint32_t dtype) {
         if (costs[i].type == dtype)
             cost = costs[i].cost;
     return cost;
+}
+
+static double tensor_share_of(uint32_t dtype) {
+    for (size_t i = 0; i < sizeof costs / sizeof *costs; i++)
+        if (costs[i].type == dtype)
+            return costs[i].tensor_share;
+    return FLOAT_SHARE;
 }
 
 /* ---------------------------------------------------------------- a token -------------------- */
@@ -144,19 +163,25 @@ static void predict_token(const slm_model *m, const slm_device_profile *p, uint3
 
 /* ---------------------------------------------------------------- a prompt ------------------- */
 
-/* Multiply-accumulates of a prompt as int8 ones: fp16 weights and attention take twice the time.
- * The head is for the last token only. */
-static double prompt_macs(const slm_model *m, double n) {
+/* Multiply-accumulates of a prompt, and how many int8 ones tensor cores could do meanwhile when all
+ * goes well. The head is for the last token only. */
+typedef struct prompt_work {
+    double macs, time;
+} prompt_work;
+
+static prompt_work work_of_prompt(const slm_model *m, double n) {
     slm_plan_sums sums = slm_plan_sum(m);
-    double total = 2 * keys_of_prompt(m, n) / m->config.n_layers * (double)sums.attend_macs;
+    double attention = keys_of_prompt(m, n) / m->config.n_layers * (double)sums.attend_macs;
+    prompt_work work = {attention, attention / FLOAT_SHARE};
     for (uint32_t i = 0; i < SLM_DTYPE_LIMIT; i++) {
-        int is_float = i == SLM_DTYPE_F32 || i == SLM_DTYPE_F16 || i == SLM_DTYPE_BF16;
         double macs = (double)sums.macs[i], head = 0;
         if (i == m->head.type)
             head = (double)m->head.n_out * m->head.n_in;
-        total += ((macs - head) * n + head) * (is_float ? 2 : 1);
+        macs = (macs - head) * n + head;
+        work.macs += macs;
+        work.time += macs / tensor_share_of(i);
     }
-    return total;
+    return work;
 }
 
 static void predict_prompt(const slm_model *m, const slm_device_profile *p, slm_prediction *r) {
@@ -164,9 +189,10 @@ static void predict_prompt(const slm_model *m, const slm_device_profile *p, slm_
     slm_plan_token(m, &bytes, &unused);
     double passes = (r->n_prompt + PROMPT_ROWS - 1) / PROMPT_ROWS;
     double peak = TENSOR_MACS * p->n_sm * p->sm_mhz * 1e3; /* in a millisecond */
+    prompt_work work = work_of_prompt(m, r->n_prompt);
     for (int i = 0; i < 2; i++) {
-        r->tensor_share[i] = tensor_share[i];
-        double computing = prompt_macs(m, r->n_prompt) / (peak * tensor_share[i]);
+        r->tensor_share[i] = work.macs / (work.time * tensor_margin[i]);
+        double computing = work.time * tensor_margin[i] / peak;
         double reading = passes * (double)bytes / (p->dram_gbps * 1e6 * memory_share[i]);
         double starting = passes * r->graph_nodes * node_us[i] / 1e3;
         double longest = computing > reading ? computing : reading;
@@ -177,6 +203,11 @@ static void predict_prompt(const slm_model *m, const slm_device_profile *p, slm_
         r->prompt_tokens_per_second[i] = r->n_prompt / r->prompt_ms[i] * 1e3;
         r->first_token_ms[i] = r->prompt_ms[i] + host_us[i] / 1e3;
     }
+}
+
+double slm_predict_row_ns(const slm_model *m, uint32_t n_sm, uint32_t sm_mhz) {
+    double peak = TENSOR_MACS * n_sm * sm_mhz * 1e-3; /* in a nanosecond */
+    return work_of_prompt(m, PROMPT_ROWS).time * tensor_margin[1] / PROMPT_ROWS / peak;
 }
 
 /* ---------------------------------------------------------------- both ----------------------- */

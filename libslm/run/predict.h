@@ -35,6 +35,9 @@ typedef struct slm_traffic {
 void slm_predict_traffic(const slm_device_profile *profile, const slm_traffic *traffic,
                          slm_prediction *prediction);
 
+/* Nanoseconds that a token of a prompt takes when things do not go well. n_sm and sm_mhz are not 0. */
+double slm_predict_row_ns(const slm_model *model, uint32_t n_sm, uint32_t sm_mhz);
+
 /* options have their defaults filled in but for n_prompt. */
 slm_status slm_predict_step(const slm_model *model, const slm_device_profile *profile,
                             const slm_predict_options *options, slm_prediction *prediction,

@@ -164,6 +164,7 @@ static uint32_t plan_stages(slm_sampler *s) {
     while (o->temperature == 0 && n > 0 && keeps_largest(s->stages[n - 1]))
         n--;
     s->stages[n] = SLM_SAMPLER_END;
+    s->takes_best = (uint8_t)slm_chain_may_take_best(o, s->stages);
     for (size_t i = 0; i < n; i++)
         mask |= 1u << s->stages[i];
     return mask;
@@ -211,8 +212,10 @@ static void lay_out_scratch(slm_sampler *s, carver *c) {
 static void lay_out_state(slm_sampler *s, uint32_t mask, carver *c) {
     size_t n_vocab = s->n_vocab;
     (void)carve(c, 1, sizeof *s);
-    if (mask >> SLM_SAMPLER_BIAS & 1)
+    if (mask >> SLM_SAMPLER_BIAS & 1) {
         s->bias = carve(c, s->sampling.n_logit_bias, sizeof *s->bias);
+        s->names = carve(c, SLM_SAMPLER_NAMED, sizeof *s->names);
+    }
     if (mask >> SLM_SAMPLER_PENALTIES & 1) {
         slm_window *w = &s->window;
         w->cap = window_cap(&s->sampling, s->n_ctx);
@@ -305,6 +308,7 @@ slm_status slm_sampler_open(slm_host *host, const slm_sampling *sampling, uint32
         for (size_t i = 0; i < o->n_logit_bias; i++)
             s->bias[i] = (slm_bias_entry){o->logit_bias[i].id, o->logit_bias[i].bias};
         s->n_bias = merge_bias(s->bias, o->n_logit_bias);
+        slm_name_raised(s);
     }
     if (s->breaker != NULL) {
         if (breaker_bitmap != NULL)
@@ -351,13 +355,27 @@ static slm_status check_logits(slm_sampler *s, const float *logits, float *max, 
                     logits[i] > 0 ? "infinite" : "not a number");
 }
 
-/* The stages; afterwards *max is the largest logit left, at candidate *index. */
-static slm_status run_stages(slm_sampler *s, const float *logits, const int32_t *history,
-                             size_t n_history, float *max, size_t *index, slm_error *error) {
+/* Makes the row the candidates, those that are allowed; *max and *index are theirs afterwards. */
+static slm_status take_row(slm_sampler *s, const float *logits, float *max, size_t *index,
+                           slm_error *error) {
     int finite;
     s->x = logits;
     s->n = s->n_vocab;
     s->dense = 1;
+    s->rest = (slm_rest){0};
+    if (s->allowed == NULL)
+        return SLM_OK;
+    slm_keep_allowed(s);
+    if (s->n == 0)
+        return fail_empty(error);
+    *max = s->kernels->max_index(s->x, s->n, index, &finite);
+    return *max > -INFINITY ? SLM_OK : fail_empty(error);
+}
+
+slm_status slm_run_stages(slm_sampler *s, const int32_t *history, size_t n_history, float *max,
+                          size_t *index, slm_error *error) {
+    const float *row = s->x;
+    int finite;
     for (const uint8_t *stage = s->stages; *stage != SLM_SAMPLER_END; stage++) {
         int masks = 0;
         switch (*stage) {
@@ -387,41 +405,48 @@ static slm_status run_stages(slm_sampler *s, const float *logits, const int32_t 
             slm_stage_temperature(s);
             break;
         }
-        if (masks && s->kernels->max_index(s->x, s->n, index, &finite) == -INFINITY)
-            return fail_empty(error);
+        if (s->rest.is_undecided)
+            return SLM_OK;
+        if (masks && s->kernels->max_index(s->x, s->n, index, &finite) == -INFINITY) {
+            s->rest.is_undecided = s->rest.any;
+            return s->rest.any ? SLM_OK : fail_empty(error);
+        }
     }
-    if (s->x != logits)
+    if (s->x != row || !s->dense)
         *max = s->kernels->max_index(s->x, s->n, index, &finite);
     return SLM_OK;
 }
 
-/* Inserts into the list of the best, of which equals stay in the order of their ids. The block
- * maxima are those of logits. */
-static void find_top(slm_sampler *s, const float *logits, float max, double log_sum) {
-    size_t n = 0;
-    float threshold = -INFINITY;
-    for (size_t i = 0; i < s->n_vocab; i++) {
-        if (i % SLM_BLOCK == 0 && !(s->block_max[i / SLM_BLOCK] > threshold)) {
-            i += SLM_BLOCK - 1;
-            continue;
-        }
-        float l = logits[i];
-        if (!(l > threshold))
-            continue;
-        size_t at = n < s->n_top ? n++ : n - 1;
-        for (; at > 0 && s->top[at - 1].logprob < l; at--)
-            s->top[at] = s->top[at - 1];
-        s->top[at] = (slm_token_prob){(int32_t)i, l};
-        if (n == s->n_top)
-            threshold = s->top[n - 1].logprob;
-    }
-    for (size_t i = 0; i < n; i++)
-        s->top[i].logprob = (float)((double)s->top[i].logprob - (double)max - log_sum);
-    s->n_top_found = n;
+void slm_top_begin(slm_sampler *s) {
+    s->n_top_found = 0;
+    s->top_threshold = s->n_top > 0 ? -INFINITY : INFINITY;
 }
 
-/* Draws from the softmax of the candidates. Sums of long rows are taken in blocks, in an order of
- * their own that does not depend on the processor. */
+void slm_top_insert(slm_sampler *s, int32_t id, float l) {
+    size_t at = s->n_top_found < s->n_top ? s->n_top_found++ : s->n_top - 1;
+    for (; at > 0 && s->top[at - 1].logprob < l; at--)
+        s->top[at] = s->top[at - 1];
+    s->top[at] = (slm_token_prob){id, l};
+    if (s->n_top_found == s->n_top)
+        s->top_threshold = s->top[s->n_top - 1].logprob;
+}
+
+void slm_top_finish(slm_sampler *s, float max, double log_sum) {
+    for (size_t i = 0; i < s->n_top_found; i++)
+        s->top[i].logprob = (float)((double)s->top[i].logprob - (double)max - log_sum);
+}
+
+/* Of a whole row, of which the block maxima are there. */
+static void find_top(slm_sampler *s, const float *logits) {
+    for (size_t i = 0; i < s->n_vocab; i++)
+        if (i % SLM_BLOCK == 0 && !(s->block_max[i / SLM_BLOCK] > s->top_threshold))
+            i += SLM_BLOCK - 1;
+        else if (logits[i] > s->top_threshold)
+            slm_top_insert(s, (int32_t)i, logits[i]);
+}
+
+/* Sums of long rows are taken in blocks, in an order of their own that does not depend on the
+ * processor. */
 #define DRAW_BLOCK 512u
 
 static double block_sum(const float *w, size_t n) {
@@ -436,7 +461,7 @@ static double block_sum(const float *w, size_t n) {
            ((lane[4] + lane[5]) + (lane[6] + lane[7]));
 }
 
-static size_t draw(slm_sampler *s) {
+size_t slm_draw(slm_sampler *s) {
     double total = 0, seen = 0;
     size_t i, n = s->n;
     if (n == 1) {
@@ -470,7 +495,8 @@ slm_status slm_sampler_filter(slm_sampler *s, const float *logits, const int32_t
     float max;
     size_t index;
     SLM_TRY(check_logits(s, logits, &max, &index, error));
-    SLM_TRY(run_stages(s, logits, history, n_history, &max, &index, error));
+    SLM_TRY(take_row(s, logits, &max, &index, error));
+    SLM_TRY(slm_run_stages(s, history, n_history, &max, &index, error));
     *candidates = (slm_candidates){s->x, s->dense ? NULL : s->id, s->n};
     return SLM_OK;
 }
@@ -485,12 +511,13 @@ slm_status slm_sampler_choose(slm_sampler *s, const float *logits, const int32_t
     if (logprob != NULL || s->n_top > 0)
         log_sum = log(s->kernels->sum_exp(logits, s->n_vocab, max));
     float row_max = max;
-    s->n_top_found = 0;
-    if (s->n_top > 0)
-        find_top(s, logits, row_max, log_sum);
-    SLM_TRY(run_stages(s, logits, history, n_history, &max, &index, error));
+    slm_top_begin(s);
+    find_top(s, logits);
+    slm_top_finish(s, row_max, log_sum);
+    SLM_TRY(take_row(s, logits, &max, &index, error));
+    SLM_TRY(slm_run_stages(s, history, n_history, &max, &index, error));
     if (s->sampling.temperature != 0)
-        index = draw(s);
+        index = slm_draw(s);
     *token = s->dense ? (int32_t)index : s->id[index];
     if (logprob != NULL)
         *logprob = (float)((double)logits[*token] - (double)row_max - log_sum);

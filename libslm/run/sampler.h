@@ -62,6 +62,11 @@ void slm_sampler_close(slm_sampler *s); /* NULL is fine */
 /* The state in which it was opened: the seed anew, no history. */
 void slm_sampler_reset(slm_sampler *s);
 
+/* The tokens that slm_sampler_choose and slm_sampler_filter may choose from now on: bit id % 64 of word
+ * id / 64, tokens beyond the words being forbidden; NULL: all. Before all stages; what is reported of
+ * log-probabilities is not touched. bits must live as long as it is in use. */
+void slm_sampler_allow(slm_sampler *s, const uint64_t *bits, size_t n_words);
+
 /* Chooses the next token. Changes no logits and allocates nothing.
  *   history   tokens before this one. Where the last call had them too, they must be the same
  *             (counts are kept from call to call): call slm_sampler_reset when they are not
@@ -74,6 +79,32 @@ void slm_sampler_reset(slm_sampler *s);
 slm_status slm_sampler_choose(slm_sampler *s, const float *logits, const int32_t *history,
                               size_t n_history, int32_t *token, float *logprob,
                               const slm_token_prob **top, size_t *n_top, slm_error *error);
+
+/* What is known of a row of logits that is not at hand: its SLM_SAMPLER_BEST largest, of equals those
+ * with the lowest ids (all, where the vocabulary has no more). Most chains leave no other token. */
+#define SLM_SAMPLER_BEST  256u
+#define SLM_SAMPLER_NAMED 64u
+typedef struct slm_best {
+    const uint32_t *id;  /* [n], ascending                                                          */
+    const float *logit;  /* [n]                                                                     */
+    size_t n;
+    const float *named;  /* logits of the tokens of slm_sampler_names; NULL: not known               */
+    float sum;           /* of exp(l - largest) over the whole row, to 2^-17 of it                   */
+    int is_finite;       /* 0: NaN or infinity is somewhere in the row                               */
+} slm_best;
+
+/* Whether this chain can do with the best of a row; 0: it never can. */
+int slm_sampler_takes_best(const slm_sampler *s);
+/* Tokens, at most SLM_SAMPLER_NAMED, that it wants to know beside the best; while it is open. */
+const uint32_t *slm_sampler_names(const slm_sampler *s, uint32_t *n);
+
+/* As slm_sampler_choose would from the whole row: the same token, log-probabilities to about 1e-5.
+ * *is_chosen is 0 where what is known does not decide: nothing has happened then, and
+ * slm_sampler_choose has to look at the row. The row must be finite. */
+slm_status slm_sampler_choose_best(slm_sampler *s, const slm_best *best, const int32_t *history,
+                                   size_t n_history, int *is_chosen, int32_t *token,
+                                   float *logprob, const slm_token_prob **top, size_t *n_top,
+                                   slm_error *error);
 
 /* The candidates that the stages leave, for whoever needs the distribution itself; until the next
  * call. Draws nothing. Failures as above. */

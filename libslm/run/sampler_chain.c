@@ -245,6 +245,13 @@ static float largest(const slm_sampler *s, const float *x, size_t n) {
 
 /* ---- filters ---------------------------------------------------------------------------------- */
 
+/* After a filter: what it kept stays only if it would have kept none of the rest. */
+static void settle_rest(slm_sampler *s) {
+    for (size_t i = 0; i < s->n; i++)
+        s->rest.is_undecided |= !slm_before_rest(s, s->x[i], s->id[i]);
+    s->rest.any = 0;
+}
+
 /* Keeps the k largest of the first m of our own arrays; *cut receives the k-th. */
 static size_t keep_k(slm_sampler *s, size_t m, size_t k, float *cut) {
     keyed all = {s->logit, NULL, m, largest(s, s->logit, m)};
@@ -262,8 +269,12 @@ static size_t keep_k(slm_sampler *s, size_t m, size_t k, float *cut) {
  * of its block maxima, since k logits are at least as large. */
 void slm_stage_top_k(slm_sampler *s) {
     size_t k = (size_t)s->sampling.top_k, m = 0, n_all = s->n;
-    if (k >= n_all)
+    if (k >= (s->rest.any ? s->n_vocab : n_all))
         return;
+    if (k > n_all) {
+        s->rest.is_undecided = 1;
+        return;
+    }
     size_t cap = k < 256 ? 1024 : 4 * k;
     const float *blocks = blocks_of(s), *x = s->x;
     size_t n_blocks = blocks != NULL ? (n_all + SLM_BLOCK - 1) / SLM_BLOCK : 0;
@@ -296,13 +307,18 @@ void slm_stage_top_k(slm_sampler *s) {
     s->x = s->logit;
     s->n = m;
     s->dense = 0;
+    if (s->rest.any)
+        settle_rest(s);
 }
 
 void slm_stage_min_p(slm_sampler *s) {
     const float *blocks = blocks_of(s);
     double max = blocks != NULL ? (double)largest(s, blocks, (s->n + SLM_BLOCK - 1) / SLM_BLOCK)
                                 : (double)largest(s, s->x, s->n);
-    keep(s, s->x, NULL, blocks, (float)(max + log((double)s->sampling.min_p)), INFINITY);
+    float cut = (float)(max + log((double)s->sampling.min_p));
+    s->rest.is_undecided |= s->rest.any && !(cut > s->rest.bound);
+    keep(s, s->x, NULL, blocks, cut, INFINITY);
+    s->rest.any = 0;
 }
 
 static void weigh(slm_sampler *s) {
@@ -319,12 +335,52 @@ static void keep_mass(slm_sampler *s, const float *key, float p) {
         keep(s, key, s->weight, NULL, cut, room);
 }
 
+/* How many candidates are at `cut`, up to `room` of their weight. */
+static size_t count_at(const slm_sampler *s, float cut, double room) {
+    size_t n = 0;
+    double got = 0;
+    for (size_t i = 0; i < s->n; i++)
+        if (s->x[i] == cut && got < room) {
+            got += (double)s->weight[i];
+            n++;
+        }
+    return n;
+}
+
+/* The mass of all is known up to rounding, that of this and that of the whole row's weights. It is
+ * decided if the least that it can be and the most give the same set. */
+#define MASS_ERROR 0x1p-15
+
+static void keep_mass_of_best(slm_sampler *s, float p) {
+    float max = largest(s, s->x, s->n), cut[2];
+    double unit = s->kernels->sum_exp(s->x, s->n, max), room[2];
+    double scale = exp((double)s->rest.row_max - (double)max) / unit;
+    double most = 1 + s->rest.mass * scale, least = most - s->rest.lowered * scale;
+    double target[2] = {(double)p * (least > 1 ? least : 1) * (1 - MASS_ERROR),
+                        (double)p * most * (1 + MASS_ERROR)};
+    keyed all = {s->x, s->weight, s->n, max};
+    int is_known = most < (double)INFINITY;
+    for (int i = 0; i < 2 && is_known; i++)
+        is_known = find_cut(s, &all, target[i] > DBL_MIN ? target[i] : DBL_MIN, &cut[i], &room[i]);
+    if (!is_known || cut[0] != cut[1] ||
+        count_at(s, cut[0], room[0]) != count_at(s, cut[1], room[1])) {
+        s->rest.is_undecided = 1;
+        return;
+    }
+    keep(s, s->x, s->weight, NULL, cut[0], room[0]);
+    settle_rest(s);
+}
+
 void slm_stage_top_p(slm_sampler *s) {
     weigh(s);
-    keep_mass(s, s->x, s->sampling.top_p);
+    if (s->rest.any)
+        keep_mass_of_best(s, s->sampling.top_p);
+    else
+        keep_mass(s, s->x, s->sampling.top_p);
 }
 
 void slm_stage_typical(slm_sampler *s) {
+    s->rest.is_undecided |= s->rest.any;
     double max = (double)largest(s, s->x, s->n), entropy = 0;
     double log_sum = log(s->kernels->sum_exp(s->x, s->n, (float)max));
     weigh(s);
@@ -341,15 +397,21 @@ void slm_stage_typical(slm_sampler *s) {
 void slm_stage_temperature(slm_sampler *s) {
     float temperature = s->sampling.temperature;
     slm_candidates_own(s);
+    /* Different logits may become equal, and then it is their ids that count. */
+    s->rest.bound_id = -1;
+    s->rest.mass = INFINITY;
     if (s->absolute) {
         for (size_t i = 0; i < s->n; i++)
             s->logit[i] = slm_logit_saturate((double)s->logit[i] / (double)temperature);
+        s->rest.bound = slm_logit_saturate((double)s->rest.bound / (double)temperature);
         return;
     }
     /* Nothing after this depends on more than differences, and those of the largest are exact. */
     float max = largest(s, s->logit, s->n);
+    s->rest.is_undecided |= s->rest.any && !(max >= s->rest.bound);
     for (size_t i = 0; i < s->n; i++)
         s->logit[i] = (s->logit[i] - max) / temperature;
+    s->rest.bound = (s->rest.bound - max) / temperature;
 }
 
 void slm_stage_bias(slm_sampler *s) {
@@ -358,5 +420,7 @@ void slm_stage_bias(slm_sampler *s) {
         float *l = slm_candidate_find(s, s->bias[i].id);
         if (l != NULL)
             *l = slm_logit_saturate((double)*l + (double)s->bias[i].bias);
+        else
+            slm_rest_change(s, s->bias[i].bias <= 0);
     }
 }

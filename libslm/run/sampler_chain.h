@@ -19,6 +19,19 @@ typedef struct slm_window {
     uint64_t begin, end; /* the window in the history                                               */
 } slm_window;
 
+/* The tokens that are no candidates because only the best of their row are known. None has a logit
+ * above `bound`, and none of those that have it an id up to bound_id. Stages may lower what they do not
+ * know; raising it, or leaving any of them in the end, is not decided. */
+typedef struct slm_rest {
+    int any;          /* 0: whatever may still be chosen is a candidate                             */
+    int is_undecided; /* the choice depends on them                                                 */
+    float bound;
+    int32_t bound_id;
+    double mass;      /* the sum of exp(l - row_max); INFINITY: not known any more                  */
+    double lowered;   /* how much of it at most the stages have taken away                          */
+    float row_max;
+} slm_rest;
+
 typedef struct slm_bias_entry {
     int32_t id;
     float bias;
@@ -32,6 +45,9 @@ struct slm_sampler {
     slm_rng rng;
 
     uint8_t stages[SLM_SAMPLER_MAX_STAGES]; /* those that do something, END-terminated              */
+    uint8_t takes_best;
+    const uint64_t *allowed; /* bitmap of the tokens that may be chosen; NULL: all                  */
+    size_t n_allowed;        /* words of it                                                         */
     int absolute; /* a stage after TEMPERATURE looks at the sign of logits                          */
 
     /* Candidates. dense: x has n_vocab logits and the index is the id; x may be the caller's row.
@@ -39,6 +55,7 @@ struct slm_sampler {
     const float *x;
     size_t n;
     int dense;
+    slm_rest rest;
     float *logit;   /* [n_vocab]                                                                     */
     int32_t *id;    /* [n_vocab]                                                                     */
     float *weight;  /* [n_vocab] probabilities, or keys of a selection                               */
@@ -51,6 +68,8 @@ struct slm_sampler {
 
     slm_bias_entry *bias; /* ascending ids, each once                                                */
     size_t n_bias;
+    uint32_t *names; /* tokens that a bias raises                                                   */
+    uint32_t n_names;
     slm_window window;
     uint8_t *breaker;      /* bitmap                                                                 */
     int32_t *dry_reversed; /* [n_ctx]                                                                */
@@ -60,7 +79,24 @@ struct slm_sampler {
 
     slm_token_prob top[SLM_SAMPLER_MAX_TOP];
     size_t n_top_found;
+    float top_threshold; /* what the next one has to exceed                                         */
 };
+
+/* All stages, on candidates that are there; afterwards *max is the largest logit left, at candidate
+ * *index. Ends early where rest.is_undecided. */
+slm_status slm_run_stages(slm_sampler *s, const int32_t *history, size_t n_history, float *max,
+                          size_t *index, slm_error *error);
+/* Draws from the softmax of the candidates; the index of one. */
+size_t slm_draw(slm_sampler *s);
+
+/* The list of the largest logits, of which equals stay in the order of their ids: those above
+ * top_threshold are inserted in ascending order of their ids, then made log-probabilities. */
+void slm_top_begin(slm_sampler *s);
+void slm_top_insert(slm_sampler *s, int32_t id, float l);
+void slm_top_finish(slm_sampler *s, float max, double log_sum);
+
+/* Leaves the allowed ones of a whole row: as a list where they are few, else with the others masked. */
+void slm_keep_allowed(slm_sampler *s);
 
 /* The stages. The candidates are never empty of unmasked tokens before a filter. */
 void slm_stage_bias(slm_sampler *s);
@@ -81,6 +117,14 @@ float slm_block_maxima(slm_sampler *s, const float *x, size_t *index, int *finit
 void slm_candidates_own(slm_sampler *s);
 /* The sampler's own logit of a token; NULL when it is no candidate. */
 float *slm_candidate_find(slm_sampler *s, int32_t id);
+/* At opening: whether a choice from the best of a row can be decided by such stages, and the tokens
+ * that a bias raises. */
+int slm_chain_may_take_best(const slm_sampling *o, const uint8_t *stages);
+void slm_name_raised(slm_sampler *s);
+/* Whether a candidate comes before all of the rest. */
+int slm_before_rest(const slm_sampler *s, float logit, int32_t id);
+/* A stage changes a token of the rest: to something that is no larger, or not. */
+void slm_rest_change(slm_sampler *s, int lowers);
 
 void slm_window_reset(slm_window *w, uint32_t n_vocab);
 

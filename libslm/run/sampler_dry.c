@@ -73,8 +73,10 @@ slm_status slm_stage_penalties(slm_sampler *s, const int32_t *history, size_t n_
     for (uint32_t i = 0; i < s->window.n_distinct; i++) {
         int32_t id = s->window.distinct[i];
         float *l = slm_candidate_find(s, id);
-        if (l == NULL)
+        if (l == NULL) {
+            slm_rest_change(s, 1); /* a chain that may raise them asks for whole rows */
             continue;
+        }
         double repeat = (double)o->repeat_penalty, x = (double)*l;
         x = x > 0 ? x / repeat : x * repeat;
         x -= (double)o->presence_penalty + s->window.count[id] * (double)o->frequency_penalty;
@@ -150,6 +152,8 @@ slm_status slm_stage_dry(slm_sampler *s, const int32_t *history, size_t n_histor
             double penalty = (double)o->dry_multiplier * pow((double)o->dry_base, excess);
             /* An infinite penalty is a large one, not a mask. */
             *l = slm_logit_saturate((double)*l - (penalty < 1e300 ? penalty : 1e300));
+        } else {
+            slm_rest_change(s, 1);
         }
         s->dry_best[id] = 0;
     }

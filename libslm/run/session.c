@@ -1,5 +1,6 @@
 #include "run/session.h"
 
+#include "base/file.h"
 #include "base/threads.h"
 
 #include <string.h>
@@ -12,6 +13,12 @@ static void give_up(slm_session *s) {
     for (uint32_t g = 0; g < c->model->n_groups; g++)
         slm_kv_truncate(&c->pools[g], &c->layout, &seq_of(s)->tables[g], 0);
     s->n_valid = 0;
+}
+
+/* A device failed: what its pages hold is not known. */
+static void give_up_all(slm_cache *c) {
+    for (uint32_t i = 0; i < c->options.max_sessions; i++)
+        give_up(&c->sessions[i]);
 }
 
 /* Whether a row at n_valid finds all the keys it may look at. */
@@ -111,15 +118,17 @@ static slm_status check_items(slm_cache *c, const slm_eval_item *items, size_t n
     return SLM_OK;
 }
 
-/* Rows of one step: what is pending, in the order of the items, up to max_rows. */
+/* Rows of one step: what is pending, in the order of the items, as many as may be at a time. */
 static uint32_t gather(slm_cache *c, const slm_eval_item *items, size_t n_items,
                        uint32_t *n_logits) {
-    uint32_t n = 0, all_row = c->options.max_sessions;
+    uint32_t n = 0, all_row = c->options.max_sessions, most = slm_pace_rows(&c->pace);
+    if (most < n_items) /* one of each session costs hardly more than one */
+        most = n_items < c->options.max_rows ? (uint32_t)n_items : c->options.max_rows;
     *n_logits = 0;
     for (size_t i = 0; i < n_items; i++) {
         const slm_session *s = items[i].session;
         uint32_t before = c->n_before[s->slot];
-        for (uint32_t p = s->n_valid; p < s->n_tokens && n < c->options.max_rows; p++, n++) {
+        for (uint32_t p = s->n_valid; p < s->n_tokens && n < most; p++, n++) {
             slm_row *row = &c->rows[n];
             *row = (slm_row){s->tokens[p], s->slot, p, SLM_NO_LOGITS};
             if (items[i].logits == SLM_LOGITS_ALL && p >= before)
@@ -190,9 +199,16 @@ static void release_rows(slm_cache *c, uint32_t n_rows) {
 static int all_finite(const slm_cache *c, uint32_t n_rows) {
     size_t n_vocab = c->model->config.n_vocab;
     for (uint32_t i = 0; i < n_rows; i++) {
-        if (c->rows[i].logits_row == SLM_NO_LOGITS)
+        slm_best best;
+        uint32_t row = c->rows[i].logits_row;
+        if (row == SLM_NO_LOGITS)
             continue;
-        const float *x = c->logits + c->rows[i].logits_row * n_vocab;
+        if (row == c->rows[i].slot && slm_cache_best(c, row, &best)) {
+            if (!best.is_finite)
+                return 0;
+            continue;
+        }
+        const float *x = c->logits + row * n_vocab;
         uint32_t odd = 0; /* an exponent of all ones: infinity or NaN */
         for (size_t j = 0; j < n_vocab; j++) {
             uint32_t bits;
@@ -205,23 +221,39 @@ static int all_finite(const slm_cache *c, uint32_t n_rows) {
     return 1;
 }
 
+/* Between two steps: the program's turn. */
+static slm_status yield(const slm_cache *c, uint64_t done, uint64_t total, slm_error *error) {
+    const slm_cache_options *o = &c->options;
+    if (o->yield == NULL || done == 0 || o->yield(o->yield_user, done, total) == 0)
+        return SLM_OK;
+    return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET,
+                    "the evaluation was stopped at %llu of %llu tokens", (unsigned long long)done,
+                    (unsigned long long)total);
+}
+
 static slm_status run_steps(slm_cache *c, const slm_eval_item *items, size_t n_items,
                             slm_error *error) {
     slm_step step = {c->rows, 0, 0};
+    uint64_t done = 0, total = 0;
+    for (size_t i = 0; i < n_items; i++)
+        total += items[i].session->n_tokens - items[i].session->n_valid;
     while ((step.n_rows = gather(c, items, n_items, &step.n_logits)) > 0) {
+        SLM_TRY(yield(c, done, total, error));
         for (size_t i = 0; i < n_items; i++)
             if (atomic_exchange(&items[i].session->cancelled, 0))
                 return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET,
                                 "the evaluation was cancelled");
         SLM_TRY(make_room(c, step.n_rows, error));
         release_rows(c, step.n_rows);
+        uint64_t began = slm_now_ns();
         slm_status status = slm_cache_step(c, &step, error);
-        if (status != SLM_OK) { /* a device failed: what its pages hold is not known */
-            for (uint32_t i = 0; i < c->options.max_sessions; i++)
-                give_up(&c->sessions[i]);
+        if (status != SLM_OK) {
+            give_up_all(c);
             return status;
         }
+        slm_pace_learn(&c->pace, step.n_rows, slm_now_ns() - began);
         finish_step(c, step.n_rows);
+        done += step.n_rows;
         if (!all_finite(c, step.n_rows))
             return slm_fail(error, SLM_ERR_NUMERIC, NULL, SLM_NO_OFFSET,
                             "the model gave logits that are not finite numbers");
@@ -249,7 +281,6 @@ slm_status slm_session_run(slm_cache *c, const slm_eval_item *items, size_t n_it
             roll_back(items[i].session, c->n_before[items[i].session->slot]);
         return status;
     }
-    size_t n_vocab = c->model->config.n_vocab;
     uint32_t all_row = c->options.max_sessions;
     for (size_t i = 0; i < n_items; i++) {
         slm_session *s = items[i].session;
@@ -263,8 +294,7 @@ slm_status slm_session_run(slm_cache *c, const slm_eval_item *items, size_t n_it
             s->n_all_logits = (uint32_t)items[i].n;
             s->first_all_logits = all_row;
             all_row += s->n_all_logits;
-            memcpy(c->logits + s->slot * n_vocab, c->logits + (all_row - 1) * n_vocab,
-                   n_vocab * sizeof(float));
+            slm_cache_copy_row(c, s->slot, all_row - 1);
             s->has_last = 1;
         }
     }
@@ -303,16 +333,31 @@ slm_status slm_session_set_prompt(slm_session *s, const int32_t *ids, size_t n,
     return slm_session_run(c, &item, 1, error);
 }
 
-const float *slm_session_last_logits(const slm_session *s) {
-    const slm_cache *c = s->cache;
-    return s->has_last ? c->logits + (size_t)s->slot * c->model->config.n_vocab : NULL;
+static slm_status fetch_row(slm_cache *c, uint32_t row, slm_error *error) {
+    slm_status status = slm_cache_fetch(c, row, error);
+    if (status != SLM_OK)
+        give_up_all(c);
+    return status;
 }
 
-const float *slm_session_logits_row(const slm_session *s, size_t row) {
+slm_status slm_session_last_logits(const slm_session *s, const float **logits, slm_error *error) {
+    slm_cache *c = s->cache;
+    SLM_TRY(fetch_row(c, s->slot, error));
+    *logits = c->logits + (size_t)s->slot * c->model->config.n_vocab;
+    return SLM_OK;
+}
+
+slm_status slm_session_logits_row(const slm_session *s, size_t row, const float **logits,
+                                  slm_error *error) {
     const slm_cache *c = s->cache;
-    if (row < s->n_all_logits)
-        return c->logits + (s->first_all_logits + row) * c->model->config.n_vocab;
-    return s->n_all_logits == 0 && !s->rows_lost && row == 0 ? slm_session_last_logits(s) : NULL;
+    if (s->n_all_logits == 0 && !s->rows_lost && row == 0 && s->has_last)
+        return slm_session_last_logits(s, logits, error);
+    if (row >= s->n_all_logits)
+        return slm_fail(error, SLM_ERR_RANGE, "row", SLM_NO_OFFSET,
+                        "slm_session_get_logits: got row %zu, but the session holds %u rows of "
+                        "logits", row, s->n_all_logits > 0 ? s->n_all_logits : s->has_last);
+    *logits = c->logits + (s->first_all_logits + row) * c->model->config.n_vocab;
+    return SLM_OK;
 }
 
 /* ---------------------------------------------------------------- life ----------------------- */
@@ -350,6 +395,8 @@ slm_status slm_session_create(slm_cache *c, slm_rope_factors rope, slm_session *
 slm_status slm_session_copy(slm_session *s, slm_session **out, slm_error *error) {
     slm_cache *c = s->cache;
     slm_session *f = NULL;
+    if (s->has_last)
+        SLM_TRY(fetch_row(c, s->slot, error));
     SLM_TRY(take_slot(c, &f, error));
     f->rope_auto = s->rope_auto;
     f->n_tokens = s->n_tokens;
@@ -360,11 +407,8 @@ slm_status slm_session_copy(slm_session *s, slm_session **out, slm_error *error)
     seq_of(f)->rope_long = seq_of(s)->rope_long;
     for (uint32_t g = 0; g < c->model->n_groups; g++)
         slm_kv_share(&c->pools[g], &seq_of(s)->tables[g], &seq_of(f)->tables[g]);
-    if (s->has_last) {
-        size_t n_vocab = c->model->config.n_vocab;
-        memcpy(c->logits + f->slot * n_vocab, c->logits + s->slot * n_vocab,
-               n_vocab * sizeof(float));
-    }
+    if (s->has_last)
+        slm_cache_copy_row(c, f->slot, s->slot);
     *out = f;
     return SLM_OK;
 }

@@ -3,6 +3,7 @@
 #define SLM_RUN_SESSION_H
 
 #include "run/backend_cuda.h"
+#include "run/pace.h"
 
 struct slm_session {
     slm_cache *cache;
@@ -31,6 +32,7 @@ struct slm_cache {
     uint32_t n_open;
     slm_cache_options options;  /* with defaults filled in                                           */
     slm_plan plan;
+    slm_pace pace;              /* of prompts                                                        */
     slm_kv_layout layout;
     slm_kv_pool pools[SLM_MAX_KV_GROUPS];
     slm_seq *seqs;              /* [max_sessions]                                                    */
@@ -55,6 +57,11 @@ slm_status slm_cache_create(slm_model *model, const slm_cache_options *options, 
 void slm_cache_drop(slm_cache *cache);
 /* Runs one step. */
 slm_status slm_cache_step(slm_cache *cache, const slm_step *step, slm_error *error);
+/* A session's row of logits may still be on the device, with only its best here (1). Fetching makes it
+ * what it is there, and fails as a step does. Copying takes a row that is here. */
+int slm_cache_best(const slm_cache *cache, uint32_t slot, slm_best *best);
+slm_status slm_cache_fetch(slm_cache *cache, uint32_t row, slm_error *error);
+void slm_cache_copy_row(slm_cache *cache, uint32_t to, uint32_t from);
 
 slm_status slm_session_create(slm_cache *cache, slm_rope_factors rope, slm_session **out,
                               slm_error *error);
@@ -70,10 +77,12 @@ void slm_session_cut(slm_session *session, uint32_t n);
 /* Appends a token, to be evaluated later; there must be room. */
 void slm_session_push(slm_session *session, int32_t id);
 slm_status slm_session_copy(slm_session *session, slm_session **out, slm_error *error);
-/* Logits of the last token, or NULL. */
-const float *slm_session_last_logits(const slm_session *session);
-/* Logits of the row-th row that gave some in the last evaluation, or NULL. */
-const float *slm_session_logits_row(const slm_session *session, size_t row);
+/* Logits of the last token; they must be there (has_last). */
+slm_status slm_session_last_logits(const slm_session *session, const float **logits,
+                                   slm_error *error);
+/* Logits of the row-th row that gave some in the last evaluation. */
+slm_status slm_session_logits_row(const slm_session *session, size_t row, const float **logits,
+                                  slm_error *error);
 
 /* Memory traffic and arithmetic of one step of one token at an empty cache (plan.c): the planning
  * backend walks the same forward pass. */

@@ -1,7 +1,9 @@
-/* The chat formats built in, chosen by what the file's template contains. */
+/* Conversations in a model's own chat format: its template is rendered, and what comes out goes to
+ * the tokenizer with the knowledge of which bytes the template wrote. */
 #ifndef SLM_TEXT_CHAT_H
 #define SLM_TEXT_CHAT_H
 
+#include "text/jinja.h"
 #include "text/vocab.h"
 
 typedef enum slm_chat_format {
@@ -11,19 +13,40 @@ typedef enum slm_chat_format {
     SLM_CHAT_BITNET = 6
 } slm_chat_format;
 
-/* Which format a model has; architecture "bitnet-b1.58" is BITNET whatever its template says. */
+/* What format a model's template looks like, to tell a reader; architecture "bitnet-b1.58" is BITNET
+ * whatever its template says. */
 slm_chat_format slm_chat_detect(const slm_gguf *g, slm_str architecture, const slm_vocab *v);
 const char *slm_chat_format_name(slm_chat_format f); /* "llama3"; "" for NONE and UNKNOWN */
 
-/* As slm_chat_render and slm_chat_tokenize (slm.h). g gives the template where its wording matters
- * (the default system turn of Qwen 2.5). */
-slm_status slm_chat_render_text(slm_host *host, slm_chat_format f, const slm_gguf *g,
-                                const slm_vocab *v, const slm_message *messages, size_t n_messages,
-                                uint32_t flags, char *text, size_t cap, size_t *len,
-                                slm_error *error);
-slm_status slm_chat_render_ids(slm_host *host, slm_chat_format f, const slm_gguf *g,
-                               const slm_vocab *v, const slm_message *messages, size_t n_messages,
-                               uint32_t flags, int32_t *ids, size_t cap, size_t *n_ids,
-                               slm_error *error);
+/* The file's template under this key ("tokenizer.chat_template"); ptr NULL when there is none. */
+slm_str slm_chat_template(const slm_gguf *g, const char *key);
+
+/* A conversation that was rendered. */
+typedef struct slm_chat_prompt {
+    slm_jinja j; /* j.text with j.marks */
+    int spells_bos;   /* the text begins with the BOS, which the template wrote                      */
+    int parts_apart;  /* tokens do not join the template's text and the contents                     */
+} slm_chat_prompt;
+
+/* The variables that a vocabulary gives to a template; ptr NULL: not defined. */
+typedef struct slm_chat_names {
+    slm_str bos, eos, unk;
+} slm_chat_names;
+
+/* Renders a conversation with a template. The caller closes *p, after a failure too.
+ *   with_tools  NULL, or another template to use when there are tools */
+slm_status slm_chat_render_template(slm_chat_prompt *p, slm_host *host, slm_str source,
+                                    const slm_str *with_tools, const slm_chat_names *names,
+                                    const slm_chat_input *input, slm_error *error);
+/* The same with the template and the vocabulary of a file. */
+slm_status slm_chat_open(slm_chat_prompt *p, slm_host *host, slm_chat_format f, const slm_gguf *g,
+                         const slm_vocab *v, const slm_chat_input *input, slm_error *error);
+void slm_chat_close(slm_chat_prompt *p);
+
+/* As slm_chat_render and slm_chat_tokenize (slm.h). */
+slm_status slm_chat_text(const slm_chat_prompt *p, char *text, size_t cap, size_t *len,
+                         slm_error *error);
+slm_status slm_chat_ids(const slm_chat_prompt *p, const slm_vocab *v, int32_t *ids, size_t cap,
+                        size_t *n_ids, slm_error *error);
 
 #endif

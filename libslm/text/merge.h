@@ -2,7 +2,7 @@
 #ifndef SLM_TEXT_MERGE_H
 #define SLM_TEXT_MERGE_H
 
-#include "text/buffer.h"
+#include "base/buffer.h"
 #include "text/vocab_impl.h"
 #include "text/words.h"
 

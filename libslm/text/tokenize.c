@@ -112,20 +112,29 @@ static slm_status plain(slm_tokenizer *t, const char *text, size_t n, slm_error 
 
 /* ---- spans ---- */
 
-static slm_status stretch(slm_tokenizer *t, int trusted, const char *text, size_t n,
-                          slm_error *error) {
-    for (size_t pos = 0; pos < n;) {
+/* Pushes the special tokens of text[from..to), and what stands before each of them from *plain_at on.
+ * *plain_at: where the text begins that is not pushed yet. */
+static slm_status specials(slm_tokenizer *t, int trusted, const char *text, size_t from, size_t to,
+                           size_t *plain_at, slm_error *error) {
+    for (size_t pos = from; pos < to;) {
         uint32_t id = SLM_NO_ID;
-        size_t at = slm_special_find(t->v, trusted, text, n, pos, &id);
-        SLM_TRY(plain(t, text + pos, at - pos, error));
-        if (at == n)
+        size_t at = slm_special_find(t->v, trusted, text, to, pos, &id);
+        if (at == to)
             break;
+        SLM_TRY(plain(t, text + *plain_at, at - *plain_at, error));
         SLM_TRY(slm_push_id(t, id, error));
         t->prefix_due = 1;
         t->strip_due = (t->v->types[id] & SLM_TYPE_STRIP) != 0;
-        pos = at + t->v->refs[id].len;
+        *plain_at = pos = at + t->v->refs[id].len;
     }
     return SLM_OK;
+}
+
+static slm_status stretch(slm_tokenizer *t, int trusted, const char *text, size_t n,
+                          slm_error *error) {
+    size_t plain_at = 0;
+    SLM_TRY(specials(t, trusted, text, 0, n, &plain_at, error));
+    return plain(t, text + plain_at, n - plain_at, error);
 }
 
 static size_t span_len(const slm_span *s) {
@@ -183,6 +192,20 @@ static slm_status all_spans(slm_tokenizer *t, const slm_span *spans, size_t n_sp
     return SLM_OK;
 }
 
+/* All spans as one text, in which special tokens lie within one span. */
+static slm_status joined_spans(slm_tokenizer *t, const slm_span *spans, size_t n_spans,
+                               slm_error *error) {
+    size_t at = 0, plain_at = 0;
+    for (size_t i = 0; i < n_spans; i++)
+        SLM_TRY(slm_buffer_append(&t->joined, spans[i].text, span_len(&spans[i]), error));
+    for (size_t i = 0; i < n_spans; i++) {
+        size_t end = at + span_len(&spans[i]);
+        SLM_TRY(specials(t, spans[i].trusted == 1, t->joined.ptr, at, end, &plain_at, error));
+        at = end;
+    }
+    return at > plain_at ? plain(t, t->joined.ptr + plain_at, at - plain_at, error) : SLM_OK;
+}
+
 static slm_status first_id(slm_tokenizer *t, int32_t bos, slm_error *error) {
     const slm_vocab *v = t->v;
     if (bos < SLM_BOS_DEFAULT || bos > SLM_BOS_NONE)
@@ -199,6 +222,12 @@ static slm_status first_id(slm_tokenizer *t, int32_t bos, slm_error *error) {
 slm_status slm_vocab_tokenize(const slm_vocab *v, const slm_span *spans, size_t n_spans,
                               int32_t bos, int32_t *ids, size_t cap, size_t *n_ids,
                               slm_error *error) {
+    return slm_vocab_tokenize_spans(v, spans, n_spans, bos, 0, ids, cap, n_ids, error);
+}
+
+slm_status slm_vocab_tokenize_spans(const slm_vocab *v, const slm_span *spans, size_t n_spans,
+                                    int32_t bos, int join, int32_t *ids, size_t cap, size_t *n_ids,
+                                    slm_error *error) {
     slm_tokenizer t = {
         .v = v,
         .ids = {.host = v->host},
@@ -217,7 +246,8 @@ slm_status slm_vocab_tokenize(const slm_vocab *v, const slm_span *spans, size_t 
     if (status == SLM_OK)
         status = first_id(&t, bos, error);
     if (status == SLM_OK)
-        status = all_spans(&t, spans, n_spans, error);
+        status = join ? joined_spans(&t, spans, n_spans, error)
+                      : all_spans(&t, spans, n_spans, error);
     if (status == SLM_OK) {
         size_t n = t.ids.len / sizeof *ids;
         *n_ids = n;

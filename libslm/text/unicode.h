@@ -3,7 +3,7 @@
 #define SLM_TEXT_UNICODE_H
 
 #include "base/utf8.h"
-#include "text/buffer.h"
+#include "base/buffer.h"
 
 /* Classes of a code point, as regular expressions over it spell them. Lm and Lo are LETTER alone. */
 enum {
@@ -28,8 +28,6 @@ static inline uint32_t slm_utf8_decode(const char *text, size_t n, size_t *len) 
     *len = 1;
     return SLM_CP_NONE;
 }
-/* Writes cp (a scalar value) to out, at most 4 bytes; returns how many. */
-size_t slm_utf8_encode(uint32_t cp, char *out);
 
 /* SLM_CLASS_... of a code point; 0 for SLM_CP_NONE (which all patterns treat as a symbol). */
 uint32_t slm_cp_class(uint32_t cp);

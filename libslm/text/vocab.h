@@ -39,6 +39,14 @@ int32_t slm_vocab_find(const slm_vocab *v, const char *text, size_t len);
 slm_status slm_vocab_tokenize(const slm_vocab *v, const slm_span *spans, size_t n_spans,
                               int32_t bos, int32_t *ids, size_t cap, size_t *n_ids,
                               slm_error *error);
+/* The same; with join, words join across spans of different trust too, so that the ids are those of the
+ * whole text but for the control tokens that untrusted text spells. */
+slm_status slm_vocab_tokenize_spans(const slm_vocab *v, const slm_span *spans, size_t n_spans,
+                                    int32_t bos, int join, int32_t *ids, size_t cap, size_t *n_ids,
+                                    slm_error *error);
+/* Bytes at the beginning of a text whose tokens, as plain text, are the same whatever follows it; 0
+ * where that is not known, as with SentencePiece. */
+size_t slm_vocab_settled(const slm_vocab *v, const char *text, size_t n);
 /* As slm_detokenize (slm.h). */
 slm_status slm_vocab_detokenize(const slm_vocab *v, const int32_t *ids, size_t n_ids,
                                 uint32_t flags, char *text, size_t cap, size_t *len,

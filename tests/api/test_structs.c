@@ -83,9 +83,26 @@ static slm_status use_predict_options(void *o) {
     return slm_predict(model, &device, o, &p, &golden_err);
 }
 
+static slm_status use_tool_parser_options(void *o) {
+    slm_tool_parser *p = NULL;
+    slm_status status = slm_tool_parser_open(model, o, &p, &golden_err);
+    slm_tool_parser_close(&p);
+    return status;
+}
+
+static slm_status use_speech_options(void *o) {
+    slm_speech *s = NULL;
+    slm_status status = slm_speech_open(model, o, &s, &golden_err);
+    slm_speech_close(&s);
+    return status;
+}
+
 /* A model that speaks ChatML. */
 static void chatml(gb *b) {
-    gb_kv_str(b, "tokenizer.chat_template", "{% for m in messages %}<|im_start|>...<|im_end|>");
+    gb_kv_str(b, "tokenizer.chat_template",
+              "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
+              "{% endfor %}{{ tools | tojson if tools }}{{ mood }}"
+              "{{ strftime_now('%Y') if strftime_now is defined }}");
 }
 static void chatml_tokens(gb *b) {
     static char text[TINY_VOCAB][16];
@@ -109,6 +126,12 @@ static slm_status use_message(void *o) {
     return slm_chat_render(talker, o, 1, 0, text, sizeof text, &len, &golden_err);
 }
 
+static slm_status use_chat_input(void *o) {
+    char text[200];
+    size_t len = 0;
+    return slm_chat_render_input(talker, o, text, sizeof text, &len, &golden_err);
+}
+
 static void other_sizes(void **state) {
     (void)state;
     slm_model_options mo = {.struct_size = sizeof mo};
@@ -119,9 +142,12 @@ static void other_sizes(void **state) {
     OK(slm_sampling_init(&sa));
     slm_eval_item it = {sizeof it, SLM_LOGITS_LAST, NULL, some, 3};
     slm_message me = {sizeof me, "user", SLM_NTS, "ab", 2};
+    slm_chat_input in = {.struct_size = sizeof in, .messages = &me, .n_messages = 1};
     slm_device_profile dp = {.struct_size = sizeof dp};
     OK(slm_device_profile_get(0, &dp, &golden_err));
     slm_predict_options po = {.struct_size = sizeof po};
+    slm_tool_parser_options to = {.struct_size = sizeof to};
+    slm_speech_options sp = {.struct_size = sizeof sp};
     const struct {
         const char *name;
         const void *full;
@@ -135,8 +161,11 @@ static void other_sizes(void **state) {
         {"sampling", &sa, sizeof sa, use_sampling},
         {"slm_eval_item", &it, sizeof it, use_eval_item},
         {"slm_message", &me, sizeof me, use_message},
+        {"slm_chat_input", &in, sizeof in, use_chat_input},
         {"slm_device_profile", &dp, sizeof dp, use_device_profile},
         {"slm_predict_options", &po, sizeof po, use_predict_options},
+        {"slm_tool_parser_options", &to, sizeof to, use_tool_parser_options},
+        {"slm_speech_options", &sp, sizeof sp, use_speech_options},
     };
     talker = tiny_open(&speaks_chatml, NULL);
     for (size_t i = 0; i < sizeof structs / sizeof structs[0]; i++) {
@@ -506,6 +535,44 @@ static void messages(void **state) {
     slm_model_close(&talker);
 }
 
+static void chat_input(void **state) {
+    (void)state;
+    static const size_t ends[] = {
+        4, END(slm_chat_input, flags), END(slm_chat_input, messages),
+        END(slm_chat_input, n_messages), END(slm_chat_input, conversation),
+        END(slm_chat_input, conversation_len), END(slm_chat_input, tools),
+        END(slm_chat_input, tools_len), END(slm_chat_input, extra), END(slm_chat_input, extra_len),
+        END(slm_chat_input, now)};
+    slm_message me = {sizeof me, "user", SLM_NTS, "ab", 2};
+    slm_chat_input full = {.messages = &me, .n_messages = 1, .tools = "[{}]", .tools_len = 4,
+                           .extra = "{\"mood\": 1}", .extra_len = 11, .now = 86400};
+    talker = tiny_open(&speaks_chatml, NULL);
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        slot s;
+        char text[200], want[200];
+        size_t len = 0;
+        slm_status status = slm_chat_render_input(talker, cut(&s, &full, ends[i]), text, sizeof text,
+                                                  &len, &golden_err);
+#define HAS(field) (ends[i] >= END(slm_chat_input, field))
+        if (!HAS(n_messages)) {
+            assert_int_equal(status, SLM_ERR_ARG);
+            continue;
+        }
+        /* A text whose length is not given has none. */
+        if ((HAS(tools) && !HAS(tools_len)) || (HAS(extra) && !HAS(extra_len))) {
+            assert_int_equal(status, SLM_ERR_FORMAT);
+            continue;
+        }
+        assert_int_equal(status, SLM_OK);
+        snprintf(want, sizeof want, "<|im_start|>user\nab<|im_end|>\n%s%s%s",
+                 HAS(tools) ? "[{}]" : "", HAS(extra) ? "1" : "", HAS(now) ? "1970" : "");
+        assert_int_equal(len, strlen(want));
+        assert_memory_equal(text, want, len);
+#undef HAS
+    }
+    slm_model_close(&talker);
+}
+
 static void eval_items(void **state) {
     (void)state;
     static const size_t ends[] = {4, END(slm_eval_item, logits), END(slm_eval_item, session),
@@ -589,7 +656,8 @@ int main(void) {
         cmocka_unit_test(cache_options),    cmocka_unit_test(session_options),
         cmocka_unit_test(sampling),         cmocka_unit_test(sampling_seed_and_bias),
         cmocka_unit_test(generate_options), cmocka_unit_test(messages),
-        cmocka_unit_test(eval_items),       cmocka_unit_test(predictions),
+        cmocka_unit_test(chat_input),       cmocka_unit_test(eval_items),
+        cmocka_unit_test(predictions),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);
 }

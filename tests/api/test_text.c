@@ -259,7 +259,9 @@ static slm_model *open_chat(const char *text) {
                                    .extra = chat_template}, NULL);
 }
 
-static const char chatml[] = "{% for m in messages %}<|im_start|>...<|im_end|>{% endfor %}";
+static const char chatml[] =
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 static void render(void **state) {
     (void)state;
@@ -314,23 +316,75 @@ static void render_refused(void **state) {
     REFUSED(slm_chat_render(m, &talk, 1, 0, NULL, 0, &len, &golden_err), SLM_ERR_MISSING,
             "chat template");
     slm_model_close(&m);
-    m = open_chat("{{ [INST] }}");
-    REFUSED(slm_chat_render(m, &talk, 1, 0, NULL, 0, &len, &golden_err), SLM_ERR_UNSUP,
-            "chat template");
+    m = open_chat("a\n{{ [INST }}");
+    REFUSED(slm_chat_render(m, &talk, 1, 0, NULL, 0, &len, &golden_err), SLM_ERR_TEMPLATE,
+            "line 2, column 10");
+    slm_model_close(&m);
+    m = open_chat("{{ raise_exception('no, thank you') }}");
+    REFUSED(slm_chat_render(m, &talk, 1, 0, NULL, 0, &len, &golden_err), SLM_ERR_TEMPLATE,
+            "no, thank you");
     slm_model_close(&m);
     m = open_chat(chatml);
     REFUSED(slm_chat_render(NULL, &talk, 1, 0, NULL, 0, &len, &golden_err), SLM_ERR_ARG, "model");
     REFUSED(slm_chat_render(m, NULL, 1, 0, NULL, 0, &len, &golden_err), SLM_ERR_ARG, "messages");
     REFUSED(slm_chat_render(m, &talk, 0, 0, NULL, 0, &len, &golden_err), SLM_ERR_ARG, "messages");
-    REFUSED(slm_chat_render(m, &talk, 1, 2, NULL, 0, &len, &golden_err), SLM_ERR_ARG, "0x2");
+    REFUSED(slm_chat_render(m, &talk, 1, 4, NULL, 0, &len, &golden_err), SLM_ERR_ARG, "0x4");
     REFUSED(slm_chat_render(m, &talk, 1, 0, NULL, 9, &len, &golden_err), SLM_ERR_ARG, "text");
     REFUSED(slm_chat_render(m, &talk, 1, 0, NULL, 0, NULL, &golden_err), SLM_ERR_ARG, "len");
-    talk.role = "tool";
+    talk.role = "admin";
     REFUSED(slm_chat_render(m, &talk, 1, 0, NULL, 0, &len, &golden_err), SLM_ERR_TEMPLATE,
-            "message 0", "tool");
+            "message 0", "admin");
     talk.role = "user";
     talk.content = "a\xff";
-    REFUSED(slm_chat_render(m, &talk, 1, 0, NULL, 0, &len, &golden_err), SLM_ERR_UTF8, "byte 1");
+    REFUSED(slm_chat_render(m, &talk, 1, 0, NULL, 0, &len, &golden_err), SLM_ERR_UTF8, "byte 18");
+    slm_model_close(&m);
+}
+
+/* All that a conversation can be given, in the struct and as one text. */
+static void render_input(void **state) {
+    (void)state;
+    static const char template[] =
+        "{% for m in messages %}{{ m.role }}={{ m.content }}{{ m.tool_calls | tojson if m.tool_calls }};"
+        "{% endfor %}{{ tools | length }} {{ flavour }} {{ strftime_now('%d %b %Y %H:%M') }}"
+        "{% if add_generation_prompt %}>{% endif %}";
+    static const char wanted[] = "user=a;assistant=[{\"f\": 1.5}];1 sweet 26 Jul 2024 12:34>";
+    slm_model *m = open_chat(template);
+    slm_message talk[2] = {{sizeof *talk, "user", SLM_NTS, "a", SLM_NTS},
+                           {sizeof *talk, NULL, 0, "{\"role\": \"assistant\", \"content\": \"\", "
+                                                   "\"tool_calls\": [{\"f\": 1.5}]}", SLM_NTS}};
+    slm_chat_input in = {.struct_size = sizeof in, .flags = SLM_CHAT_GENERATION_PROMPT,
+                         .messages = talk, .n_messages = 2, .tools = "[{\"name\": \"f\"}]",
+                         .tools_len = SLM_NTS, .extra = "{\"flavour\": \"sweet\"}",
+                         .extra_len = SLM_NTS, .now = 1721997240};
+    char text[200];
+    int32_t ids[200];
+    size_t len = 0, n = 0, want = sizeof wanted - 1;
+    OK(slm_chat_render_input(m, &in, text, sizeof text, &len, &golden_err));
+    assert_int_equal(len, want);
+    assert_memory_equal(text, wanted, want);
+    OK(slm_chat_tokenize_input(m, &in, ids, 200, &n, &golden_err));
+    assert_true(n > 0);
+
+    slm_chat_input whole = {.struct_size = sizeof whole, .conversation_len = SLM_NTS, .now = in.now,
+                            .conversation =
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": "
+        "\"\", \"tool_calls\": [{\"f\": 1.5}]}], \"tools\": [{\"name\": \"f\"}], \"add_generation_prompt\":"
+        " true, \"extra\": {\"flavour\": \"sweet\"}}"};
+    char again[200];
+    OK(slm_chat_render_input(m, &whole, again, sizeof again, &len, &golden_err));
+    assert_int_equal(len, want);
+    assert_memory_equal(again, text, want);
+    in.now = 0;
+    REFUSED(slm_chat_render_input(m, &in, NULL, 0, &len, &golden_err), SLM_ERR_TEMPLATE, "the date");
+    REFUSED(slm_chat_render_input(m, NULL, NULL, 0, &len, &golden_err), SLM_ERR_ARG, "input");
+    REFUSED(slm_chat_tokenize_input(NULL, &in, NULL, 0, &len, &golden_err), SLM_ERR_ARG, "model");
+    REFUSED(slm_chat_tokenize_input(m, &in, NULL, 0, NULL, &golden_err), SLM_ERR_ARG, "n_ids");
+    REFUSED(slm_chat_tokenize_input(m, &in, NULL, 7, &len, &golden_err), SLM_ERR_ARG, "ids");
+    in.flags = SLM_CHAT_CONTINUE | SLM_CHAT_GENERATION_PROMPT;
+    REFUSED(slm_chat_render_input(m, &in, NULL, 0, &len, &golden_err), SLM_ERR_ARG, "one of them");
+    talk[1].struct_size = 8;
+    in.flags = 0;
+    REFUSED(slm_chat_render_input(m, &in, NULL, 0, &len, &golden_err), SLM_ERR_ARG, "message 1");
     slm_model_close(&m);
 }
 
@@ -339,7 +393,7 @@ int main(void) {
         cmocka_unit_test(metadata),      cmocka_unit_test(tokens),
         cmocka_unit_test(whole_characters), cmocka_unit_test(streams_agree),
         cmocka_unit_test(controls_in_the_middle), cmocka_unit_test(render),
-        cmocka_unit_test(render_refused),
+        cmocka_unit_test(render_refused), cmocka_unit_test(render_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,24 @@ class Doctor(Case):
                  all(w in f["topic"] + ": " + f["found"] + " | " + f["change"] for w in words)]
         self.assertEqual(len(found), 1, (severity, words, d["findings"]))
 
+    def of_build(self, d):
+        """What is found of this program's build, on a tree with a GPU."""
+        return [f["found"] for f in d["findings"] if "this build" in f["found"]]
+
+    def test_the_build(self):
+        """A build with CUDA says so and whether it can be used here, but not of another machine."""
+        here, there = self.json()["gpu"], self.tree("agx-orin-64")
+        self.assertIn(here["cuda_in_this_build"], ("yes", "no"))
+        self.assertEqual(there["gpu"]["cuda_in_this_build"], here["cuda_in_this_build"])
+        has_cuda = here["cuda_in_this_build"] == "yes"
+        self.assertEqual("cuda_usable" in here, has_cuda)
+        self.assertNotIn("cuda_usable", there["gpu"])
+        self.assertEqual(len(self.of_build(there)), 0 if has_cuda else 1)
+        if has_cuda and here["cuda_usable"] == "yes":
+            self.finds(self.json(), "ok", "gpu: models can run on it")
+        elif has_cuda:
+            self.finds(self.json(), "warning", "gpu: cannot use", "docs/ORIN.md")
+
     def lacks(self, d, *words):
         for f in d["findings"]:
             for w in words:
@@ -77,7 +95,8 @@ class Doctor(Case):
         self.finds(d, "note", "memory's clock cannot be read", "sudo")
         self.finds(d, "note", "driver 540.4.0", "CUDA 13")
         self.finds(d, "note", "policy0 is held at 1344 of 1728 MHz", "nvpmodel")
-        self.finds(d, "note", "this build has no CUDA")
+        if gpu["cuda_in_this_build"] == "no":
+            self.finds(d, "note", "this build has no CUDA")
         self.lacks(d, "voltage was too low", "degrees", "device file")
 
     def test_orin_nx_in_its_low_mode(self):
@@ -103,7 +122,7 @@ class Doctor(Case):
                          ("agx-orin-64:maxn", 16, "7"))
         self.assertEqual((d["gpu"]["driver"], d["gpu"]["nvidia_device"]), ("595.78", "yes"))
         self.assertEqual([f["found"] for f in d["findings"] if f["severity"] != "ok"],
-                         ["this build has no CUDA: models run on the processor"])
+                         self.of_build(d))
         self.finds(d, "ok", "16 SM at 1300 MHz can keep up")
 
     def test_laptop(self):
@@ -122,7 +141,8 @@ class Doctor(Case):
     def test_raspberry_pi(self):
         d = self.tree("raspberry-pi-5")
         self.assertEqual((d["cpu"]["model"], d["cpu"]["level"]), ("Cortex-A76", "dotprod"))
-        self.assertEqual(d["gpu"], {"nvidia_device": "no", "cuda_in_this_build": "no"})
+        self.assertEqual(set(d["gpu"]), {"nvidia_device", "cuda_in_this_build"})
+        self.assertEqual(d["gpu"]["nvidia_device"], "no")
         self.finds(d, "warning", "powersave keeps the clocks")
         self.finds(d, "warning", "voltage is too low")
         self.lacks(d, "CUDA", "huge pages", "degrees")

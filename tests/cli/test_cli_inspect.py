@@ -149,14 +149,18 @@ class Inspect(Case):
         heads = meta["llama.block_count"] * meta["llama.embedding_length"]  # all heads together
         head = meta["llama.vocab_size"] * meta["llama.embedding_length"]
         matrices = d["plan"]["macs_per_token"] - 2 * heads - head
-        # One pass, the head for one token, attention in fp16 at half the rate.
-        macs = 400 * matrices + head + 2 * (2 * heads) * (400 * 401 / 2)
-        for share, nodes, host, side in (0.5, 1, 50, "min"), (0.25, 4, 150, "max"):
+        # One pass, the head for one token. What attention and each type reach of the peak differs.
+        macs = 400 * matrices + head + 2 * heads * (400 * 401 / 2)
+        shares = p["tensor_share"]
+        self.assertTrue(0.25 < shares["max"] < 0.65)
+        self.assertAlmostEqual(shares["min"], shares["max"] / 2, places=3)
+        for share, nodes, host, side in ((shares["max"], 1, 50, "min"),
+                                         (shares["min"], 4, 150, "max")):
             computing = macs / (share * 2048 * 4 * 306e6) * 1e3
             reading = d["plan"]["bytes_per_token"] / (34.128e9 * p["memory_share"]["max"]) * 1e3
             self.assertGreater(computing, reading)
             first = computing + p["graph_nodes"] * nodes / 1e3 + host / 1e3
-            self.assertAlmostEqual(prompt["first_token_ms"][side], first, places=3)
+            self.assertAlmostEqual(prompt["first_token_ms"][side], first, delta=0.002 * first)
         self.assertIn("tensor", prompt["bound_by"])
 
     def test_predictions_rise_with_the_device(self):

@@ -5,9 +5,9 @@ import stat
 
 from cli_case import SLM, Case, main, slm
 
-COMMANDS = ("run chat tokenize detokenize logits perplexity bench inspect quantize pack "
-            "doctor").split()
-LATER = "pull serve template parse-tools grammar".split()
+COMMANDS = ("run chat tokenize detokenize template parse-tools grammar logits perplexity bench "
+            "inspect quantize pack doctor").split()
+LATER = "pull serve".split()
 ARGUMENTS = {
     "run": ["hello"], "chat": [], "tokenize": [], "detokenize": [],
     "logits": ["--ids", "1", "-o", "out.f32"], "perplexity": ["/dev/null"], "bench": [],
@@ -43,13 +43,16 @@ class Help(Case):
             --presence-penalty --frequency-penalty --seed --stop --logit-bias""".split()
         common = ["--threads", "--device", "--ctx", "--kv"]
         wanted = {
-            "run": sampling + common + ["--raw", "--system", "--stats"],
+            "run": sampling + common + ["--raw", "--system", "--stats", "--grammar", "--json-schema"],
             "chat": sampling + common + ["--system", "--stats"],
             "bench": sampling[1:] + common + ["--json", "-p,", "-n,", "-d,", "-r,"],
             "logits": common + ["--ids", "--ids-file", "-o,", "--batch", "--rope-factors"],
             "perplexity": common,
             "tokenize": ["--special", "--bos", "--no-bos"],
             "detokenize": ["--special"],
+            "template": ["--messages", "--now"],
+            "parse-tools": ["--format"],
+            "grammar": ["--grammar", "--json-schema"],
             "pack": ["-o,", "--output"],
             "inspect": common + ["--json", "--plan", "--device-profile", "--prompt-tokens"],
             "doctor": common + ["--json"],
@@ -86,7 +89,7 @@ class CommandLine(Case):
         for name in COMMANDS:
             self.wrong(name, "m", "--no-such", words=['"--no-such"', f"slm {name} --help"])
             self.wrong(name, "m", "-Z", words=['"-Z"'])
-        for option in ("--grammar", "--json-schema", "--tools"):
+        for option in ("--tools",):
             self.wrong("run", "m", "p", option, "f", words=[f'"{option}"'])
 
     def test_values_that_are_missing_or_one_too_many(self):

@@ -1,6 +1,6 @@
 """Who may include whom, who may name model families, and who may call the system.
 
-    tools, examples -> slm.h                     (inspect, quantize: gguf/, base/, kernels/ too)
+    tools, examples -> slm.h             (inspect, quantize, doctor: gguf/, base/, kernels/ too)
     bench/src measures what is inside, and like the tests it may look there
     api -> run -> {guide, model} -> text -> gguf -> base;  kernels -> kernels
 """
@@ -22,7 +22,7 @@ BELOW = {
     "examples": [],
     "bench": ["run", "guide", "model", "text", "gguf", "base", "kernels"],
 }
-FILE_TOOLS = re.compile(r"tools/(\w*_)?(inspect|quantize)(_\w*)?\.[ch]$")
+FILE_TOOLS = re.compile(r"tools/(\w*_)?(inspect|quantize|doctor)(_\w*)?\.[ch]$")
 
 LIBC = set("""complex.h ctype.h errno.h fenv.h float.h inttypes.h limits.h math.h stdalign.h stdarg.h
     stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h wchar.h""".split())

@@ -18,7 +18,7 @@ def read(name):
 
 def costs():
     """{type: (all, integer)} thread-instructions a byte."""
-    found = re.findall(r"\{SLM_DTYPE_(\w+), \{([\d.]+), ([\d.]+)\}\}", read("predict.c"))
+    found = re.findall(r"\{SLM_DTYPE_(\w+), \{([\d.]+), ([\d.]+)\}", read("predict.c"))
     return {name: (float(a), float(i)) for name, a, i in found}
 
 

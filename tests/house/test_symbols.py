@@ -17,10 +17,12 @@ FORBIDDEN = set("""abort exit _exit _Exit quick_exit atexit assert_fail assert a
     getenv secure_getenv setenv putenv unsetenv environ setlocale
     socket connect bind listen accept getaddrinfo send recv
     signal sigaction sigprocmask pthread_sigmask raise kill longjmp siglongjmp
-    system popen fork vfork execve execvp posix_spawn dlopen
+    system popen fork vfork execve execvp posix_spawn
     rand srand random srandom strtok gets sprintf vsprintf strcpy strcat tmpnam
     localtime gmtime ctime asctime strerror""".split())
 # Memory from anywhere but slm_alloc; host.c is where slm_alloc itself gets it.
+# Only what a build with CUDA loads when it needs it.
+LOADERS = set("dlopen dlmopen dlsym dlvsym dlclose".split())
 ALLOCATORS = set("malloc calloc realloc reallocarray aligned_alloc posix_memalign free strdup "
                  "strndup".split())
 # Functions of the system that only the objects of base/ import. sysconf and the like included;
@@ -90,6 +92,8 @@ def check_object(verdict, name, path):
             continue
         symbol = plain(symbol)
         verdict.check(symbol not in FORBIDDEN, f"{name}: imports {symbol}")
+        if symbol in LOADERS:
+            verdict.check(name == "libslm/base/library.c", f"{name}: imports {symbol}")
         if symbol in ALLOCATORS:
             verdict.check(name == "libslm/base/host.c",
                           f"{name}: imports {symbol}; memory comes from slm_alloc")

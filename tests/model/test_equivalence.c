@@ -42,7 +42,7 @@ static void load(const subject *s) {
 static slm_cache_options plain(slm_kv_type kv) {
     slm_cache_options o = {.struct_size = sizeof o, .n_ctx = 256, .kv_type = kv, .n_threads = 1,
                            .max_logits = MAX_TOKENS, .max_sessions = 3,
-                           .rope_factors = SLM_ROPE_LONG};
+                           .rope_factors = SLM_ROPE_LONG, .chunk_ms = SLM_CHUNK_WHOLE};
     return o;
 }
 

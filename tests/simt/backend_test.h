@@ -67,7 +67,7 @@ static inline slm_model *open_on(slm_device device) {
 static inline slm_cache *open_cache(slm_model *m, uint32_t max_sessions, uint32_t max_rows) {
     slm_cache_options o = {.struct_size = sizeof o, .n_ctx = TINY_CTX, .page_tokens = 16,
                            .max_sessions = max_sessions, .max_rows = max_rows,
-                           .max_logits = TINY_CTX, .n_threads = 1};
+                           .max_logits = TINY_CTX, .n_threads = 1, .chunk_ms = SLM_CHUNK_WHOLE};
     slm_cache *c = NULL;
     OK(slm_cache_open(m, &o, &c, &golden_err));
     return c;

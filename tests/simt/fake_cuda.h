@@ -37,6 +37,7 @@ typedef struct {
     uint64_t n_launches;  // calls of a launch, or of a graph
     uint64_t n_kernels;   // kernels that have run
     uint64_t n_waits;     // calls in which the host waits for the device
+    uint64_t bytes_to_device, bytes_from_device; // of copies that were carried out
     uint64_t n_pageable;  // asynchronous copies from or to memory that is not pinned
 } fake_cuda_stats;
 
@@ -49,6 +50,8 @@ void fake_cuda_get_stats(fake_cuda_stats *stats);
 // From now on.
 void fake_cuda_set_order(fake_cuda_order order, unsigned seed);
 void fake_cuda_set_free_memory(size_t bytes);            // what cudaMalloc still gives
+void fake_cuda_set_largest(size_t bytes); // what it gives at a time: the driver of a Jetson may refuse more
+void fake_cuda_set_shared(size_t bytes);                  // what a block may have at most
 void fake_cuda_set_registers(const void *kernel, int n); // 64 where nothing was said
 
 // The n-th call from now fails, once: n = 1 is the next. 0 takes it back.

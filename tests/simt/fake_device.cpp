@@ -23,7 +23,7 @@ const Device devices[] = {
     {"AGX Orin 64GB (fake)", 16, 61 * GiB, 4 << 20, 256},
 };
 
-constexpr int shared_per_block = 48 << 10, shared_optin = 163 << 10, shared_per_sm = 164 << 10;
+constexpr int shared_per_block = 48 << 10, shared_per_sm = 164 << 10;
 constexpr int n_registers = 65536, threads_per_sm = 1536, blocks_per_sm = 16;
 
 int round_up(int value, int to) {
@@ -65,7 +65,7 @@ int max_blocks(const Kernel &kernel, int n_threads, std::size_t dynamic_shared) 
     properties.sharedMemPerBlock = shared_per_block;
     properties.sharedMemPerMultiprocessor = shared_per_sm;
     properties.numSms = device().n_multiprocessors;
-    properties.sharedMemPerBlockOptin = shared_optin;
+    properties.sharedMemPerBlockOptin = state.shared;
     properties.reservedSharedMemPerBlock = 1 << 10;
     cudaOccFuncAttributes attributes;
     attributes.maxThreadsPerBlock = 1024;
@@ -198,7 +198,7 @@ extern "C" cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribu
         *value = fake::shared_per_block;
         break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-        *value = fake::shared_optin;
+        *value = static_cast<int>(state.shared);
         break;
     case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
         *value = fake::shared_per_sm;
@@ -282,7 +282,7 @@ extern "C" cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int index) {
     std::snprintf(p->name, sizeof(p->name), "%s", fake::device().name);
     p->totalGlobalMem = fake::device().memory_bytes;
     p->sharedMemPerBlock = fake::shared_per_block;
-    p->sharedMemPerBlockOptin = fake::shared_optin;
+    p->sharedMemPerBlockOptin = state.shared;
     p->sharedMemPerMultiprocessor = fake::shared_per_sm;
     p->reservedSharedMemPerBlock = 1 << 10;
     p->regsPerBlock = p->regsPerMultiprocessor = fake::n_registers;
@@ -308,7 +308,7 @@ extern "C" cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int index) {
 // ---------------------------------------------------------------- kernels
 
 static bool fits(const fake::Kernel &kernel, int value) {
-    return value >= 0 && std::size_t(value) + kernel.static_shared <= fake::shared_optin;
+    return value >= 0 && std::size_t(value) + kernel.static_shared <= state.shared;
 }
 
 extern "C" cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attribute,
@@ -454,6 +454,16 @@ void fake_cuda_set_registers(const void *kernel, int n) {
     state.kernels[kernel].n_registers = n;
 }
 
+void fake_cuda_set_shared(size_t bytes) {
+    std::lock_guard<std::recursive_mutex> guard(state.lock);
+    state.shared = bytes;
+}
+
+void fake_cuda_set_largest(size_t bytes) {
+    std::lock_guard<std::recursive_mutex> guard(state.lock);
+    state.largest = bytes;
+}
+
 void fake_cuda_fail_malloc(int n) {
     state.fail_malloc = n;
 }
@@ -490,6 +500,8 @@ size_t fake_cuda_reset(fake_cuda_profile profile) {
     state.lost = cudaSuccess;
     state.stats = {};
     state.free_bytes = fake::device().memory_bytes - fake::GiB;
+    state.largest = SIZE_MAX;
+    state.shared = fake::State().shared;
     state.fail_malloc = state.fail_launch = state.fail_sync = 0;
     state.fault[0] = '\0';
     for (auto &entry : state.kernels) {

@@ -107,7 +107,8 @@ cudaError_t allocate(void **at, std::size_t bytes, bool pinned) {
     if (bytes == 0) {
         return pinned ? cudaErrorInvalidValue : cudaSuccess;
     }
-    if (fails_now(&state.fail_malloc) || bytes > state.free_bytes) {
+    if (fails_now(&state.fail_malloc) || bytes > state.free_bytes ||
+        (!pinned && bytes > state.largest)) {
         return cudaErrorMemoryAllocation;
     }
     open_device_memory();
@@ -167,6 +168,12 @@ bool good_copy(const void *to, const void *from, std::size_t bytes, cudaMemcpyKi
 }
 
 } // namespace
+
+void count_copy(const Op &op) {
+    bool to_device = on_device(op.to), from_device = on_device(op.from);
+    state.stats.bytes_to_device += to_device && !from_device ? op.bytes : 0;
+    state.stats.bytes_from_device += from_device && !to_device ? op.bytes : 0;
+}
 
 const Allocation *find_allocation(const void *at, std::size_t bytes) {
     std::uintptr_t address = reinterpret_cast<std::uintptr_t>(at);

@@ -106,6 +106,8 @@ struct State {
     cudaError_t lost = cudaSuccess; // what every call answers from then on
     fake_cuda_stats stats = {};
     std::size_t free_bytes = std::size_t{15} << 30; // as fake_cuda_reset leaves it
+    std::size_t largest = SIZE_MAX; // of an allocation on the device
+    std::size_t shared = 163 << 10; // of a block that asks for more than it has anyway
     int fail_malloc = 0, fail_launch = 0, fail_sync = 0;
     char fault[1000] = "";
     std::map<std::uintptr_t, Allocation> allocations;
@@ -138,6 +140,9 @@ bool fails_now(int *countdown);
 
 // Null for memory that the runtime did not give.
 const Allocation *find_allocation(const void *at, std::size_t bytes);
+
+// Adds a copy that is carried out to the figures.
+void count_copy(const Op &op);
 
 // Kernels and copies may touch device memory between the two, which nest; the host may not outside.
 void open_device_memory();

@@ -73,6 +73,7 @@ cudaError_t run_op(Op &op) {
         error = run_kernel(op);
         break;
     case Kind::copy:
+        count_copy(op);
         std::memmove(op.to, op.from, op.bytes);
         break;
     case Kind::fill:

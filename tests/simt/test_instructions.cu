@@ -65,7 +65,10 @@ static void matrices_are_loaded(void **) {
 // ---------------------------------------------------------------- mma
 
 // a is 16 x 32 by rows, b 8 columns of 32, d 16 x 8, all in plain order.
-SLM_KERNEL(32, 1) multiply_s8(const unsigned *a, const unsigned *b, int *d) {
+enum Products { all_signed, half_signed, half_unsigned }; // half: the first 16 of k
+template <Products of>
+SLM_KERNEL(32, 1)
+multiply_s8(const unsigned *a, const unsigned *b, int *d) {
     unsigned g = threadIdx.x / 4, t = threadIdx.x % 4;
     unsigned ra[4] = {a[8 * g + t], a[8 * (g + 8) + t], a[8 * g + t + 4], a[8 * (g + 8) + t + 4]};
     unsigned rb[2] = {b[8 * g + t], b[8 * g + t + 4]};
@@ -73,7 +76,13 @@ SLM_KERNEL(32, 1) multiply_s8(const unsigned *a, const unsigned *b, int *d) {
     for (unsigned i = 0; i < 4; i++) {
         rd[i] = d[8 * (g + 8 * (i / 2)) + 2 * t + i % 2];
     }
-    mma_s8(rd, ra, rb);
+    if (of == all_signed) {
+        mma_s8(rd, ra, rb);
+    } else if (of == half_signed) {
+        mma_s8_k16(rd, ra[0], ra[1], rb[0]);
+    } else {
+        mma_s8_u8_k16(rd, ra[0], ra[1], rb[0]);
+    }
     for (unsigned i = 0; i < 4; i++) {
         d[8 * (g + 8 * (i / 2)) + 2 * t + i % 2] = rd[i];
     }
@@ -99,7 +108,7 @@ multiply_halves(const unsigned *a, const unsigned *b, float *d) {
     }
 }
 
-static void bytes_are_multiplied(void **) {
+template <Products of> static void bytes_are_multiplied(void **) {
     Numbers numbers{7};
     std::vector<unsigned> a(16 * 8), b(8 * 8);
     std::vector<int> c(16 * 8);
@@ -116,7 +125,7 @@ static void bytes_are_multiplied(void **) {
     DeviceArray<unsigned> da(a), db(b);
     auto run = [&] {
         DeviceArray<int> d(c);
-        OK(SLM_LAUNCH(multiply_s8, shape_of(1, 32), da.at, db.at, d.at));
+        OK(SLM_LAUNCH(multiply_s8<of>, shape_of(1, 32), da.at, db.at, d.at));
         return d.get();
     };
     std::vector<int> d = run();
@@ -125,8 +134,10 @@ static void bytes_are_multiplied(void **) {
     for (std::size_t row = 0; row < 16; row++) {
         for (std::size_t column = 0; column < 8; column++) {
             int wanted = c[8 * row + column];
-            for (std::size_t k = 0; k < 32; k++) {
-                wanted += pa[32 * row + k] * pb[32 * column + k];
+            for (std::size_t k = 0; k < (of == all_signed ? 32 : 16); k++) {
+                const signed char y = pb[32 * column + k];
+                wanted += pa[32 * row + k] *
+                          (of == half_unsigned ? static_cast<unsigned char>(y) : int{y});
             }
             assert_int_equal(d[8 * row + column], wanted);
         }
@@ -193,12 +204,12 @@ SLM_KERNEL(128, 1) bits(const unsigned *x, unsigned *y, int n) {
         return;
     }
     unsigned a = x[3 * i], b = x[3 * i + 1], c = x[3 * i + 2];
-    unsigned *out = y + 12 * i;
+    unsigned *out = y + 14 * i;
     out[0] = static_cast<unsigned>(
         __dp4a(static_cast<int>(a), static_cast<int>(b), static_cast<int>(c)));
     out[1] = __dp4a(a, b, c);
     out[2] = static_cast<unsigned>(dp4a_us(a, static_cast<int>(b), static_cast<int>(c)));
-    out[3] = __byte_perm(a, b, c & 0xffff);
+    out[3] = __byte_perm(a, b, c & 0x7777);
     out[4] = lop3<(0xf0 & 0xcc) | 0xaa>(a, b, c);
     out[5] = lop3<0xf0 ^ 0xcc ^ 0xaa>(a, b, c);
     out[6] = __funnelshift_r(a, b, c);
@@ -208,6 +219,8 @@ SLM_KERNEL(128, 1) bits(const unsigned *x, unsigned *y, int n) {
     out[10] = __umulhi(a, b);
     out[11] = static_cast<unsigned>(__popc(a) + 64 * __clz(static_cast<int>(b)) +
                                     4096 * __ffs(static_cast<int>(c)));
+    out[12] = prmt(a, b, c);
+    out[13] = upper_half(keep(a));
 }
 
 static void bytes_and_bits(void **) {
@@ -220,11 +233,11 @@ static void bytes_and_bits(void **) {
     x[0] = x[1] = 0x80808080u;
     x[2] = 0x7fffffffu; // the sum wraps round
     x[4] = x[5] = 0;
-    DeviceArray<unsigned> in(x), out(12 * n);
+    DeviceArray<unsigned> in(x), out(14 * n);
     OK(SLM_LAUNCH(bits, shape_of(8, 128), in.at, out.at, n));
     std::vector<unsigned> y = out.get();
     for (std::size_t i = 0; i < n; i++) {
-        unsigned a = x[3 * i], b = x[3 * i + 1], c = x[3 * i + 2], wanted[12] = {};
+        unsigned a = x[3 * i], b = x[3 * i + 1], c = x[3 * i + 2], wanted[14] = {};
         long long ss = 0, us = 0, uu = 0;
         for (int k = 0; k < 4; k++) {
             unsigned pa = a >> (8 * k) & 255, pb = b >> (8 * k) & 255;
@@ -233,7 +246,8 @@ static void bytes_and_bits(void **) {
             uu += static_cast<int>(pa * pb);
             unsigned selector = c >> (4 * k) & 15;
             unsigned byte = (selector & 4 ? b : a) >> (8 * (selector & 3)) & 255;
-            wanted[3] |= (selector & 8 ? (byte & 128 ? 255u : 0u) : byte) << (8 * k);
+            wanted[3] |= byte << (8 * k);
+            wanted[12] |= (selector & 8 ? (byte & 128 ? 255u : 0u) : byte) << (8 * k);
             wanted[8] |= ((pa - pb) & 255) << (8 * k);
             wanted[9] |= ((pa + pb) & 255) << (8 * k);
         }
@@ -245,6 +259,7 @@ static void bytes_and_bits(void **) {
         wanted[5] = a ^ b ^ c;
         wanted[6] = static_cast<unsigned>(both >> (c & 31));
         wanted[7] = static_cast<unsigned>((both << (c & 31)) >> 32);
+        wanted[13] = a >> 16;
         wanted[10] = static_cast<unsigned>(static_cast<unsigned long long>(a) * b >> 32);
         unsigned n_ones = 0, n_zeros = 0, first_one = 0;
         for (unsigned k = 0; k < 32; k++) {
@@ -253,10 +268,10 @@ static void bytes_and_bits(void **) {
             first_one = first_one == 0 && (c >> k & 1) ? k + 1 : first_one;
         }
         wanted[11] = n_ones + 64 * n_zeros + 4096 * first_one;
-        for (std::size_t k = 0; k < 12; k++) {
-            if (y[12 * i + k] != wanted[k]) {
+        for (std::size_t k = 0; k < 14; k++) {
+            if (y[14 * i + k] != wanted[k]) {
                 fail_msg("instruction %zu of %08x %08x %08x: got %08x, wanted %08x", k, a, b, c,
-                         y[12 * i + k], wanted[k]);
+                         y[14 * i + k], wanted[k]);
             }
         }
     }
@@ -345,7 +360,9 @@ static void loads_with_hints(void **) {
 
 int main() {
     const CMUnitTest tests[] = {
-        DEVICE_TEST(matrices_are_loaded),      DEVICE_TEST(bytes_are_multiplied),
+        DEVICE_TEST(matrices_are_loaded),      DEVICE_TEST(bytes_are_multiplied<all_signed>),
+        DEVICE_TEST(bytes_are_multiplied<half_signed>),
+        DEVICE_TEST(bytes_are_multiplied<half_unsigned>),
         DEVICE_TEST(halves_are_multiplied),    DEVICE_TEST(bfloats_are_multiplied),
         DEVICE_TEST(bytes_and_bits),           DEVICE_TEST(halves_are_widened),
         DEVICE_TEST(approximations_are_close), DEVICE_TEST(loads_with_hints),

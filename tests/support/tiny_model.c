@@ -1,5 +1,8 @@
 #include "support/tiny_model.h"
 
+#include "base/rng.h"
+#include "kernels.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +39,23 @@ static void f32(gb *b, const char *suffix, float value) {
         gb_kv_f32(b, key, value);
 }
 
+static void half_matrix(gb *b, const char *name, const uint64_t *ne) {
+    size_t n = (size_t)(ne[0] * ne[1]);
+    uint16_t *data = malloc(n * sizeof *data);
+    slm_rng rng;
+    if (data == NULL)
+        exit(1);
+    slm_rng_seed(&rng, seed++);
+    for (size_t i = 0; i < n; i++) {
+        float x = 0.2f * (float)(2 * slm_rng_double(&rng) - 1);
+        uint32_t bits;
+        memcpy(&bits, &x, sizeof bits);
+        data[i] = tweak->type == SLM_DTYPE_F16 ? slm_f32_to_f16(x) : (uint16_t)(bits >> 16);
+    }
+    gb_tensor(b, name, tweak->type, 2, ne, data);
+    free(data);
+}
+
 static void tensor(gb *b, const char *name, uint32_t n_dims, uint64_t n_in, uint64_t n_out) {
     uint64_t ne[2] = {n_in, n_out};
     if (replaced(b, name))
@@ -51,7 +71,10 @@ static void tensor(gb *b, const char *name, uint32_t n_dims, uint64_t n_in, uint
         free(data);
         return;
     }
-    gb_tensor_random(b, name, n_dims, ne, n_dims == 1 ? 1.0f : 0.2f, seed++);
+    if (n_dims == 2 && tweak != NULL && tweak->type != 0)
+        half_matrix(b, name, ne);
+    else
+        gb_tensor_random(b, name, n_dims, ne, n_dims == 1 ? 1.0f : 0.2f, seed++);
 }
 
 static void layer_tensor(gb *b, int layer, const char *suffix, uint32_t n_dims, uint64_t n_in,
@@ -105,14 +128,14 @@ static void feed_forward(gb *b, int i) {
     matrix(b, i, "ffn_down.weight", 64, 32);
 }
 
-static void vocabulary(gb *b) {
-    static char text[TINY_VOCAB][8];
-    static const char *tokens[TINY_VOCAB];
-    static float scores[TINY_VOCAB];
-    static int32_t types[TINY_VOCAB];
+static void vocabulary(gb *b, uint32_t n_vocab) {
+    static char text[TINY_MAX_VOCAB][8];
+    static const char *tokens[TINY_MAX_VOCAB];
+    static float scores[TINY_MAX_VOCAB];
+    static int32_t types[TINY_MAX_VOCAB];
     static const char *const first[3] = {"<unk>", "<s>", "</s>"};
     static const char *const last[5] = {"\xe2\x96\x81", "a", "b", "ab", ("\xe2\x96\x81" "a")};
-    for (uint32_t i = 0; i < TINY_VOCAB; i++) {
+    for (uint32_t i = 0; i < n_vocab; i++) {
         tokens[i] = text[i];
         scores[i] = -(float)i;
         types[i] = i == 0 ? 2 : i < 3 ? 3 : i < 259 ? 6 : 1;
@@ -120,17 +143,19 @@ static void vocabulary(gb *b) {
             snprintf(text[i], sizeof text[i], "%s", first[i]);
         else if (i < 259)
             snprintf(text[i], sizeof text[i], "<0x%02X>", i - 3);
-        else
+        else if (i < TINY_VOCAB)
             snprintf(text[i], sizeof text[i], "%s", last[i - 259]);
+        else
+            snprintf(text[i], sizeof text[i], "~%u", i % 100000);
     }
     if (!replaced(b, "tokenizer.ggml.model"))
         gb_kv_str(b, "tokenizer.ggml.model", "llama");
     if (!replaced(b, "tokenizer.ggml.tokens"))
-        gb_kv_arr_str(b, "tokenizer.ggml.tokens", tokens, TINY_VOCAB);
+        gb_kv_arr_str(b, "tokenizer.ggml.tokens", tokens, n_vocab);
     if (!replaced(b, "tokenizer.ggml.scores"))
-        gb_kv_arr_f32(b, "tokenizer.ggml.scores", scores, TINY_VOCAB);
+        gb_kv_arr_f32(b, "tokenizer.ggml.scores", scores, n_vocab);
     if (!replaced(b, "tokenizer.ggml.token_type"))
-        gb_kv_arr_i32(b, "tokenizer.ggml.token_type", types, TINY_VOCAB);
+        gb_kv_arr_i32(b, "tokenizer.ggml.token_type", types, n_vocab);
 }
 
 gb *tiny_model(const tiny_tweak *t) {
@@ -139,6 +164,7 @@ gb *tiny_model(const tiny_tweak *t) {
     arch = t != NULL && t->arch != NULL ? t->arch : "llama";
     scale = t != NULL && t->scale != 0 ? t->scale : 1;
     seed = 1;
+    uint32_t n_vocab = t != NULL && t->n_vocab != 0 ? t->n_vocab : TINY_VOCAB;
     if (!replaced(b, "general.architecture"))
         gb_kv_str(b, "general.architecture", arch);
     u32(b, "block_count", 2);
@@ -148,10 +174,10 @@ gb *tiny_model(const tiny_tweak *t) {
     u32(b, "attention.head_count", 2);
     u32(b, "attention.head_count_kv", 1);
     f32(b, "attention.layer_norm_rms_epsilon", 1e-5f);
-    vocabulary(b);
+    vocabulary(b, n_vocab);
     if (t != NULL && t->extra != NULL)
         t->extra(b);
-    tensor(b, "token_embd.weight", 2, 32 * scale, TINY_VOCAB);
+    tensor(b, "token_embd.weight", 2, 32 * scale, n_vocab);
     for (int i = 0; i < 2; i++) {
         attention(b, i);
         feed_forward(b, i);

@@ -16,7 +16,8 @@ typedef struct slm_session slm_session;
 typedef struct slm_generator slm_generator;
 typedef struct { uint32_t struct_size; int32_t status; uint64_t offset; char subject[80]; char message[304]; } slm_error;
 typedef struct { uint32_t struct_size; uint32_t n_ctx, n_cells, max_sessions; int32_t kv_type;
-                 uint32_t page_tokens, max_rows, max_logits, n_threads; int32_t rope_factors; } slm_cache_options;
+                 uint32_t page_tokens, max_rows, max_logits, n_threads; int32_t rope_factors;
+                 uint32_t chunk_ms, flags; } slm_cache_options;
 typedef struct { uint32_t struct_size; const char *role; size_t role_len; const char *content; size_t content_len; } slm_message;
 typedef struct { const char *text; size_t len; uint32_t trusted; } slm_span;
 typedef struct { uint32_t struct_size; float temperature; int32_t top_k; float top_p, min_p, typical_p,

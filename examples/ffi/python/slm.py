@@ -62,7 +62,9 @@ class _CacheOptions(_Struct):
     _fields_ = [("struct_size", ctypes.c_uint32)] + [(name, ctypes.c_uint32) for name in (
         "n_ctx", "n_cells", "max_sessions")] + [("kv_type", ctypes.c_int32)] + [
             (name, ctypes.c_uint32) for name in ("page_tokens", "max_rows", "max_logits",
-                                                 "n_threads")] + [("rope_factors", ctypes.c_int32)]
+                                                 "n_threads")] + [
+                ("rope_factors", ctypes.c_int32), ("chunk_ms", ctypes.c_uint32),
+                ("flags", ctypes.c_uint32)]
 
 
 class _Span(ctypes.Structure):

@@ -1,6 +1,6 @@
-/* Growing buffers of the text module. All of them are empty when zeroed but for host. */
-#ifndef SLM_TEXT_BUFFER_H
-#define SLM_TEXT_BUFFER_H
+/* A growing buffer of bytes; empty when zeroed but for host. */
+#ifndef SLM_BASE_BUFFER_H
+#define SLM_BASE_BUFFER_H
 
 #include "base/host.h"
 

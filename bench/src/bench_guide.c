@@ -1,0 +1,167 @@
+/* What guides cost: compiling, the first mask of a state, masks along an answer, over the schemas
+ * of the reference data with their own valid texts. Times are CPU times of the thread.
+ *
+ *   slm_bench_guide VOCAB.gguf SCHEMAS.jsonl
+ *
+ * Each line of the second file is an object with "schema" and "valid", a list of texts. A text is
+ * cut into the longest tokens that fit, which is near to what a model would choose. */
+#define _POSIX_C_SOURCE 200809L
+#include "base/json.h"
+#include "guide/guide.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static double now_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
+}
+
+typedef struct series {
+    double *us;
+    size_t n, cap;
+    double sum, worst;
+} series;
+
+static void add(series *s, double us) {
+    if (s->n == s->cap) {
+        s->cap = s->cap ? s->cap * 2 : 4096;
+        s->us = realloc(s->us, s->cap * sizeof *s->us);
+    }
+    s->us[s->n++] = us;
+    s->sum += us;
+    s->worst = us > s->worst ? us : s->worst;
+}
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void report(const char *name, series *s) {
+    if (s->n == 0)
+        return;
+    qsort(s->us, s->n, sizeof *s->us, compare);
+    printf("%-22s %8zu  mean %9.2f  p50 %9.2f  p99 %9.2f  worst %9.2f us\n", name, s->n,
+           s->sum / (double)s->n, s->us[s->n / 2], s->us[s->n * 99 / 100], s->worst);
+    free(s->us);
+}
+
+/* The longest allowed token that the text goes on with. */
+static int32_t longest(const slm_trie *t, const uint64_t *bits, const char *text, size_t len,
+                       size_t *taken) {
+    int32_t best = -1;
+    uint32_t i = 0, end = t->n_nodes;
+    for (size_t depth = 0; depth < len; depth++) {
+        while (i < end && t->nodes[i].byte != (uint8_t)text[depth])
+            i = t->nodes[i].skip;
+        if (i >= end)
+            break;
+        int32_t id = t->nodes[i].token;
+        if (id >= 0 && bits[id / 64] >> (id % 64) & 1) {
+            best = id;
+            *taken = depth + 1;
+        }
+        end = t->nodes[i].skip;
+        i++;
+    }
+    return best;
+}
+
+static series compiling, cold, warm, accepting;
+
+static int follow(slm_guide *g, const slm_json *text, series *masks) {
+    slm_matcher *m;
+    slm_error e = SLM_ERROR_INIT;
+    size_t at = 0, n_words, taken = 0;
+    if (slm_matcher_open(g, &m, &e) != SLM_OK)
+        return 0;
+    for (;;) {
+        const uint64_t *bits;
+        double start = now_us();
+        if (slm_matcher_get_mask(m, &bits, &n_words, &e) != SLM_OK)
+            return fprintf(stderr, "%s\n", e.message), 0;
+        add(masks, now_us() - start);
+        if (at == text->text.len)
+            break;
+        int32_t id = longest(g->trie, bits, text->text.ptr + at, text->text.len - at, &taken);
+        if (id < 0)
+            return fprintf(stderr, "stuck at %zu of %.*s\n", at, (int)text->text.len,
+                           text->text.ptr);
+        start = now_us();
+        if (slm_matcher_accept(m, id, &e) != SLM_OK)
+            return fprintf(stderr, "%s\n", e.message), 0;
+        add(&accepting, now_us() - start);
+        at += taken;
+    }
+    slm_matcher_close(&m);
+    return 1;
+}
+
+static void one_line(slm_model *model, const slm_json *line) {
+    const slm_json *schema = slm_json_get(line, "schema"), *valid = slm_json_get(line, "valid");
+    slm_host host;
+    slm_error e = SLM_ERROR_INIT;
+    slm_host_init(&host, NULL, NULL, NULL, SLM_LOG_NONE);
+    slm_buffer text = {.host = &host};
+    slm_json_writer w = {.out = &text};
+    slm_guide *g;
+    if (slm_json_put_value(&w, schema, &e) != SLM_OK)
+        return;
+    double start = now_us();
+    slm_status status = slm_guide_compile_json_schema(model, text.ptr, text.len, NULL, &g, &e);
+    add(&compiling, now_us() - start);
+    slm_buffer_free(&text);
+    if (status != SLM_OK) {
+        fprintf(stderr, "%s\n", e.message);
+        return;
+    }
+    for (uint32_t i = 0; valid != NULL && i < valid->n_items; i++)
+        (void)follow(g, &valid->items[i], &cold);
+    for (uint32_t i = 0; valid != NULL && i < valid->n_items; i++)
+        (void)follow(g, &valid->items[i], &warm);
+    slm_guide_close(&g);
+}
+
+int main(int argc, char **argv) {
+    slm_model *model;
+    slm_error e = SLM_ERROR_INIT;
+    slm_model_options o = {.struct_size = sizeof o, .flags = SLM_MODEL_VOCAB_ONLY};
+    if (argc != 3)
+        return fprintf(stderr, "usage: slm_bench_guide VOCAB.gguf SCHEMAS.jsonl\n"), 2;
+    if (slm_model_open(argv[1], &o, &model, &e) != SLM_OK)
+        return fprintf(stderr, "%s\n", e.message), 1;
+    FILE *f = fopen(argv[2], "r");
+    if (f == NULL)
+        return perror(argv[2]), 1;
+    slm_guide *first;
+    double start = now_us();
+    if (slm_guide_compile_gbnf(model, "root ::= \"a\"", SLM_NTS, NULL, &first, &e) != SLM_OK)
+        return fprintf(stderr, "%s\n", e.message), 1;
+    printf("first guide of a model: %.1f ms, %u nodes in the trie of %u tokens\n",
+           (now_us() - start) * 1e-3, first->trie->n_nodes, first->trie->n_vocab);
+    slm_guide_close(&first);
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+    slm_host host;
+    slm_host_init(&host, NULL, NULL, NULL, SLM_LOG_NONE);
+    while ((n = getline(&line, &cap, f)) > 0) {
+        slm_arena arena = {.host = &host};
+        const slm_json *v;
+        if (slm_json_parse(&arena, line, (size_t)n, 0, "line", &v, &e) == SLM_OK)
+            one_line(model, v);
+        slm_arena_free(&arena);
+    }
+    free(line);
+    fclose(f);
+    report("compiling a schema", &compiling);
+    report("mask, first time", &cold);
+    report("mask, again", &warm);
+    report("accepting a token", &accepting);
+    slm_model_close(&model);
+    return 0;
+}

@@ -1,0 +1,586 @@
+#include "guide/automaton.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- storage ----------------------------------------------------------------------------------
+ */
+
+static void *out_of_memory(slm_automaton *a, size_t bytes) {
+    if (a->status == SLM_OK)
+        a->status = slm_fail_nomem(a->error, bytes, "the automaton of a grammar");
+    return NULL;
+}
+
+/* Room for one more element. */
+static int grow(slm_automaton *a, void *array, uint32_t n, uint32_t *cap, size_t size) {
+    void **p = array;
+    if (a->status != SLM_OK)
+        return 0;
+    if (n < *cap)
+        return 1;
+    uint32_t want = *cap < 64 ? 64 : *cap * 2;
+    void *larger = slm_realloc(a->host, *p, want * size);
+    if (larger == NULL) {
+        out_of_memory(a, want * size);
+        return 0;
+    }
+    *p = larger;
+    *cap = want;
+    return 1;
+}
+
+static void *keep(slm_automaton *a, const void *data, size_t size) {
+    void *copy = a->status == SLM_OK ? slm_arena_alloc(&a->arena, size) : NULL;
+    if (copy == NULL)
+        return a->status == SLM_OK ? out_of_memory(a, size) : NULL;
+    if (data != NULL && size > 0)
+        memcpy(copy, data, size);
+    return copy;
+}
+
+static uint32_t hash_words(uint32_t seed, const void *words, size_t n) {
+    uint64_t h = 0xcbf29ce484222325u ^ seed;
+    const uint32_t *w = words;
+    for (size_t i = 0; i < n; i++) {
+        h = (h ^ w[i]) * 0x9e3779b97f4a7c15u;
+        h ^= h >> 29;
+    }
+    return (uint32_t)(h >> 16);
+}
+
+/* Frames, stacks and configs are found by what they hold, each kind with its hash. */
+static uint32_t frame_hash(const slm_frame *f) {
+    return hash_words(f->counted * 31 + f->count, f->nodes, f->n_nodes);
+}
+static uint32_t stack_hash(const slm_stack *s) {
+    return hash_words(7, s, 2);
+}
+static uint32_t config_hash(const slm_guide_config *c) {
+    return hash_words(11, c->items, c->n_items * 2);
+}
+
+static uint32_t hash_of(const slm_automaton *a, const slm_table *t, uint32_t i) {
+    return t == &a->frame_table   ? frame_hash(&a->frames[i])
+           : t == &a->stack_table ? stack_hash(&a->stacks[i])
+                                  : config_hash(&a->configs[i]);
+}
+
+/* Makes sure that a table of n elements, those from first on, is at most half full. */
+static int table_room(slm_automaton *a, slm_table *t, uint32_t first, uint32_t n) {
+    if (a->status != SLM_OK)
+        return 0;
+    if (t->n_slots > n * 2 + 2)
+        return 1;
+    uint32_t n_slots = t->n_slots < 64 ? 64 : t->n_slots * 2;
+    uint32_t *slots = slm_calloc(a->host, n_slots, sizeof *slots);
+    if (slots == NULL)
+        return out_of_memory(a, n_slots * sizeof *slots) != NULL;
+    for (uint32_t i = first; i < n; i++) {
+        uint32_t at = hash_of(a, t, i) & (n_slots - 1);
+        while (slots[at] != 0)
+            at = (at + 1) & (n_slots - 1);
+        slots[at] = i + 1;
+    }
+    slm_free(a->host, t->slots);
+    *t = (slm_table){slots, n_slots};
+    return 1;
+}
+
+/* The special stacks and the dead config. */
+static slm_status make_tables(slm_automaton *a) {
+    if (!grow(a, &a->stacks, 1, &a->cap_stacks, sizeof *a->stacks) ||
+        !grow(a, &a->configs, 0, &a->cap_configs, sizeof *a->configs))
+        return a->status;
+    memset(a->stacks, 0, 2 * sizeof *a->stacks);
+    a->n_stacks = 2;
+    a->configs[0] = (slm_guide_config){.expanded = 1};
+    a->n_configs = 1;
+    return SLM_OK;
+}
+
+static void free_tables(slm_automaton *a) {
+    slm_arena_free(&a->arena);
+    slm_free(a->host, a->frames);
+    slm_free(a->host, a->stacks);
+    slm_free(a->host, a->configs);
+    slm_free(a->host, a->frame_table.slots);
+    slm_free(a->host, a->stack_table.slots);
+    slm_free(a->host, a->config_table.slots);
+}
+
+slm_status slm_automaton_open(slm_host *host, const slm_grammar *g, slm_automaton *a,
+                              slm_error *error) {
+    *a = (slm_automaton){.host = host, .grammar = g, .arena = {.host = host}};
+    slm_automaton_begin(a, error);
+    a->start_frame = slm_calloc(host, g->n_rules, sizeof *a->start_frame);
+    a->is_end = slm_calloc(host, g->n_nodes, 1);
+    a->mark = slm_calloc(host, g->n_nodes, sizeof *a->mark);
+    a->set = slm_calloc(host, g->n_nodes, sizeof *a->set);
+    if (a->start_frame == NULL || a->is_end == NULL || a->mark == NULL || a->set == NULL)
+        return slm_fail_nomem(error, g->n_nodes * 9, "the automaton of a grammar");
+    for (uint32_t r = 0; r < g->n_rules; r++)
+        a->is_end[g->rules[r].end] = 1;
+    return make_tables(a);
+}
+
+void slm_automaton_close(slm_automaton *a) {
+    free_tables(a);
+    slm_free(a->host, a->start_frame);
+    slm_free(a->host, a->is_end);
+    slm_free(a->host, a->mark);
+    slm_free(a->host, a->set);
+    slm_free(a->host, a->arcs);
+    slm_free(a->host, a->items);
+    slm_free(a->host, a->reached);
+}
+
+void slm_automaton_begin(slm_automaton *a, slm_error *error) {
+    a->status = SLM_OK;
+    a->work = 0;
+    a->error = error;
+}
+
+static int spend(slm_automaton *a, uint64_t work) {
+    a->work += work;
+    if (a->work > SLM_AUTOMATON_MAX_WORK && a->status == SLM_OK)
+        a->status = slm_fail(a->error, SLM_ERR_LIMIT, "grammar", SLM_NO_OFFSET,
+                             "the grammar is too ambiguous: a step takes more than %d operations",
+                             SLM_AUTOMATON_MAX_WORK);
+    return a->status == SLM_OK;
+}
+
+/* ---- frames -----------------------------------------------------------------------------------
+ */
+
+static int compare_u32(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The frame of these nodes, which are sorted. */
+static uint32_t intern_frame(slm_automaton *a, uint32_t counted, uint32_t count,
+                             const uint32_t *nodes, uint32_t n) {
+    slm_frame f = {.nodes = nodes, .n_nodes = n, .counted = counted, .count = count};
+    if (!table_room(a, &a->frame_table, 0, a->n_frames))
+        return 0;
+    uint32_t mask = a->frame_table.n_slots - 1, at = frame_hash(&f) & mask;
+    for (; a->frame_table.slots[at] != 0; at = (at + 1) & mask) {
+        const slm_frame *o = &a->frames[a->frame_table.slots[at] - 1];
+        if (o->n_nodes == n && o->counted == counted && o->count == count &&
+            memcmp(o->nodes, nodes, n * sizeof *nodes) == 0)
+            return a->frame_table.slots[at] - 1;
+    }
+    f.nodes = keep(a, nodes, n * sizeof *nodes);
+    if (f.nodes == NULL || !grow(a, &a->frames, a->n_frames, &a->cap_frames, sizeof *a->frames))
+        return 0;
+    for (uint32_t i = 0; i < n && counted == 0; i++)
+        f.accepts |= a->is_end[nodes[i]];
+    f.final = f.accepts && n == 1;
+    a->frames[a->n_frames] = f;
+    a->frame_table.slots[at] = ++a->n_frames;
+    return a->n_frames - 1;
+}
+
+/* The frame that a->set[0..n) leads to, with what is reached from there without a byte. Only nodes
+ * that take bytes, call or end are kept: the others would only tell equal frames apart. */
+static uint32_t close_frame(slm_automaton *a, uint32_t counted, uint32_t count, uint32_t n) {
+    const slm_grammar *g = a->grammar;
+    uint32_t m = 0;
+    if (++a->epoch == 0) {
+        memset(a->mark, 0, g->n_nodes * sizeof *a->mark);
+        a->epoch = 1;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        if (a->mark[a->set[i]] != a->epoch) {
+            a->mark[a->set[i]] = a->epoch;
+            a->set[m++] = a->set[i];
+        }
+    n = m;
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t e = g->first_edge[a->set[i]]; e != 0; e = g->edges[e].next)
+            if (g->edges[e].callee == SLM_EDGE_EMPTY && a->mark[g->edges[e].to] != a->epoch) {
+                a->mark[g->edges[e].to] = a->epoch;
+                a->set[n++] = g->edges[e].to;
+            }
+    m = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        int matters = a->is_end[a->set[i]];
+        for (uint32_t e = g->first_edge[a->set[i]]; e != 0 && !matters; e = g->edges[e].next)
+            matters = g->edges[e].callee != SLM_EDGE_EMPTY;
+        if (matters)
+            a->set[m++] = a->set[i];
+    }
+    qsort(a->set, m, sizeof *a->set, compare_u32);
+    return spend(a, n) ? intern_frame(a, counted, count, a->set, m) : 0;
+}
+
+/* The frame of a counted rule between two characters. */
+static uint32_t counted_frame(slm_automaton *a, uint32_t rule, uint32_t count) {
+    const slm_grammar_rule *r = &a->grammar->rules[rule];
+    if (r->max == SLM_NO_MAXIMUM && count > r->min)
+        count = r->min; /* it makes no difference any more */
+    a->set[0] = r->start;
+    return close_frame(a, rule + 1, count, 1);
+}
+
+uint32_t slm_automaton_frame_at(slm_automaton *a, uint32_t node) {
+    a->set[0] = node;
+    return close_frame(a, 0, 0, 1);
+}
+
+uint32_t slm_automaton_start_frame(slm_automaton *a, uint32_t rule) {
+    if (a->start_frame[rule] == 0) {
+        uint32_t frame = a->grammar->rules[rule].counted
+                             ? counted_frame(a, rule, 0)
+                             : slm_automaton_frame_at(a, a->grammar->rules[rule].start);
+        if (a->status != SLM_OK)
+            return 0;
+        a->start_frame[rule] = frame + 1;
+    }
+    return a->start_frame[rule] - 1;
+}
+
+static int add_arc(slm_automaton *a, uint32_t *n, slm_arc arc) {
+    if (!grow(a, &a->arcs, *n, &a->cap_arcs, sizeof *a->arcs))
+        return 0;
+    a->arcs[(*n)++] = arc;
+    return 1;
+}
+
+/* Calls fn for each stretch of bytes that the same arcs take. */
+typedef uint32_t (*stretch_fn)(slm_automaton *a, uint32_t who, uint32_t n_arcs, uint8_t byte);
+
+/* The edges that n arcs make together; bytes that nothing takes have none. Returns how many there
+ * are, in edges[0..256). */
+static uint32_t merge_arcs(slm_automaton *a, uint32_t who, uint32_t n_arcs, stretch_fn fn,
+                           slm_frame_edge *edges) {
+    uint8_t starts[257] = {0};
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < n_arcs; i++) {
+        starts[a->arcs[i].lo] = 1;
+        starts[a->arcs[i].hi + 1] = 1;
+    }
+    for (uint32_t lo = 0, hi; lo < 256; lo = hi + 1) {
+        for (hi = lo; hi < 255 && !starts[hi + 1];)
+            hi++;
+        if (!starts[lo])
+            continue;
+        uint32_t target = fn(a, who, n_arcs, (uint8_t)lo);
+        if (!spend(a, n_arcs))
+            return 0;
+        if (target == UINT32_MAX)
+            continue;
+        if (n > 0 && edges[n - 1].frame == target && edges[n - 1].hi + 1u == lo)
+            edges[n - 1].hi = (uint8_t)hi;
+        else
+            edges[n++] = (slm_frame_edge){target, (uint8_t)lo, (uint8_t)hi};
+    }
+    return n;
+}
+
+/* The frame that a byte leads to. In a counted rule the end is a character more. */
+static uint32_t frame_after(slm_automaton *a, uint32_t who, uint32_t n_arcs, uint8_t byte) {
+    uint32_t n = 0, counted = a->frames[who].counted, count = a->frames[who].count;
+    for (uint32_t i = 0; i < n_arcs; i++)
+        if (a->arcs[i].lo <= byte && byte <= a->arcs[i].hi)
+            a->set[n++] = a->arcs[i].to;
+    if (n == 0)
+        return UINT32_MAX;
+    if (counted == 0)
+        return close_frame(a, 0, 0, n);
+    uint32_t end = a->grammar->rules[counted - 1].end;
+    if (byte == '"' && a->set[0] == end && a->arcs[n_arcs - 1].stack)
+        return close_frame(a, 0, 0, 1);
+    return a->set[0] == end ? counted_frame(a, counted - 1, count + 1)
+                            : close_frame(a, counted, count, n);
+}
+
+static int same_call(const void *x, const void *y) {
+    const slm_arc *a = x, *b = y;
+    return a->stack < b->stack ? -1 : a->stack > b->stack;
+}
+
+/* The calls of a frame: those of one rule are one, which goes back to all that follows them. */
+static int expand_calls(slm_automaton *a, uint32_t who) {
+    const slm_grammar *g = a->grammar;
+    uint32_t n = 0, n_calls = 0;
+    for (uint32_t i = 0; i < a->frames[who].n_nodes; i++)
+        for (uint32_t e = g->first_edge[a->frames[who].nodes[i]]; e != 0; e = g->edges[e].next)
+            if (g->edges[e].callee < SLM_EDGE_EMPTY &&
+                !add_arc(a, &n, (slm_arc){g->edges[e].to, g->edges[e].callee, 0, 0}))
+                return 0;
+    if (n == 0)
+        return 1;
+    qsort(a->arcs, n, sizeof *a->arcs, same_call);
+    slm_frame_call *calls = keep(a, NULL, n * sizeof *calls);
+    for (uint32_t i = 0, j; i < n && calls != NULL; i = j) {
+        uint32_t m = 0;
+        for (j = i; j < n && a->arcs[j].stack == a->arcs[i].stack; j++)
+            a->set[m++] = a->arcs[j].to;
+        uint32_t back = close_frame(a, 0, 0, m);
+        calls[n_calls++] = (slm_frame_call){slm_automaton_start_frame(a, a->arcs[i].stack), back};
+    }
+    a->frames[who].calls = calls;
+    a->frames[who].n_calls = n_calls;
+    return a->status == SLM_OK;
+}
+
+static int expand_frame(slm_automaton *a, uint32_t who) {
+    const slm_grammar *g = a->grammar;
+    slm_frame_edge edges[256];
+    uint32_t n = 0;
+    if (!expand_calls(a, who))
+        return 0;
+    const slm_frame *f = &a->frames[who];
+    const slm_grammar_rule *r = f->counted ? &g->rules[f->counted - 1] : NULL;
+    int between =
+        0; /* two characters of a counted rule: start is kept if it takes bytes, and it does */
+    for (uint32_t i = 0; i < f->n_nodes; i++)
+        between |= r != NULL && f->nodes[i] == r->start;
+    for (uint32_t i = 0; i < f->n_nodes && !(between && f->count >= r->max); i++)
+        for (uint32_t e = g->first_edge[f->nodes[i]]; e != 0; e = g->edges[e].next)
+            if (g->edges[e].callee == SLM_EDGE_BYTES &&
+                !add_arc(a, &n, (slm_arc){g->edges[e].to, 0, g->edges[e].lo, g->edges[e].hi}))
+                return 0;
+    if (between && f->count >= r->min && !add_arc(a, &n, (slm_arc){r->end, 1, '"', '"'}))
+        return 0;
+    n = merge_arcs(a, who, n, frame_after, edges);
+    slm_frame_edge *kept = keep(a, edges, n * sizeof *edges);
+    if (kept == NULL)
+        return 0;
+    a->frames[who].edges = kept;
+    a->frames[who].n_edges = n;
+    a->frames[who].expanded = 1;
+    return 1;
+}
+
+/* ---- stacks -----------------------------------------------------------------------------------
+ */
+
+uint32_t slm_automaton_push(slm_automaton *a, uint32_t back, uint32_t below) {
+    slm_stack s = {back, below};
+    if (a->frames[back].final) /* the caller ends with what it called: no need to come back */
+        return below;
+    if (!table_room(a, &a->stack_table, 2, a->n_stacks))
+        return 0;
+    uint32_t mask = a->stack_table.n_slots - 1, at = stack_hash(&s) & mask;
+    for (; a->stack_table.slots[at] != 0; at = (at + 1) & mask) {
+        const slm_stack *o = &a->stacks[a->stack_table.slots[at] - 1];
+        if (o->back == back && o->below == below)
+            return a->stack_table.slots[at] - 1;
+    }
+    if (!grow(a, &a->stacks, a->n_stacks, &a->cap_stacks, sizeof *a->stacks))
+        return 0;
+    a->stacks[a->n_stacks] = s;
+    a->stack_table.slots[at] = ++a->n_stacks;
+    return a->n_stacks - 1;
+}
+
+/* ---- configs ----------------------------------------------------------------------------------
+ */
+
+static int compare_items(const void *a, const void *b) {
+    const slm_item *x = a, *y = b;
+    if (x->frame != y->frame)
+        return x->frame < y->frame ? -1 : 1;
+    return x->stack < y->stack ? -1 : x->stack > y->stack;
+}
+
+/* The config of n items in any order. A rule that can only end has ended. */
+static uint32_t intern_config(slm_automaton *a, slm_item *items, uint32_t n) {
+    uint32_t m = 0;
+    for (uint32_t i = 0; i < n; i++)
+        while (a->frames[items[i].frame].final && items[i].stack > SLM_STACK_FRAME)
+            items[i] = (slm_item){a->stacks[items[i].stack].back, a->stacks[items[i].stack].below};
+    if (n > 1)
+        qsort(items, n, sizeof *items, compare_items);
+    for (uint32_t i = 0; i < n; i++)
+        if (m == 0 || compare_items(&items[m - 1], &items[i]) != 0)
+            items[m++] = items[i];
+    if (m > SLM_CONFIG_MAX_ITEMS && a->status == SLM_OK)
+        a->status = slm_fail(a->error, SLM_ERR_LIMIT, "grammar", SLM_NO_OFFSET,
+                             "the grammar is too ambiguous: a text has more than %d readings",
+                             SLM_CONFIG_MAX_ITEMS);
+    slm_guide_config c = {.items = items, .n_items = m};
+    if (!spend(a, n) || !table_room(a, &a->config_table, 1, a->n_configs))
+        return 0;
+    uint32_t mask = a->config_table.n_slots - 1, at = config_hash(&c) & mask;
+    for (; a->config_table.slots[at] != 0; at = (at + 1) & mask) {
+        const slm_guide_config *o = &a->configs[a->config_table.slots[at] - 1];
+        if (o->n_items == m && memcmp(o->items, items, m * sizeof *items) == 0)
+            return a->config_table.slots[at] - 1;
+    }
+    c.items = keep(a, items, m * sizeof *items);
+    if (c.items == NULL || !grow(a, &a->configs, a->n_configs, &a->cap_configs, sizeof *a->configs))
+        return 0;
+    a->configs[a->n_configs] = c;
+    a->config_table.slots[at] = ++a->n_configs;
+    return a->n_configs - 1;
+}
+
+uint32_t slm_automaton_config(slm_automaton *a, slm_item item) {
+    return intern_config(a, &item, 1);
+}
+
+/* Adds an item to those reached, if it is not there. */
+static int reach(slm_automaton *a, uint32_t *n, slm_item item) {
+    for (uint32_t i = *n; i-- > 0;)
+        if (compare_items(&a->reached[i], &item) == 0)
+            return 1;
+    if (*n >= SLM_CONFIG_MAX_ITEMS * 2 && a->status == SLM_OK)
+        a->status = slm_fail(a->error, SLM_ERR_LIMIT, "grammar", SLM_NO_OFFSET,
+                             "the grammar is too ambiguous: a text has more than %d readings",
+                             SLM_CONFIG_MAX_ITEMS);
+    if (!spend(a, *n / 8) || !grow(a, &a->reached, *n, &a->cap_reached, sizeof *a->reached))
+        return 0;
+    a->reached[(*n)++] = item;
+    return 1;
+}
+
+static uint32_t config_after(slm_automaton *a, uint32_t who, uint32_t n_arcs, uint8_t byte) {
+    uint32_t n = 0;
+    (void)who;
+    for (uint32_t i = 0; i < n_arcs; i++)
+        if (a->arcs[i].lo <= byte && byte <= a->arcs[i].hi) {
+            if (!grow(a, &a->items, n, &a->cap_items, sizeof *a->items))
+                return UINT32_MAX;
+            a->items[n++] = (slm_item){a->arcs[i].to, a->arcs[i].stack};
+        }
+    return n == 0 ? UINT32_MAX : intern_config(a, a->items, n);
+}
+
+/* All items reached from those of a config by calling and ending rules, into a->reached. */
+static int close_config(slm_automaton *a, uint32_t config, uint32_t *n) {
+    uint8_t accepts = 0, escapes = 0;
+    *n = 0;
+    for (uint32_t i = 0; i < a->configs[config].n_items; i++)
+        if (!reach(a, n, a->configs[config].items[i]))
+            return 0;
+    for (uint32_t i = 0; i < *n; i++) {
+        slm_item item = a->reached[i];
+        if (!a->frames[item.frame].expanded && !expand_frame(a, item.frame))
+            return 0;
+        const slm_frame *f = &a->frames[item.frame];
+        for (uint32_t c = 0; c < f->n_calls; c++) {
+            uint32_t stack = slm_automaton_push(a, f->calls[c].back, item.stack);
+            if (!reach(a, n, (slm_item){f->calls[c].start, stack}))
+                return 0;
+        }
+        if (!f->accepts)
+            continue;
+        accepts |= item.stack == SLM_STACK_TEXT;
+        escapes |= item.stack == SLM_STACK_FRAME;
+        if (item.stack > SLM_STACK_FRAME &&
+            !reach(a, n, (slm_item){a->stacks[item.stack].back, a->stacks[item.stack].below}))
+            return 0;
+    }
+    a->configs[config].accepts = accepts;
+    a->configs[config].escapes = escapes;
+    return 1;
+}
+
+int slm_automaton_expand(slm_automaton *a, uint32_t config) {
+    slm_frame_edge edges[256];
+    uint32_t n_reached, n = 0;
+    if (!close_config(a, config, &n_reached))
+        return 0;
+    for (uint32_t i = 0; i < n_reached; i++) {
+        const slm_frame *f = &a->frames[a->reached[i].frame];
+        for (uint32_t e = 0; e < f->n_edges; e++)
+            if (!add_arc(a, &n,
+                         (slm_arc){f->edges[e].frame, a->reached[i].stack, f->edges[e].lo,
+                                   f->edges[e].hi}))
+                return 0;
+    }
+    n = merge_arcs(a, config, n, config_after, edges);
+    if (a->status != SLM_OK)
+        return 0;
+    slm_guide_config *c = &a->configs[config];
+    if (n > 6) {
+        uint32_t *dense = keep(a, NULL, 256 * sizeof *dense);
+        if (dense == NULL)
+            return 0;
+        memset(dense, 0, 256 * sizeof *dense);
+        for (uint32_t i = 0; i < n; i++)
+            for (uint32_t b = edges[i].lo; b <= edges[i].hi; b++)
+                dense[b] = edges[i].frame;
+        c->dense = dense;
+    }
+    c->edges = keep(a, edges, n * sizeof *edges);
+    if (c->edges == NULL)
+        return 0;
+    c->n_edges = n;
+    c->expanded = 1;
+    return 1;
+}
+
+static void set_tables(slm_automaton *a, const slm_automaton *from) {
+    a->arena = from->arena;
+    a->frames = from->frames;
+    a->stacks = from->stacks;
+    a->configs = from->configs;
+    a->n_frames = from->n_frames;
+    a->n_stacks = from->n_stacks;
+    a->n_configs = from->n_configs;
+    a->cap_frames = from->cap_frames;
+    a->cap_stacks = from->cap_stacks;
+    a->cap_configs = from->cap_configs;
+    a->frame_table = from->frame_table;
+    a->stack_table = from->stack_table;
+    a->config_table = from->config_table;
+}
+
+static uint32_t move_frame(slm_automaton *a, const slm_frame *f) {
+    return intern_frame(a, f->counted, f->count, f->nodes, f->n_nodes);
+}
+
+/* The stack is turned over into a->reached, and made anew from its bottom. */
+static uint32_t move_stack(slm_automaton *a, const slm_automaton *old, uint32_t stack) {
+    uint32_t n = 0;
+    for (; stack > SLM_STACK_FRAME; stack = old->stacks[stack].below) {
+        if (!grow(a, &a->reached, n, &a->cap_reached, sizeof *a->reached))
+            return 0;
+        a->reached[n++].frame = old->stacks[stack].back;
+    }
+    while (n > 0)
+        stack = slm_automaton_push(a, move_frame(a, &old->frames[a->reached[--n].frame]), stack);
+    return stack;
+}
+
+static uint32_t move_config(slm_automaton *a, const slm_automaton *old, uint32_t config) {
+    const slm_guide_config *c = &old->configs[config];
+    for (uint32_t i = 0; i < c->n_items; i++) {
+        slm_item item = {move_frame(a, &old->frames[c->items[i].frame]),
+                         move_stack(a, old, c->items[i].stack)};
+        if (!grow(a, &a->items, i, &a->cap_items, sizeof *a->items))
+            return 0;
+        a->items[i] = item;
+    }
+    return intern_config(a, a->items, c->n_items);
+}
+
+slm_status slm_automaton_forget(slm_automaton *a, uint32_t **kept, size_t n, slm_error *error) {
+    uint32_t *numbers = slm_calloc(a->host, n, sizeof *numbers);
+    if (numbers == NULL)
+        return slm_fail_nomem(error, n * sizeof *numbers, "the automaton of a grammar");
+    slm_automaton_begin(a, error);
+    slm_automaton old = *a; /* its tables; the rest is shared */
+    set_tables(a, &(slm_automaton){.arena = {.host = a->host}});
+    memset(a->start_frame, 0, a->grammar->n_rules * sizeof *a->start_frame);
+    slm_status status = make_tables(a);
+    for (size_t i = 0; i < n && status == SLM_OK; i++) {
+        numbers[i] = *kept[i] != 0 ? move_config(a, &old, *kept[i]) : 0;
+        status = a->status;
+    }
+    if (status == SLM_OK) {
+        for (size_t i = 0; i < n; i++)
+            *kept[i] = numbers[i];
+        free_tables(&old);
+    } else {
+        free_tables(a);
+        set_tables(a, &old);
+    }
+    slm_free(a->host, numbers);
+    return status;
+}

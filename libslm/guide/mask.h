@@ -1,0 +1,66 @@
+/* Which tokens of a vocabulary may come next, as a bitmap: bit id % 64 of word id / 64.
+ *
+ * Most of the work belongs to a frame and not to the stack below it: the tokens that stay in the
+ * frame and in what it calls, and the tails of those in which the frame ends. Both are found once for
+ * a frame by a walk over the trie on an unknown stack; for a config the tokens of its frames are
+ * joined, and only the tails are tried on its stack. The frames of JSON strings differ only in how many
+ * characters may still come: there one walk serves all. */
+#ifndef SLM_GUIDE_MASK_H
+#define SLM_GUIDE_MASK_H
+
+#include "guide/automaton.h"
+#include "guide/tails.h"
+
+#define SLM_MASK_RECENT 16u /* masks of configs that are kept */
+
+typedef struct slm_frame_mask {
+    uint64_t *bits;   /* the tokens, or NULL where they are few: then */
+    int32_t *ids;     /* [n_ids]                                      */
+    uint32_t n_ids;
+    slm_tails tails;
+    uint8_t ends;     /* it may end before any byte                   */
+} slm_frame_mask;
+
+/* Of the characters of JSON strings; the trie owns it. */
+typedef struct slm_string_mask {
+    slm_trie_extra extra;
+    uint64_t *bits;      /* tokens that are characters, whole or begun at their end              */
+    int32_t *ids;        /* [n_ids] the same                                                     */
+    uint16_t *need;      /* [n_ids] characters that each has begun, ascending                    */
+    int32_t *closing;    /* [n_closing] tokens that end in the quote                             */
+    uint16_t *before;    /* [n_closing] characters before it                                     */
+    uint32_t n_ids, n_closing;
+    slm_tails tails;     /* behind the quote                                                     */
+} slm_string_mask;
+
+typedef struct slm_masker {
+    slm_host *host;
+    slm_automaton *automaton;
+    slm_trie *trie;
+    uint32_t n_words;        /* of a bitmap */
+    slm_frame_mask **frames; /* [cap_frames] by frame */
+    uint32_t cap_frames;
+    uint32_t free_string;    /* the counted rule without limits, plus 1; 0: there is none */
+    uint32_t *path;          /* [max_depth + 1] configs along a walk                              */
+    uint64_t *scratch;       /* [n_words], all 0 between calls */
+    uint32_t *escapes;       /* of the walk in hand: nodes at which the frame ends                */
+    uint32_t n_escapes, cap_escapes;
+    slm_item *items;
+    uint32_t cap_items;
+    uint64_t *recent[SLM_MASK_RECENT];
+    uint32_t recent_config[SLM_MASK_RECENT];
+    uint32_t next_recent;
+} slm_masker;
+
+/* free_string: the counted rule of any string, plus 1, or 0. */
+slm_status slm_masker_open(slm_host *host, slm_automaton *a, slm_trie *trie,
+                           uint32_t free_string, slm_masker *m, slm_error *error);
+void slm_masker_close(slm_masker *m);
+
+/* The tokens that may come after a config, end tokens where the text may end. *bits is valid until
+ * the next call. To be called after slm_automaton_begin. */
+slm_status slm_masker_find(slm_masker *m, uint32_t config, const uint64_t **bits, slm_error *error);
+/* Frees what is kept of frames and configs: after slm_automaton_forget their numbers mean others. */
+void slm_masker_shrink(slm_masker *m);
+
+#endif

@@ -1,0 +1,22 @@
+/* What is left of tokens behind the places where a frame ends in the middle of them. Many tokens have
+ * the same tail ('",' or '"}'), so tails are kept as a trie of their own: it is walked once for all. */
+#ifndef SLM_GUIDE_TAILS_H
+#define SLM_GUIDE_TAILS_H
+
+#include "text/trie.h"
+
+typedef struct slm_tails {
+    slm_trie_node *nodes; /* token: the group of a tail                                              */
+    uint32_t *first;      /* [n_groups + 1] of each group, in ids                                    */
+    int32_t *ids;         /* tokens                                                                  */
+    uint16_t *before;     /* of each, characters before the place; NULL where none are counted       */
+    uint32_t n_nodes;
+    uint32_t max_depth;
+} slm_tails;
+
+/* Of all tokens below these n nodes of a trie; before: of each node, or NULL. */
+slm_status slm_tails_make(slm_host *host, const slm_trie *t, const uint32_t *places,
+                          const uint16_t *before, uint32_t n, slm_tails *out, slm_error *error);
+void slm_tails_free(slm_host *host, slm_tails *tails);
+
+#endif

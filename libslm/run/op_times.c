@@ -1,0 +1,137 @@
+#include "run/op_times.h"
+
+#ifdef SLM_HAVE_CUDA
+
+#include "base/checked.h"
+
+/* Of a layer: qkv, attend, attn_output, gate_up, down. Around them: embed, head. */
+static uint32_t most_ops(const slm_model *m) { return 5 * m->config.n_layers + 2; }
+
+size_t slm_op_times_bytes(const slm_model *m) {
+    return (most_ops(m) + 1) * sizeof(slm_cuda_event) + most_ops(m) * sizeof(slm_op) +
+           2 * SLM_ALLOC_HEADER;
+}
+
+slm_status slm_op_times_open(slm_op_times *t, slm_model *m, slm_error *error) {
+    int code = 0;
+    t->model = m;
+    t->most = most_ops(m);
+    t->events = slm_calloc(&m->host, t->most + 1, sizeof *t->events);
+    t->kinds = slm_calloc(&m->host, t->most, sizeof *t->kinds);
+    if (t->events == NULL || t->kinds == NULL)
+        return slm_fail_nomem(error, slm_op_times_bytes(m), "events between ops");
+    for (uint32_t i = 0; code == 0 && i <= t->most; i++)
+        code = slm_cuda_event_open(&t->events[i], m->device->device);
+    return code == 0 ? SLM_OK : slm_device_fail(code, "events between ops", error);
+}
+
+void slm_op_times_close(slm_op_times *t, slm_model *m) {
+    for (uint32_t i = 0; t->events != NULL && i <= t->most; i++)
+        slm_cuda_event_close(&t->events[i]);
+    slm_free(&m->host, t->events);
+    slm_free(&m->host, t->kinds);
+    *t = (slm_op_times){0};
+}
+
+/* ---------------------------------------------------------------- ops -------------------------- */
+
+static void mark(slm_op_times *t) {
+    if (t->code == 0)
+        t->code = slm_cuda_mark(t->stream, &t->events[t->n]);
+}
+
+/* The end of an op, which is the beginning of the next. */
+static void end_op(slm_op_times *t, slm_op op, uint64_t bytes, uint64_t macs) {
+    slm_op_sum *sum = &t->sums[op];
+    sum->calls++;
+    sum->bytes += bytes;
+    sum->macs += macs;
+    t->kinds[t->n++] = op;
+    mark(t);
+}
+
+static uint64_t bytes_of(const slm_linear *w) { return (uint64_t)w->n_out * w->row_bytes; }
+
+static uint64_t macs_of(const slm_linear *w, uint32_t n_rows) {
+    return (uint64_t)w->n_out * w->n_in * n_rows;
+}
+
+static void op_embed(void *backend, int lane) {
+    slm_op_times *t = backend;
+    t->ops->embed(t->backend, lane);
+    end_op(t, SLM_OP_EMBED, 0, 0);
+}
+
+static void op_qkv(void *backend, const slm_layer *l, int lane) {
+    slm_op_times *t = backend;
+    uint32_t n = t->step->n_rows;
+    t->ops->qkv(t->backend, l, lane);
+    end_op(t, SLM_OP_QKV, bytes_of(&l->q) + bytes_of(&l->k) + bytes_of(&l->v),
+           macs_of(&l->q, n) + macs_of(&l->k, n) + macs_of(&l->v, n));
+}
+
+/* A session's keys and values are read once for its rows of a step. */
+static void op_attend(void *backend, const slm_layer *l, int lane) {
+    slm_op_times *t = backend;
+    const slm_config *c = &t->model->config;
+    const slm_row *rows = t->step->rows;
+    uint64_t window = t->model->groups[l->kv_group].window, read = 0, pairs = 0;
+    t->ops->attend(t->backend, l, lane);
+    for (uint32_t r = 0; r < t->step->n_rows; r++) {
+        uint64_t keys = rows[r].position + 1u;
+        keys = window != 0 && window < keys ? window : keys;
+        pairs += keys;
+        read += r > 0 && rows[r - 1].slot == rows[r].slot ? 1 : keys;
+    }
+    end_op(t, SLM_OP_ATTEND, 2 * read * c->n_kv_heads * t->layout->row_bytes,
+           2 * pairs * c->n_heads * c->d_head);
+}
+
+static void op_gate_up(void *backend, const slm_layer *l, int lane) {
+    slm_op_times *t = backend;
+    uint32_t n = t->step->n_rows;
+    t->ops->gate_up(t->backend, l, lane);
+    end_op(t, SLM_OP_GATE_UP, bytes_of(&l->gate) + bytes_of(&l->up),
+           macs_of(&l->gate, n) + macs_of(&l->up, n));
+}
+
+static void op_project_add(void *backend, const slm_linear *w, slm_branch branch,
+                           const float *sub_norm, int lane) {
+    slm_op_times *t = backend;
+    t->ops->project_add(t->backend, w, branch, sub_norm, lane);
+    end_op(t, branch == SLM_BRANCH_ATTENTION ? SLM_OP_ATTN_OUTPUT : SLM_OP_DOWN, bytes_of(w),
+           macs_of(w, t->step->n_rows));
+}
+
+static void op_head(void *backend, int lane) {
+    slm_op_times *t = backend;
+    const slm_linear *w = &t->model->head;
+    uint32_t n = t->step->n_logits;
+    t->ops->head(t->backend, lane);
+    if (n > 0)
+        end_op(t, SLM_OP_HEAD, bytes_of(w), macs_of(w, n));
+}
+
+static const slm_ops timed = {op_embed, op_qkv, op_attend, op_gate_up, op_project_add, op_head};
+
+int slm_op_times_run(slm_op_times *t, const slm_step *step) {
+    t->step = step;
+    t->n = 0;
+    t->code = 0;
+    mark(t);
+    slm_forward(t->model, &timed, t, 0);
+    return t->code;
+}
+
+int slm_op_times_take(slm_op_times *t) {
+    int code = 0;
+    for (uint32_t i = 0; code == 0 && i < t->n; i++) {
+        float ms = 0;
+        code = slm_cuda_elapsed(&t->events[i], &t->events[i + 1], &ms);
+        t->sums[t->kinds[i]].ns += (uint64_t)(1e6f * ms);
+    }
+    t->n = 0;
+    return code;
+}
+
+#endif

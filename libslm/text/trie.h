@@ -1,0 +1,58 @@
+/* The tokens of a vocabulary that add bytes to a text, as a trie in one array: what shares a prefix
+ * is tried once, and what a prefix rules out is passed over in one step. Immutable but for what it
+ * keeps for others; any thread. */
+#ifndef SLM_TEXT_TRIE_H
+#define SLM_TEXT_TRIE_H
+
+#include "text/vocab.h"
+
+#include <stdatomic.h>
+
+/* The nodes in depth first order, children by ascending byte; the root is none of them. */
+typedef struct slm_trie_node {
+    uint32_t skip;  /* the first node behind this one and all below it */
+    int32_t token;  /* that ends here; -1: none                        */
+    uint16_t depth; /* bytes up to here, its own included              */
+    uint8_t byte;
+} slm_trie_node;
+
+/* A text for a trie, and the number that its last node gets. */
+typedef struct slm_trie_entry {
+    const char *bytes;
+    uint32_t len; /* 1 to UINT16_MAX */
+    int32_t token;
+} slm_trie_entry;
+
+/* By bytes, then by token; for qsort. */
+int slm_trie_compare(const void *a, const void *b);
+/* Nodes of n texts that ascend and differ; *nodes is to be freed. */
+slm_status slm_trie_build(slm_host *host, const slm_trie_entry *entries, uint32_t n,
+                          slm_trie_node **nodes, uint32_t *n_nodes, uint32_t *max_depth,
+                          slm_error *error);
+
+/* What others keep with a trie begins with this. */
+typedef struct slm_trie_extra slm_trie_extra;
+struct slm_trie_extra {
+    void (*destroy)(slm_host *host, slm_trie_extra *self);
+};
+
+typedef struct slm_trie {
+    slm_host *host;
+    const slm_vocab *vocab;
+    slm_trie_node *nodes;
+    uint32_t n_nodes;
+    uint32_t max_depth;
+    uint32_t n_vocab;    /* entries of the vocabulary                                             */
+    int32_t (*twins)[2]; /* tokens with the bytes of one that is in the trie: {token, that one}   */
+    uint32_t n_twins;
+    int32_t *ends;       /* tokens that end a generation                                          */
+    uint32_t n_ends;
+    _Atomic(slm_trie_extra *) extra; /* what guide/mask.c finds out once for all guides; or NULL  */
+    uint64_t *outside;   /* bitmap of those that are neither in the trie nor twins nor ends:
+                            control tokens and what has no bytes                                  */
+} slm_trie;
+
+slm_status slm_trie_open(slm_host *host, const slm_vocab *vocab, slm_trie **out, slm_error *error);
+void slm_trie_close(slm_trie *t); /* NULL is fine */
+
+#endif

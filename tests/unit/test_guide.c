@@ -1,0 +1,399 @@
+/* Guides: hostile grammars and schemas, refused memory, lazy guides, forced bytes, spacing. */
+#include "slm.h"
+#include "support/fail_alloc.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+#define MEMORY   (16u << 20)
+
+#ifdef SLM_SLOW
+#define SECONDS 20.0
+#else
+#define SECONDS 1.0
+#endif
+
+static slm_status compile(const char *text, size_t len, int is_schema, uint32_t flags,
+                          slm_guide **g, slm_error *error) {
+    slm_guide_options o = {.struct_size = sizeof o, .memory_limit = MEMORY, .flags = flags};
+    *error = (slm_error)SLM_ERROR_INIT;
+    return is_schema ? slm_guide_compile_json_schema(NULL, text, len, &o, g, error)
+                     : slm_guide_compile_gbnf(NULL, text, len, &o, g, error);
+}
+
+static slm_guide *must_compile(const char *text, int is_schema, uint32_t flags) {
+    slm_error error;
+    slm_guide *g;
+    if (compile(text, SLM_NTS, is_schema, flags, &g, &error) != SLM_OK)
+        fail_msg("%s: %s", text, error.message);
+    return g;
+}
+
+static slm_match match(slm_guide *g, const char *text) {
+    slm_error error = SLM_ERROR_INIT;
+    slm_match m;
+    if (slm_guide_match(g, text, SLM_NTS, &m, &error) != SLM_OK)
+        fail_msg("%s: %s", text, error.message);
+    return m;
+}
+
+static double seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- hostile ----------------------------------------------------------------------------------
+ */
+
+/* n times part between the others. */
+static char *repeated(const char *before, const char *part, size_t n, const char *after) {
+    size_t b = strlen(before), p = strlen(part), a = strlen(after);
+    char *text = malloc(b + n * p + a + 1);
+    assert_non_null(text);
+    memcpy(text, before, b);
+    for (size_t i = 0; i < n; i++)
+        memcpy(text + b + i * p, part, p);
+    memcpy(text + b + n * p, after, a + 1);
+    return text;
+}
+
+/* Compiles within a second to one of two statuses; where it compiles, a text may hit a limit. */
+static void hostile(const char *text, int is_schema, slm_status wanted, slm_status other) {
+    slm_guide *g;
+    slm_error error;
+    slm_match m;
+    double begun = seconds();
+    slm_status status = compile(text, SLM_NTS, is_schema, 0, &g, &error);
+    if (status != wanted && status != other)
+        fail_msg("%.60s: got %s \"%s\", wanted %s or %s", text, slm_status_name(status),
+                 error.message, slm_status_name(wanted), slm_status_name(other));
+    if (status != SLM_OK) {
+        assert_null(g);
+        assert_int_not_equal(error.message[0], 0);
+    } else {
+        char *input = repeated("", "a", 2000, "");
+        status = slm_guide_match(g, input, SLM_NTS, &m, &error);
+        assert_true(status == SLM_OK || status == SLM_ERR_LIMIT || status == SLM_ERR_NOMEM);
+        free(input);
+    }
+    slm_guide_close(&g);
+    if (seconds() - begun > SECONDS)
+        fail_msg("%.60s: took %.2f s", text, seconds() - begun);
+}
+
+static void hostile_repeated(const char *before, const char *part, size_t n, const char *after,
+                             int is_schema, slm_status wanted, slm_status other) {
+    char *text = repeated(before, part, n, after);
+    hostile(text, is_schema, wanted, other);
+    free(text);
+}
+
+static void hostile_grammars(void **state) {
+    (void)state;
+    hostile_repeated("root ::= ", "(", 60000, "", 0, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    hostile_repeated("root ::= ", "(", 1000000, "", 0, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    hostile_repeated("root ::= \"a\"", "*", 100000, "", 0, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    hostile_repeated("root ::= \"a\"", "{2000}", 50, "", 0, SLM_ERR_LIMIT, SLM_ERR_NOMEM);
+    hostile_repeated("root ::= ", "(\"a\"?", 150, "\"b\"){2000}", 0, SLM_ERR_GRAMMAR,
+                     SLM_ERR_GRAMMAR);
+    hostile_repeated("root ::= \"", "a", 2000000, "\"", 0, SLM_ERR_LIMIT, SLM_ERR_LIMIT);
+    hostile("root ::= (\"a\"*)*", 0, SLM_OK, SLM_OK);
+    hostile("root ::= x*\nx ::= \"a\"?", 0, SLM_OK, SLM_OK);
+    hostile("root ::= ((\"a\"?)*)* ((\"a\"*)?)+", 0, SLM_OK, SLM_OK);
+    hostile("root ::= root", 0, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    hostile("root ::= \"a\" root", 0, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    hostile("root ::= []", 0, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    hostile("root ::= \"\\uD800\"", 0, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    hostile("root ::= \"\xff\"", 0, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    hostile("root ::= <[7]>", 0, SLM_ERR_UNSUP, SLM_ERR_UNSUP);
+    hostile("root ::= \"a\"{18446744073709551615}", 0, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    hostile("root ::= \"a\"{0,2000}", 0, SLM_OK, SLM_OK);
+    /* ambiguous, where determinism explodes and where stacks do */
+    hostile("root ::= [ab]* \"a\" [ab]{500}", 0, SLM_OK, SLM_OK);
+    hostile("root ::= y | z\ny ::= \"a\" root \"b\" | \"a\"\nz ::= \"a\" root \"c\" | \"a\" x\n"
+            "x ::= y z | \"a\" z y | \"a\"",
+            0, SLM_OK, SLM_OK);
+    hostile("root ::= \"a\" | \"a\" root root root", 0, SLM_OK, SLM_OK);
+}
+
+static void many_rules(void **state) {
+    (void)state;
+    size_t cap = 4u << 20, n = 0;
+    char *text = malloc(cap);
+    assert_non_null(text);
+    n += (size_t)snprintf(text, cap, "root ::= r0\n");
+    for (int i = 0; i < 5000; i++)
+        n += (size_t)snprintf(text + n, cap - n, "r%d ::= \"a\"? r%d\n", i, i + 1);
+    snprintf(text + n, cap - n, "r5000 ::= \"a\"\n");
+    hostile(text, 0, SLM_OK, SLM_ERR_LIMIT);
+    n = (size_t)snprintf(text, cap, "root ::= \"a\"\n");
+    for (int i = 0; i < 70000; i++)
+        n += (size_t)snprintf(text + n, cap - n, "r%d::=\"\"\n", i);
+    hostile(text, 0, SLM_ERR_LIMIT, SLM_ERR_NOMEM);
+    free(text);
+}
+
+static void hostile_schemas(void **state) {
+    (void)state;
+    hostile_repeated("", "{\"items\":", 10000, "", 1, SLM_ERR_LIMIT, SLM_ERR_FORMAT);
+    hostile_repeated("{\"pattern\":\"", "(", 100000, "\"}", 1, SLM_ERR_LIMIT, SLM_ERR_LIMIT);
+    hostile_repeated("{\"pattern\":\"", "(a?", 100, "\"}", 1, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    hostile("{\"pattern\":\"(((a{1000}){1000}){1000}){1000}\"}", 1, SLM_ERR_LIMIT, SLM_ERR_NOMEM);
+    hostile("{\"pattern\":\"(a|b)*a(a|b){30}$\"}", 1, SLM_ERR_LIMIT, SLM_ERR_NOMEM);
+    hostile("{\"pattern\":\"((a*)*)*$\"}", 1, SLM_OK, SLM_OK);
+    hostile("{\"type\":\"array\",\"minItems\":3,\"maxItems\":2}", 1, SLM_ERR_GRAMMAR,
+            SLM_ERR_GRAMMAR);
+    hostile("{\"type\":\"array\",\"maxItems\":18446744073709551615}", 1, SLM_ERR_LIMIT,
+            SLM_ERR_GRAMMAR);
+    hostile("{\"type\":\"array\",\"maxItems\":4294967295}", 1, SLM_ERR_LIMIT, SLM_ERR_LIMIT);
+    hostile("{\"type\":\"array\",\"maxItems\":100000}", 1, SLM_OK, SLM_ERR_NOMEM);
+    hostile("{\"type\":\"string\",\"maxLength\":65536}", 1, SLM_OK, SLM_OK);
+    hostile("{\"type\":\"string\",\"maxLength\":65536,\"pattern\":\"^[a-z ]*$\"}", 1, SLM_OK,
+            SLM_ERR_NOMEM);
+    hostile("{\"type\":\"integer\",\"minimum\":1e999999}", 1, SLM_ERR_LIMIT, SLM_ERR_LIMIT);
+    hostile("{\"$ref\":\"#/$defs/a\",\"$defs\":{\"a\":{\"anyOf\":[{\"$ref\":\"#\"},{}]}}}", 1,
+            SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    /* 2^30 combinations */
+    hostile_repeated("{\"allOf\":[{}", ",{\"anyOf\":[{\"type\":\"object\"},{\"minimum\":1}]}", 30,
+                     "]}", 1, SLM_ERR_LIMIT, SLM_ERR_NOMEM);
+    hostile_repeated("{\"oneOf\":[{\"const\":1}", ",{\"oneOf\":[{\"const\":2},{\"const\":3}]}", 200,
+                     "]}", 1, SLM_ERR_UNSUP, SLM_ERR_NOMEM);
+}
+
+/* ---- memory -----------------------------------------------------------------------------------
+ */
+
+static void use(const char *text, int is_schema, const char *input, const slm_allocator *a,
+                int *was_refused) {
+    slm_span trigger = {"go", 2, 0};
+    slm_guide_options o = {
+        .struct_size = sizeof o, .allocator = a, .triggers = &trigger, .n_triggers = 1};
+    slm_guide *g;
+    slm_matcher *m = NULL;
+    slm_error error = SLM_ERROR_INIT;
+    const char *bytes;
+    size_t n;
+    slm_status status = is_schema
+                            ? slm_guide_compile_json_schema(NULL, text, SLM_NTS, &o, &g, &error)
+                            : slm_guide_compile_gbnf(NULL, text, SLM_NTS, &o, &g, &error);
+    if (status == SLM_OK)
+        status = slm_matcher_open(g, &m, &error);
+    if (status == SLM_OK)
+        status = slm_matcher_accept_bytes(m, "go", 2, &error);
+    if (status == SLM_OK)
+        status = slm_matcher_get_forced(m, &bytes, &n, &error);
+    if (status == SLM_OK)
+        status = slm_matcher_accept_bytes(m, input, strlen(input), &error);
+    *was_refused = status == SLM_ERR_NOMEM;
+    if (status != SLM_OK && !*was_refused)
+        fail_msg("%s: got %s \"%s\"", text, slm_status_name(status), error.message);
+    slm_matcher_close(&m);
+    slm_guide_close(&g);
+}
+
+static void refused_memory(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int is_schema;
+        const char *input;
+    } cases[] = {
+        {"root ::= \"(\" root \")\" | x{2,3} [^a-z]\nx ::= \"x\" | \"y\" root", 0, "((xx1))"},
+        {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"pattern\":\"^x+$\","
+         "\"maxLength\":4},"
+         "\"b\":{\"type\":\"integer\",\"minimum\":-3,\"multipleOf\":3},\"c\":{\"enum\":[1,\"two\"]}"
+         ","
+         "\"d\":{\"oneOf\":[{\"type\":\"null\"},{\"type\":\"array\"}]}},"
+         "\"patternProperties\":{\"^z\":{\"$ref\":\"#/properties/d\"}}}",
+         1, "{\"a\": \"xx\", \"b\": 6, \"c\": \"two\", \"d\": [1, {}], \"zz\": null}"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        fail_alloc fa = FAIL_ALLOC_INIT;
+        int was_refused;
+        do {
+            fa.fail_at++;
+            slm_allocator a = fail_alloc_start(&fa);
+            use(cases[i].text, cases[i].is_schema, cases[i].input, &a, &was_refused);
+            assert_int_equal(fa.outstanding, 0);
+        } while (fa.calls >= fa.fail_at);
+        assert_false(was_refused);
+        assert_true(fa.fail_at > 40);
+    }
+}
+
+/* A long text through a grammar whose every byte is a new config: what is held stays within the
+ * limit. */
+static void forgetting(void **state) {
+    (void)state;
+    fail_alloc fa = FAIL_ALLOC_INIT;
+    slm_allocator a = fail_alloc_start(&fa);
+    slm_guide_options o = {.struct_size = sizeof o, .memory_limit = 4u << 20, .allocator = &a};
+    slm_guide *g;
+    slm_matcher *m;
+    slm_error error = SLM_ERROR_INIT;
+    assert_int_equal(slm_guide_compile_json_schema(NULL,
+                                                   "{\"type\":\"string\",\"maxLength\":60000}",
+                                                   SLM_NTS, &o, &g, &error),
+                     SLM_OK);
+    assert_int_equal(slm_matcher_open(g, &m, &error), SLM_OK);
+    assert_int_equal(slm_matcher_accept_bytes(m, "\"", 1, &error), SLM_OK);
+    for (int i = 0; i < 3000; i++)
+        if (slm_matcher_accept_bytes(m, "x", 1, &error) != SLM_OK)
+            fail_msg("%s", error.message);
+    assert_int_equal(slm_matcher_accept_bytes(m, "\"x", 2, &error), SLM_ERR_RANGE);
+    assert_int_equal(slm_matcher_accept_bytes(m, "\"", 1, &error), SLM_OK);
+    assert_true(fa.peak > 2 << 20 && fa.peak <= 4 << 20);
+    slm_matcher_close(&m);
+    slm_guide_close(&g);
+    assert_int_equal(fa.outstanding, 0);
+}
+
+/* ---- matchers ---------------------------------------------------------------------------------
+ */
+
+static void spacing(void **state) {
+    (void)state;
+    static const char schema[] = "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\"}},"
+                                 "\"additionalProperties\":false}";
+    static const char *const tight[] = {"{\"a\":[]}", "{\"a\": [1, 2]}",
+                                        "{\"a\":[1,2, {\"b\": 1}]}"};
+    static const char *const loose[] = {" {}",          "{} ",          "{ \"a\":[]}",
+                                        "{\"a\" :[]}",  "{\"a\":  []}", "{\"a\":\n[]}",
+                                        "{\"a\":[ 1]}", "{\"a\":[1 ]}", "{\"a\":[1 ,2]}"};
+    slm_guide *strict = must_compile(schema, 1, 0),
+              *lenient = must_compile(schema, 1, SLM_GUIDE_LENIENT);
+    for (size_t i = 0; i < COUNT(tight); i++) {
+        assert_int_equal(match(strict, tight[i]), SLM_MATCH_WHOLE);
+        assert_int_equal(match(lenient, tight[i]), SLM_MATCH_WHOLE);
+    }
+    for (size_t i = 0; i < COUNT(loose); i++) {
+        assert_int_not_equal(match(strict, loose[i]), SLM_MATCH_WHOLE);
+        assert_int_equal(match(lenient, loose[i]), SLM_MATCH_WHOLE);
+    }
+    slm_guide_close(&strict);
+    slm_guide_close(&lenient);
+}
+
+static void forced_bytes(void **state) {
+    (void)state;
+    slm_guide *g =
+        must_compile("{\"type\":\"object\",\"properties\":{\"city\":{\"type\":\"string\"}},"
+                     "\"required\":[\"city\"],\"additionalProperties\":false}",
+                     1, 0);
+    slm_matcher *m;
+    slm_matcher_info info = {.struct_size = sizeof info};
+    slm_error error = SLM_ERROR_INIT;
+    const char *bytes;
+    size_t n;
+    assert_int_equal(slm_matcher_open(g, &m, &error), SLM_OK);
+    assert_int_equal(slm_matcher_get_forced(m, &bytes, &n, &error), SLM_OK);
+    assert_int_equal(n, 8);
+    assert_memory_equal(bytes, "{\"city\":", 8);
+    assert_int_equal(slm_matcher_accept_bytes(m, bytes, n, &error), SLM_OK);
+    assert_int_equal(slm_matcher_get_forced(m, &bytes, &n, &error), SLM_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(slm_matcher_accept_bytes(m, " \"Oslo\"", 7, &error), SLM_OK);
+    assert_int_equal(slm_matcher_get_info(m, &info, &error), SLM_OK);
+    assert_int_equal(info.can_end, 0);
+    assert_int_equal(slm_matcher_accept_bytes(m, ",", 1, &error), SLM_ERR_RANGE);
+    assert_int_equal(slm_matcher_get_forced(m, &bytes, &n, &error), SLM_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(slm_matcher_accept_bytes(m, "}", 1, &error), SLM_OK);
+    assert_int_equal(slm_matcher_get_info(m, &info, &error), SLM_OK);
+    assert_int_equal(info.can_end, 1);
+    assert_int_equal(info.must_end, 1);
+    slm_matcher_close(&m);
+    slm_guide_close(&g);
+}
+
+static void lazy(void **state) {
+    (void)state;
+    slm_span triggers[] = {{"<call>", SLM_NTS, 0}, {"all: ", SLM_NTS, 0}};
+    slm_guide_options o = {.struct_size = sizeof o, .triggers = triggers, .n_triggers = 2};
+    slm_guide *g;
+    slm_matcher *m;
+    slm_matcher_info info = {.struct_size = sizeof info};
+    slm_error error = SLM_ERROR_INIT;
+    assert_int_equal(slm_guide_compile_gbnf(NULL, "root ::= [0-9]+ \";\"", SLM_NTS, &o, &g, &error),
+                     SLM_OK);
+    assert_int_equal(match(g, ""), SLM_MATCH_WHOLE);
+    assert_int_equal(match(g, "free <cal\xff text"), SLM_MATCH_WHOLE);
+    assert_int_equal(match(g, "<<call>12"), SLM_MATCH_PREFIX);
+    assert_int_equal(match(g, "<<call>12;"), SLM_MATCH_WHOLE);
+    assert_int_equal(match(g, "<call>x"), SLM_MATCH_NONE);
+    assert_int_equal(match(g, "<call>1;x"), SLM_MATCH_NONE);
+    assert_int_equal(match(g, "<call; all: 3;"), SLM_MATCH_WHOLE);
+    assert_int_equal(slm_matcher_open(g, &m, &error), SLM_OK);
+    assert_int_equal(slm_matcher_accept_bytes(m, "hm <call", 8, &error), SLM_OK);
+    assert_int_equal(slm_matcher_get_info(m, &info, &error), SLM_OK);
+    assert_int_equal(info.sleeps, 1);
+    assert_int_equal(slm_matcher_accept_bytes(m, ">", 1, &error), SLM_OK);
+    assert_int_equal(slm_matcher_get_info(m, &info, &error), SLM_OK);
+    assert_int_equal(info.sleeps, 0);
+    assert_int_equal(info.can_end, 0);
+    assert_int_equal(slm_matcher_reset(m, &error), SLM_OK);
+    assert_int_equal(slm_matcher_get_info(m, &info, &error), SLM_OK);
+    assert_int_equal(info.sleeps, 1);
+    slm_matcher_close(&m);
+    slm_guide_close(&g);
+}
+
+static void arguments(void **state) {
+    (void)state;
+    slm_error error = SLM_ERROR_INIT;
+    slm_guide *g = (slm_guide *)&error;
+    slm_guide_options o = {.struct_size = sizeof o, .flags = 1u << 9};
+    const uint64_t *bits;
+    size_t n;
+    assert_int_equal(slm_guide_compile_gbnf(NULL, NULL, 0, NULL, &g, &error), SLM_ERR_ARG);
+    assert_null(g);
+    assert_int_equal(slm_guide_compile_gbnf(NULL, "", 0, NULL, NULL, &error), SLM_ERR_ARG);
+    assert_int_equal(slm_guide_compile_gbnf(NULL, "root ::= \"a\"", SLM_NTS, &o, &g, &error),
+                     SLM_ERR_ARG);
+    o = (slm_guide_options){.struct_size = sizeof o, .memory_limit = 1000};
+    assert_int_equal(slm_guide_compile_gbnf(NULL, "root ::= \"a\"", SLM_NTS, &o, &g, &error),
+                     SLM_ERR_RANGE);
+    o = (slm_guide_options){.struct_size = sizeof o, .n_triggers = 1};
+    assert_int_equal(slm_guide_compile_gbnf(NULL, "root ::= \"a\"", SLM_NTS, &o, &g, &error),
+                     SLM_ERR_ARG);
+    slm_span empty = {"", 0, 0};
+    o = (slm_guide_options){.struct_size = sizeof o, .triggers = &empty, .n_triggers = 1};
+    assert_int_equal(slm_guide_compile_gbnf(NULL, "root ::= \"a\"", SLM_NTS, &o, &g, &error),
+                     SLM_ERR_RANGE);
+    int32_t token = 5;
+    o = (slm_guide_options){
+        .struct_size = sizeof o, .trigger_tokens = &token, .n_trigger_tokens = 1};
+    assert_int_equal(slm_guide_compile_gbnf(NULL, "root ::= \"a\"", SLM_NTS, &o, &g, &error),
+                     SLM_ERR_RANGE);
+    g = must_compile("root ::= \"a\"", 0, 0);
+    slm_matcher *m;
+    assert_int_equal(slm_matcher_open(g, &m, &error), SLM_OK);
+    slm_guide_close(&g); /* the matcher keeps it */
+    assert_int_equal(slm_matcher_get_mask(m, &bits, &n, &error), SLM_ERR_ARG);
+    assert_int_equal(slm_matcher_accept(m, 0, &error), SLM_ERR_ARG);
+    assert_int_equal(slm_matcher_accept_bytes(m, "b", 1, &error), SLM_ERR_RANGE);
+    assert_int_equal(slm_matcher_accept_bytes(m, "a", 1, &error), SLM_OK);
+    slm_matcher_close(&m);
+    slm_matcher_close(&m);
+    slm_guide_close(NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hostile_grammars), cmocka_unit_test(many_rules),
+        cmocka_unit_test(hostile_schemas),  cmocka_unit_test(refused_memory),
+        cmocka_unit_test(forgetting),       cmocka_unit_test(spacing),
+        cmocka_unit_test(forced_bytes),     cmocka_unit_test(lazy),
+        cmocka_unit_test(arguments),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,161 @@
+/* Masks equal trying every token of the vocabulary, on states that random texts come to. */
+#include "guide/guide.h"
+#include "vocab_files.h"
+
+#include "base/rng.h"
+
+static const char *const grammars[] = {
+    "root ::= (\"a\" | \"ab\" | [c-z]{2,5} | \" \" root)+ \"!\"",
+    "root ::= item*\nitem ::= \"- \" [^\\n]{1,40} \"\\n\"",
+    "root ::= \"[\" (value (\", \" value)*)? \"]\"\nvalue ::= [0-9]+ | root | \"'\" [^'\\n]* \"'\"",
+    "root ::= [\\u0400-\\u04FF]+ | [\\U0001F600-\\U0001F64F]{2} | \"caf\\u00e9\"",
+    "root ::= \"a\" root \"b\" | \"a\" root \"c\" | x root? \nx ::= \"x\" y*\ny ::= \"y\"? \"z\"",
+};
+
+static const char *const schemas[] = {
+    "{}",
+    "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"n\":{\"type\":"
+    "\"integer\"},"
+    "\"list\":{\"type\":\"array\",\"items\":{\"type\":\"number\"}}},\"required\":[\"name\"]}",
+    "{\"type\":\"array\",\"items\":{\"type\":\"string\",\"minLength\":2,\"maxLength\":9}}",
+    "{\"type\":\"array\",\"items\":{\"anyOf\":[{\"type\":\"string\",\"maxLength\":3},"
+    "{\"type\":\"string\",\"pattern\":\"^x+y*$\"},{\"enum\":[\"long text here\",17,null]}]}}",
+    "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"integer\",\"minimum\":-7,"
+    "\"maximum\":1234}}",
+    "{\"type\":\"object\",\"properties\":{\"abc\":{\"type\":\"boolean\"}},"
+    "\"additionalProperties\":{\"type\":\"string\"}}",
+    "{\"$defs\":{\"n\":{\"type\":\"object\",\"properties\":{\"v\":{\"type\":\"number\"},\"c\":{"
+    "\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/n\"}}},\"required\":[\"v\"]}},"
+    "\"$ref\":\"#/$defs/n\"}",
+    "{\"type\":\"string\",\"format\":\"date-time\"}",
+};
+
+/* A second automaton of the same guide, which is only ever stepped. */
+typedef struct brute {
+    slm_guide *guide;
+    slm_matcher *matcher;
+    char *buf;
+} brute;
+
+static int may_follow(brute *b, const slm_vocab *v, int32_t id, int sleeps) {
+    slm_automaton *a = &b->guide->automaton;
+    uint32_t flags = slm_vocab_flags(v, id), config = b->matcher->config;
+    if (slm_vocab_is_end(v, id)) {
+        int can_end, must_end;
+        assert_int_equal(slm_matcher_state(b->matcher, &can_end, &must_end, NULL), SLM_OK);
+        return can_end;
+    }
+    slm_str bytes = slm_vocab_token_bytes(v, id, 0, b->buf);
+    if ((flags & (SLM_TOKEN_CONTROL | SLM_TOKEN_UNKNOWN | SLM_TOKEN_UNUSED)) || bytes.len == 0)
+        return sleeps;
+    slm_automaton_begin(a, NULL);
+    for (size_t i = 0; i < bytes.len && config != 0; i++)
+        config = slm_automaton_step(a, config, (uint8_t)bytes.ptr[i]);
+    assert_int_equal(a->status, SLM_OK);
+    return config != 0;
+}
+
+static void compare(brute *b, const slm_vocab *v, const uint64_t *bits, int sleeps,
+                    const char *what) {
+    for (int32_t id = 0; (uint32_t)id < slm_vocab_size(v); id++)
+        if ((int)(bits[id / 64] >> (id % 64) & 1) != may_follow(b, v, id, sleeps)) {
+            slm_str bytes = slm_vocab_token_bytes(v, id, 0, b->buf);
+            fail_msg("%s: token %d (\"%.*s\") should be %s", what, id, (int)bytes.len, bytes.ptr,
+                     may_follow(b, v, id, sleeps) ? "allowed" : "masked");
+        }
+}
+
+/* A token of the mask that is no end, or -1. */
+static int32_t pick(const slm_vocab *v, const uint64_t *bits, slm_rng *rng) {
+    uint32_t n = slm_vocab_size(v), from = (uint32_t)(slm_rng_next(rng) % n);
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t id = (int32_t)((from + i) % n);
+        if (bits[id / 64] >> (id % 64) & 1 && !slm_vocab_is_end(v, id))
+            return id;
+    }
+    return -1;
+}
+
+static void walk(slm_model *model, const slm_guide_source *source, const slm_guide_options *options,
+                 slm_rng *rng, int n_walks) {
+    slm_error error = SLM_ERROR_INIT;
+    slm_guide *guide;
+    slm_matcher *m;
+    brute b;
+    const slm_vocab *v;
+    for (int i = 0; i < 2; i++) {
+        slm_guide **g = i ? &b.guide : &guide;
+        slm_status status =
+            source->is_schema
+                ? slm_guide_compile_json_schema(model, source->text, source->len, options, g,
+                                                &error)
+                : slm_guide_compile_gbnf(model, source->text, source->len, options, g, &error);
+        if (status != SLM_OK)
+            fail_msg("%s: %s", source->text, error.message);
+    }
+    v = guide->trie->vocab;
+    b.buf = malloc(slm_vocab_max_token_bytes(v));
+    assert_int_equal(slm_matcher_open(guide, &m, &error), SLM_OK);
+    assert_int_equal(slm_matcher_open(b.guide, &b.matcher, &error), SLM_OK);
+    for (int i = 0; i < n_walks; i++) {
+        assert_int_equal(slm_matcher_reset(m, &error), SLM_OK);
+        assert_int_equal(slm_matcher_reset(b.matcher, &error), SLM_OK);
+        for (int n = 0; n < 12; n++) {
+            const uint64_t *bits;
+            size_t n_words;
+            if (slm_matcher_get_mask(m, &bits, &n_words, &error) != SLM_OK)
+                fail_msg("%s", error.message);
+            int sleeps = slm_matcher_sleeps(m);
+            compare(&b, v, bits, sleeps, source->text);
+            int32_t id = pick(v, bits, rng);
+            if (id < 0)
+                break;
+            if (slm_matcher_accept(m, id, &error) != SLM_OK)
+                fail_msg("%s: %s", source->text, error.message);
+            assert_int_equal(slm_matcher_accept(b.matcher, id, &error), SLM_OK);
+        }
+    }
+    free(b.buf);
+    slm_matcher_close(&m);
+    slm_matcher_close(&b.matcher);
+    slm_guide_close(&guide);
+    slm_guide_close(&b.guide);
+}
+
+static void masks(void **state) {
+    const char *name = *state;
+    slm_error error = SLM_ERROR_INIT;
+    slm_model *model;
+    slm_model_options o = {.struct_size = sizeof o, .flags = SLM_MODEL_VOCAB_ONLY};
+    slm_guide_options lenient = {.struct_size = sizeof lenient, .flags = SLM_GUIDE_LENIENT};
+    slm_span trigger = {"<tool_call>", SLM_NTS, 0};
+    slm_guide_options lazy = {.struct_size = sizeof lazy, .triggers = &trigger, .n_triggers = 1};
+    slm_rng rng;
+    need_shared();
+    slm_rng_seed(&rng, 7);
+    if (slm_model_open(shared_path("vocab/%s.gguf", name), &o, &model, &error) != SLM_OK)
+        fail_msg("%s", error.message);
+#ifdef SLM_SLOW
+    int n = 1;
+#else
+    int n = 3;
+#endif
+    for (size_t i = 0; i < COUNT(grammars); i++)
+        walk(model, &(slm_guide_source){grammars[i], SLM_NTS, 0}, NULL, &rng, n);
+    for (size_t i = 0; i < COUNT(schemas); i++)
+        walk(model, &(slm_guide_source){schemas[i], SLM_NTS, 1}, NULL, &rng, n);
+    walk(model, &(slm_guide_source){schemas[0], SLM_NTS, 1}, &lenient, &rng, n);
+    walk(model, &(slm_guide_source){schemas[1], SLM_NTS, 1}, &lazy, &rng, n);
+    slm_model_close(&model);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_prestate(masks, "llama3"),
+        cmocka_unit_test_prestate(masks, "qwen2"),
+        cmocka_unit_test_prestate(masks, "phi3"),
+        cmocka_unit_test_prestate(masks, "llama-spm"),
+        cmocka_unit_test_prestate(masks, "phi4-mini"),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
