@@ -1,6 +1,8 @@
 /* Conversations in the model's own format. */
 #include "model/model.h"
 
+#include <string.h>
+
 static slm_status check_buffer(const char *function, const void *data, size_t cap, const char *what,
                                slm_error *error) {
     if (cap == 0 || data)
@@ -22,12 +24,13 @@ static slm_status take_messages(slm_host *host, slm_chat_input *in, slm_message 
     if (!ours && !(*own = slm_calloc(host, n, sizeof **own)))
         return slm_fail_nomem(error, n * sizeof **own, "messages");
     for (size_t i = 0; i < n; i++) {
-        const slm_message *m = (const void *)((const uint8_t *)messages + i * stride);
+        const uint8_t *m = (const uint8_t *)messages + i * stride; /* which may not be aligned */
+        uint32_t size;
         slm_status status = SLM_OK;
-        if (m->struct_size != stride)
-            status =
-                slm_fail(error, SLM_ERR_ARG, "messages", SLM_NO_OFFSET,
-                         "message %zu: struct_size is %u, wanted %zu", i, m->struct_size, stride);
+        memcpy(&size, m, sizeof size);
+        if (size != stride)
+            status = slm_fail(error, SLM_ERR_ARG, "messages", SLM_NO_OFFSET,
+                              "message %zu: struct_size is %u, wanted %zu", i, size, stride);
         else if (!ours)
             status = slm_copy_options(&(*own)[i], sizeof **own, &defaults, m, "slm_message", error);
         if (status != SLM_OK) {
