@@ -87,7 +87,7 @@ def check_include(verdict, name, line, quoted, target):
         verdict.check(allowed is None or target in allowed | extra,
                       f"{where}, a system header that {module} may not use")
         return
-    if target == "slm.h":
+    if target in ("slm.h", "slm_chat.h"):
         verdict.check(module != "kernels", f"{where}, which kernels may not")
         return
     if "/" in target and target.split("/")[0] in BELOW:

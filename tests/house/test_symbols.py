@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tree import ROOT, Verdict, without_comments
+from tree import ROOT, Verdict, files, without_comments
 
 BINARY = Path(os.environ["SLM_BINARY_DIR"])
 
@@ -50,7 +50,8 @@ def plain(symbol):
 
 
 def declared():
-    text = without_comments((ROOT / "include/slm.h").read_text(encoding="utf-8"))
+    text = "".join(without_comments(path.read_text(encoding="utf-8"))
+                   for path in files(".h", under="include"))
     text = re.sub(r"^\s*#.*", "", text, flags=re.MULTILINE)
     return set(re.findall(r"\bSLM_API\b[^;(]*?\b(\w+)\s*\(", text))
 
