@@ -439,9 +439,16 @@ typedef struct slm_cache_options {
     uint32_t flags;          /* SLM_CACHE_...                                                       */
     slm_yield_fn yield;      /* called between the steps of an evaluation; NULL: none               */
     void *yield_user;
+    uint32_t n_checkpoints;  /* copies of earlier recurrent state that a session keeps, 1 to 256: taking
+                                tokens back goes to one of them and evaluates the rest again. They are
+                                made where evaluations of several tokens begin and end and at least every
+                                slm_plan.checkpoint_tokens; the older, the farther apart are those that
+                                are kept. Of no consequence for families without recurrent state;
+                                default 4                                                           */
 } slm_cache_options;
 
-/* What will be in memory. Exact: the bytes that opening will map and allocate. */
+/* What will be in memory. Exact: the bytes that opening will map and allocate. What is opened later comes
+ * on top: generators, and guides with what the first of them keeps with the model (slm_guide). */
 typedef struct slm_plan {
     uint32_t struct_size;
     uint32_t n_pages;          /* pages of keys and values                                          */
@@ -455,6 +462,8 @@ typedef struct slm_plan {
     uint64_t macs_per_token;   /* multiply-accumulates for one token at an empty cache              */
     uint64_t kv_bytes_per_token; /* cache bytes that one token occupies                             */
     uint32_t n_threads;        /* that a step will use                                              */
+    uint32_t checkpoint_tokens;/* between two checkpoints of recurrent state; 0: nothing is recurrent */
+    uint64_t recurrent_bytes;  /* recurrent state of sessions and checkpoints, part of the total    */
 } slm_plan;
 
 /* Works out the plan of a cache without allocating it. SLM_ERR_RANGE for options that make no
@@ -676,7 +685,10 @@ SLM_API slm_status slm_session_get_info(const slm_session *session, slm_session_
 typedef int32_t slm_op;
 enum {
     SLM_OP_EMBED = 0, SLM_OP_QKV = 1, SLM_OP_ATTEND = 2, SLM_OP_ATTN_OUTPUT = 3, SLM_OP_GATE_UP = 4,
-    SLM_OP_DOWN = 5, SLM_OP_HEAD = 6, SLM_OP_COUNT = 7
+    SLM_OP_DOWN = 5, SLM_OP_HEAD = 6,
+    SLM_OP_SCAN = 7,        /* in place of the first two in recurrent layers: convolution and scan    */
+    SLM_OP_GATE_MEMORY = 8, /* in place of the first two: a gate on what the last scan gave           */
+    SLM_OP_COUNT = 9
 };
 
 /* What an op has cost all sessions of a cache since it was opened; differences tell of a stretch of
@@ -696,6 +708,78 @@ typedef struct slm_op_info {
  * the session. */
 SLM_API slm_status slm_session_get_op(const slm_session *session, slm_op op, slm_op_info *info,
                                       slm_error *error);
+
+/* Snapshots: sessions in files, with what was evaluated, so that going on costs reading instead of
+ * evaluating. A file belongs to the model's file, and to the kind of cache: another model, another
+ * quantization of it, another kv_type, other rope_factors, a GPU in the place of the processor are
+ * refused. page_tokens, n_threads and the like may differ, and n_ctx as long as the tokens fit. What
+ * goes on after loading is, to the bit, what would have gone on (with the same level of the processor).
+ * A session that was saved when it held a system prompt and tools is a prefilled prefix: load it, and
+ * slm_session_prompt with a prompt that begins with it evaluates only the rest. */
+
+typedef struct slm_snapshot_options {
+    uint32_t struct_size;
+    uint32_t flags;           /* none yet: 0                                                        */
+    const void *attachment;   /* bytes of yours to be kept with it; NULL: none                      */
+    size_t attachment_len;
+    slm_progress_fn progress; /* as when loading a model, in bytes of the file; NULL: none          */
+    void *progress_user;
+} slm_snapshot_options;
+
+/* Writes the session to a file: whole or not at all, whenever the program is killed or the power fails,
+ * by a temporary file that is synced and renamed. Of several that save to the same path at the same
+ * time the last one stays. An old file there is replaced; a link or a folder is refused (SLM_ERR_IO).
+ *   options  NULL: defaults
+ * SLM_ERR_IO when the system refuses: the old file is as it was (or the new one is there whole, where
+ * the message says that only its folder could not be synced). SLM_ERR_CANCEL by progress, SLM_ERR_BUSY
+ * while a generator is open, SLM_ERR_UNSUP for a model with recurrent state. The format:
+ * docs/FORMATS.md. */
+SLM_API slm_status slm_session_save(slm_session *session, const char *path,
+                                    const slm_snapshot_options *options, slm_error *error);
+
+typedef struct slm_snapshot_info {
+    uint32_t struct_size;
+    uint32_t version;         /* of the format                                                      */
+    uint64_t file_bytes;
+    uint64_t n_tokens;
+    uint64_t n_evaluated;     /* of these, tokens that need not be evaluated again                   */
+    uint64_t attachment_len;  /* bytes of the caller's that are in it                                */
+    uint64_t fingerprint;     /* of the model                                                        */
+    uint32_t n_ctx;           /* of the cache that it was saved from                                 */
+    slm_device device;        /* that the session was on                                            */
+    slm_kv_type kv_type;
+    slm_rope_factors rope_factors; /* that the session was opened with; AUTO where the model has none */
+    char architecture[32];    /* of the model, as in slm_model_info                                  */
+    char quantization[32];
+} slm_snapshot_info;
+
+typedef struct slm_snapshot_load_options {
+    uint32_t struct_size;
+    uint32_t flags;           /* none yet: 0                                                        */
+    void *attachment;         /* receives the attachment; NULL: it is not read                      */
+    size_t attachment_cap;    /* SLM_ERR_LIMIT when that is too small                               */
+    slm_progress_fn progress; /* as above                                                           */
+    void *progress_user;
+} slm_snapshot_load_options;
+
+/* Makes the session what a file holds, in place of what it held. No logits are held afterwards: an
+ * evaluation with n = 0 or a generator makes them.
+ *   options  NULL: defaults
+ *   info     receives what the file is, attachment_len among it; may be NULL
+ * The file is read as hostile input, and nothing of it is used before its checksums were compared:
+ * SLM_ERR_TRUNC and SLM_ERR_FORMAT for damage, SLM_ERR_CHANGED for one that does not belong to this
+ * model and cache (error->subject names the field), SLM_ERR_RANGE for numbers that no session has,
+ * SLM_ERR_UNSUP for one that needs what this version does not know, SLM_ERR_LIMIT when the cache has
+ * not pages enough, SLM_ERR_CANCEL, SLM_ERR_BUSY. The session is as it was then, but what attachment
+ * points to may have been written to. Where the cache has no pages for both, and reading fails or the
+ * file changes after it was checked, the session keeps its tokens and evaluates them again by itself. */
+SLM_API slm_status slm_session_load(slm_session *session, const char *path,
+                                    const slm_snapshot_load_options *options,
+                                    slm_snapshot_info *info, slm_error *error);
+
+/* What a file holds, without a session. Its pages are not read, and so not checked. Any thread. */
+SLM_API slm_status slm_snapshot_get_info(const char *path, slm_snapshot_info *info,
+                                         slm_error *error);
 
 /* Stops the evaluation or generation that is running in this session, or the next one if none is.
  * It returns SLM_ERR_CANCEL within one step (max_rows tokens of a prompt or chunk_ms, whichever is
@@ -763,6 +847,11 @@ SLM_API slm_status slm_sampling_init(slm_sampling *sampling);
  *   - It holds at most memory_limit bytes, counted in the model's limit too, and each call is bounded
  *     in time: a grammar that would explode is refused, when it is compiled or when a text gets
  *     there (SLM_ERR_LIMIT, SLM_ERR_NOMEM).
+ *   - The first guide of a model sorts its vocabulary, once for all guides: 30 to 60 ms and about 42 bytes
+ *     for each token, counted in the model's memory_limit, outside of any guide's, and freed with the model.
+ *     Such memory is not part of a plan, which is made before anybody knows of guides: who has none to
+ *     spare compiles the guides before the cache is opened.
+ *   - Compiling also finds masks beforehand that would take long, for at most some 20 ms.
  *   - It keeps the model alive, and generators and matchers keep it alive. */
 typedef struct slm_guide slm_guide;
 

@@ -296,13 +296,13 @@ SLM_INLINE size_t column_bytes(value_fn load, size_t columns) {
 SLM_INLINE void values(value_fn load, const float *p, const slm_attention *a, size_t query,
                        size_t n, const void *const v[4], size_t v_bytes, size_t t0, size_t t1,
                        size_t i, size_t vectors) {
-    float *o = a->o + query * a->stride + i;
+    float *o = a->o + query * a->o_stride + i;
     vf acc[TILE][TILE_V];
     SLM_UNROLL
     for (size_t j = 0; j < n; j++) {
         SLM_UNROLL
         for (size_t c = 0; c < vectors; c++)
-            acc[j][c] = vf_load(o + j * a->stride + c * VW);
+            acc[j][c] = vf_load(o + j * a->o_stride + c * VW);
     }
     for (size_t g = t0 / SLM_KV_GROUP; g * SLM_KV_GROUP < t1; g++) {
         const size_t begin = g * SLM_KV_GROUP, first = t0 > begin ? t0 - begin : 0;
@@ -326,7 +326,7 @@ SLM_INLINE void values(value_fn load, const float *p, const slm_attention *a, si
     for (size_t j = 0; j < n; j++) {
         SLM_UNROLL
         for (size_t c = 0; c < vectors; c++)
-            vf_store(o + j * a->stride + c * VW, acc[j][c]);
+            vf_store(o + j * a->o_stride + c * VW, acc[j][c]);
     }
 }
 
@@ -366,8 +366,8 @@ SLM_INLINE void weigh(float *s, const slm_attention *a, size_t query, size_t t0,
     m = m > a->m[query] ? m : a->m[query];
     if (m != a->m[query]) {
         const vf scale = vf_exp(vf_set(a->m[query] - m));
-        float *o = a->o + query * a->stride;
-        for (size_t i = 0; i < a->stride; i += VW)
+        float *o = a->o + query * a->o_stride;
+        for (size_t i = 0; i < a->o_stride; i += VW)
             vf_store(o + i, vf_mul(vf_load(o + i), scale));
         for (size_t i = 0; i < 16; i += VW)
             vf_store(l + i, vf_mul(vf_load(l + i), scale));
@@ -425,9 +425,9 @@ SLM_INLINE void score_tile(scores_fn scores, float *s, const slm_attention *a, s
 SLM_INLINE void value_tile(value_fn load, const float *s, const slm_attention *a, size_t query,
                            size_t n, const void *const v[4], size_t v_bytes, size_t t0, size_t t1) {
     size_t i = 0;
-    for (; i + WIDTH(n) * VW <= a->d; i += WIDTH(n) * VW)
+    for (; i + WIDTH(n) * VW <= a->d_v; i += WIDTH(n) * VW)
         values(load, s, a, query, n, v, v_bytes, t0, t1, i, WIDTH(n));
-    for (; !BY_GROUPS && i < a->d; i += VW)
+    for (; !BY_GROUPS && i < a->d_v; i += VW)
         values(load, s, a, query, n, v, v_bytes, t0, t1, i, 1);
 }
 

@@ -52,12 +52,14 @@ typedef void (*slm_dequantize_fn)(float *x, const void *w, size_t k);
 #define SLM_KV_BLOCK 64u
 
 typedef struct slm_attention {
-    size_t d;
-    size_t stride;         /* of the rows of q and o: d rounded up to 16                            */
+    size_t d;              /* of queries and keys                                                   */
+    size_t d_v;            /* of values: a multiple of d                                            */
+    size_t stride;         /* of the rows of q: d rounded up to 16                                  */
+    size_t o_stride;       /* of the rows of o: d_v rounded up to 16                                */
     const float *q;        /* [n][stride] queries times 1/sqrt(d), 64-aligned                       */
     const uint8_t *q8;     /* [n][q8_bytes] the same by quantize[SLM_ACT_Q8_0]; for Q8_0 keys       */
     size_t q8_bytes;
-    float *o;              /* [n][stride] sums of weighted values; to begin with 0                  */
+    float *o;              /* [n][o_stride] sums of weighted values; to begin with 0                */
     float *m;              /* [n] largest score; to begin with -infinity                            */
     float *l;              /* [n][16] partial sums of weights; to begin with 0                      */
     const void *const *next_k; /* [4] keys of the next block, to ask for; NULL where there are none */
@@ -67,6 +69,46 @@ typedef struct slm_attention {
  * the block; those without a token of the range are not read. v_bytes: of a row of values. */
 typedef void (*slm_attend_fn)(const slm_attention *a, size_t first, size_t n, const void *const k[4],
                               const void *const v[4], size_t v_bytes, size_t t0, size_t t1);
+
+/* ---- selective scan (Gu and Dao 2023) ----
+ * Channels go in groups of SLM_SCAN_GROUP; what a group has of its own lies together, element by
+ * element: [group][...][16]. Tokens follow one another, and each is rounded alike in any number of
+ * them: a state that is kept between two calls changes no bit. Every level gives the same bits. */
+#define SLM_SCAN_GROUP 16u
+
+/* A causal convolution of each channel for itself, and SiLU: y_t = silu(bias + sum over j of
+ * w[j] x_(t - (n_conv - 1) + j)), j ascending, then bias.
+ *   x, y   [n_tokens] rows of n_groups * 16 channels, x_stride and y_stride floats apart
+ *   past   [n_groups][n_conv - 1][16] the inputs before the first token, oldest first; afterwards those
+ *          before the next one
+ *   w      [n_groups][n_conv][16];  bias [n_groups][16]
+ * Error: (n_conv + 2) u times the sum of |terms| before SiLU, which adds 4 u of its result. */
+typedef void (*slm_conv_silu_fn)(float *y, size_t y_stride, const float *x, size_t x_stride,
+                                 size_t n_tokens, float *past, const float *w, const float *bias,
+                                 size_t n_conv, size_t n_groups);
+
+/* One token, for a channel and its states h[n]: dt = log(1 + exp(dt + dt_bias));
+ * h[n] = exp(dt a[n]) h[n] + dt x b[n]; y = sum of h[n] c[n], n ascending, + skip x. */
+typedef struct slm_scan {
+    size_t n_state;
+    const float *a;       /* [group][n_state][16], not above 0                                      */
+    const float *skip;    /* [group][16]                                                            */
+    const float *dt_bias; /* [group][16]                                                            */
+    const float *x;       /* [n_tokens] rows of channels                                            */
+    size_t x_stride;      /* floats from one token to the next; likewise below                      */
+    const float *dt;      /* [n_tokens] rows of channels                                            */
+    size_t dt_stride;
+    const float *bc;      /* [n_tokens] rows: b[n_state], then c[n_state]                           */
+    size_t bc_stride;
+    float *y;             /* [n_tokens] rows of channels                                            */
+    size_t y_stride;
+} slm_scan;
+
+/* Takes n_tokens through groups [first, first + n_groups). state: [group][n_state][16].
+ * Error of a step, state given: dt 6 u, exp(z) (|z| + 3) u, h 3 u more, y (n_state + 3) u of the sum
+ * of |terms|. Factors are at most 1, so errors of the state do not grow. */
+typedef void (*slm_scan_fn)(const slm_scan *scan, float *state, size_t first, size_t n_groups,
+                            size_t n_tokens);
 
 /* As slm_pack_panel of packed.h, with the same result. */
 typedef void (*slm_pack_fn)(uint32_t type, void *panel, const void *w, size_t w_bytes, size_t n_w,
@@ -83,6 +125,13 @@ typedef struct slm_kernels {
 
     /* y = x * w / sqrt(mean(x^2) + eps); w may be NULL (ones). y may be x. */
     void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
+    /* y = (x - mean) / sqrt(variance + eps) * w + bias. y may be x. Statistics as if in double: error
+     * 5 u (|x| + |mean|) |w| / sqrt(variance + eps) + u |y|. */
+    void (*layer_norm)(float *y, const float *x, const float *w, const float *bias, size_t n,
+                       float eps);
+
+    slm_conv_silu_fn conv_silu;
+    slm_scan_fn scan;
 
     /* A value row of the cache, or a key before slm_kv_put_key; d = d_head. */
     void (*kv_store[SLM_KVT_LIMIT])(void *row, const float *x, size_t d);
@@ -95,7 +144,7 @@ typedef struct slm_kernels {
     /* Sum of exp(x[i] - max) in a fixed order, as double. */
     double (*sum_exp)(const float *x, size_t n, float max);
 
-    /* h[i] = act(gate[i]) * up[i] */
+    /* h[i] = act(gate[i]) * up[i]; h may be either of them */
     void (*silu_mul)(float *h, const float *gate, const float *up, size_t n);
     void (*gelu_mul)(float *h, const float *gate, const float *up, size_t n);  /* tanh form */
     void (*relu2_mul)(float *h, const float *gate, const float *up, size_t n); /* max(g,0)^2 */

@@ -87,21 +87,6 @@ static void copy_text(char *dst, size_t cap, slm_str src) {
     slm_escape(dst, cap, src.ptr, src.len);
 }
 
-/* The type that holds most of the weights of matrices. */
-static const char *main_type(const slm_model *m) {
-    uint64_t bytes[SLM_DTYPE_LIMIT] = {0};
-    uint32_t best = SLM_DTYPE_F32;
-    for (uint64_t i = 0; i < slm_gguf_n_tensors(m->gguf); i++) {
-        const slm_gguf_tensor *t = slm_gguf_tensor_at(m->gguf, i);
-        if (t->n_dims >= 2 && t->type < SLM_DTYPE_LIMIT)
-            bytes[t->type] += t->n_elements;
-    }
-    for (uint32_t i = 0; i < SLM_DTYPE_LIMIT; i++)
-        if (bytes[i] > bytes[best])
-            best = i;
-    return bytes[best] == 0 ? "" : slm_dtype_get(best)->name;
-}
-
 slm_status slm_model_get_info(const slm_model *model, slm_model_info *info, slm_error *error) {
     REQUIRE(model);
     REQUIRE(info);
@@ -132,7 +117,7 @@ slm_status slm_model_get_info(const slm_model *model, slm_model_info *info, slm_
     slm_str name = {"", 0};
     if (slm_gguf_get_str(model->gguf, "general.name", 0, &name, NULL) == SLM_OK)
         copy_text(i.name, sizeof i.name, name);
-    const char *type = main_type(model), *format = slm_chat_format_name(model->chat);
+    const char *type = slm_model_main_type(model), *format = slm_chat_format_name(model->chat);
     copy_text(i.quantization, sizeof i.quantization, (slm_str){type, strlen(type)});
     copy_text(i.chat_format, sizeof i.chat_format, (slm_str){format, strlen(format)});
     return slm_copy_info(info, &i, sizeof i, "slm_model_info", error);
@@ -308,13 +293,6 @@ slm_status slm_cache_get_plan(const slm_cache *cache, slm_plan *plan, slm_error 
 
 /* ---------------------------------------------------------------- session -------------------- */
 
-static slm_status busy(const slm_session *s, slm_error *error) {
-    if (s->generator == NULL)
-        return SLM_OK;
-    return slm_fail(error, SLM_ERR_BUSY, "session", SLM_NO_OFFSET,
-                    "the session has a generator open: end it first");
-}
-
 slm_status slm_session_open(slm_model *model, const slm_cache_options *options, slm_session **out,
                             slm_error *error) {
     REQUIRE(out);
@@ -366,7 +344,7 @@ slm_status slm_session_eval(slm_session *session, const int32_t *ids, size_t n, 
     if (n > 0)
         REQUIRE(ids);
     SLM_TRY(check_logits(logits, error));
-    SLM_TRY(busy(session, error));
+    SLM_TRY(slm_session_check_free(session, error));
     slm_eval_item item = {sizeof item, logits, session, ids, n};
     return slm_session_run(session->cache, &item, 1, error);
 }
@@ -401,7 +379,7 @@ slm_status slm_cache_eval(slm_cache *cache, const slm_eval_item *items, size_t n
             return slm_fail(error, SLM_ERR_ARG, "session", SLM_NO_OFFSET,
                             "item %zu: its session is of another cache", i);
         SLM_TRY(check_logits(it->logits, error));
-        SLM_TRY(busy(it->session, error));
+        SLM_TRY(slm_session_check_free(it->session, error));
     }
     return slm_session_run(cache, cache->items, n_items, error);
 }
@@ -415,7 +393,7 @@ slm_status slm_session_prompt(slm_session *session, const int32_t *ids, size_t n
                         "slm_session_prompt: got no tokens, wanted at least one");
     if (report != NULL)
         SLM_TRY(slm_check_info(report, "slm_prompt_report", error));
-    SLM_TRY(busy(session, error));
+    SLM_TRY(slm_session_check_free(session, error));
     slm_prompt_report r = {.struct_size = sizeof r};
     SLM_TRY(slm_session_set_prompt(session, ids, n, &r, error));
     return report == NULL ? SLM_OK
@@ -424,7 +402,7 @@ slm_status slm_session_prompt(slm_session *session, const int32_t *ids, size_t n
 
 slm_status slm_session_truncate(slm_session *session, size_t n, slm_error *error) {
     REQUIRE(session);
-    SLM_TRY(busy(session, error));
+    SLM_TRY(slm_session_check_free(session, error));
     if (n > session->n_tokens)
         return slm_fail(error, SLM_ERR_RANGE, "n", SLM_NO_OFFSET,
                         "slm_session_truncate: got %zu, wanted at most the %u tokens held", n,
@@ -437,7 +415,7 @@ slm_status slm_session_fork(slm_session *session, slm_session **out, slm_error *
     REQUIRE(out);
     *out = NULL;
     REQUIRE(session);
-    SLM_TRY(busy(session, error));
+    SLM_TRY(slm_session_check_free(session, error));
     return slm_session_copy(session, out, error);
 }
 
@@ -473,7 +451,8 @@ slm_status slm_session_get_info(const slm_session *session, slm_session_info *in
 slm_status slm_session_get_op(const slm_session *session, slm_op op, slm_op_info *info,
                               slm_error *error) {
     static const char *const names[SLM_OP_COUNT] = {"embed",   "qkv",  "attend", "attn_output",
-                                                    "gate_up", "down", "head"};
+                                                    "gate_up", "down", "head", "scan",
+                                                    "gate_memory"};
     REQUIRE(session);
     REQUIRE(info);
     if (op < 0 || op >= SLM_OP_COUNT)
@@ -505,7 +484,7 @@ slm_status slm_generate_begin(slm_session *session, const slm_generate_options *
     REQUIRE(out);
     *out = NULL;
     REQUIRE(session);
-    SLM_TRY(busy(session, error));
+    SLM_TRY(slm_session_check_free(session, error));
     return slm_generator_create(session, options, out, error);
 }
 

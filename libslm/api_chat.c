@@ -62,7 +62,8 @@ static slm_status open_prompt(const char *function, const slm_model *model,
                         "%s: flags: got 0x%x, which has unknown bits", function, in.flags);
     slm_host *host = (slm_host *)(uintptr_t)&model->host; /* its counters are atomic */
     SLM_TRY(take_messages(host, &in, &own, error));
-    slm_status status = slm_chat_open(p, host, model->chat, model->gguf, model->vocab, &in, error);
+    slm_status status =
+        slm_chat_prompt_open(p, host, model->chat, model->gguf, model->vocab, &in, error);
     slm_free(host, own);
     return status;
 }
@@ -76,7 +77,7 @@ slm_status slm_chat_render_input(const slm_model *model, const slm_chat_input *i
     slm_status status = open_prompt(__func__, model, input, &p, error);
     if (status == SLM_OK)
         status = slm_chat_text(&p, text, cap, len, error);
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
     return status;
 }
 
@@ -89,7 +90,7 @@ slm_status slm_chat_tokenize_input(const slm_model *model, const slm_chat_input 
     slm_status status = open_prompt(__func__, model, input, &p, error);
     if (status == SLM_OK)
         status = slm_chat_ids(&p, model->vocab, ids, cap, n_ids, error);
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
     return status;
 }
 

@@ -1,6 +1,8 @@
 /* The public entry points of guides and matchers. */
 #include "guide/guide.h"
 #include "model/model.h"
+#include "text/chat.h"
+#include "text/markers.h"
 
 #include <string.h>
 
@@ -16,7 +18,8 @@ static void release_model(void *model) {
 }
 
 static slm_status create(slm_model *model, const slm_guide_source *source,
-                         const slm_guide_options *options, slm_guide **out, slm_error *error) {
+                         const slm_tool_rules *tools, const slm_guide_options *options,
+                         slm_guide **out, slm_error *error) {
     static const slm_guide_options defaults = {.struct_size = sizeof defaults};
     slm_guide_options o;
     slm_trie *trie = NULL;
@@ -26,7 +29,7 @@ static slm_status create(slm_model *model, const slm_guide_source *source,
                         "slm_guide_options.allocator: got one of alloc and free, wanted both");
     if (model != NULL)
         SLM_TRY(slm_model_get_trie(model, &trie, error));
-    SLM_TRY(slm_guide_create(model != NULL ? &model->host : NULL, source, &o, trie,
+    SLM_TRY(slm_guide_create(model != NULL ? &model->host : NULL, source, tools, &o, trie,
                              model != NULL ? release_model : NULL, model, out, error));
     if (model != NULL)
         slm_model_retain(model);
@@ -40,7 +43,7 @@ slm_status slm_guide_compile_gbnf(slm_model *model, const char *text, size_t len
     *out = NULL;
     REQUIRE(text);
     slm_guide_source source = {text, len == SLM_NTS ? strlen(text) : len, 0};
-    return create(model, &source, options, out, error);
+    return create(model, &source, NULL, options, out, error);
 }
 
 slm_status slm_guide_compile_json_schema(slm_model *model, const char *text, size_t len,
@@ -50,7 +53,60 @@ slm_status slm_guide_compile_json_schema(slm_model *model, const char *text, siz
     *out = NULL;
     REQUIRE(text);
     slm_guide_source source = {text, len == SLM_NTS ? strlen(text) : len, 1};
-    return create(model, &source, options, out, error);
+    return create(model, &source, NULL, options, out, error);
+}
+
+/* Whether the model was taught to think before it answers. */
+static int model_thinks(const slm_model *model) {
+    static const slm_str open = {SLM_THINKING_OPEN, sizeof SLM_THINKING_OPEN - 1};
+    slm_str text = slm_chat_template(model->gguf, "tokenizer.chat_template");
+    return slm_vocab_find(model->vocab, open.ptr, open.len) >= 0 ||
+           (text.ptr != NULL && slm_str_find(text, open, 0) != SIZE_MAX);
+}
+
+static slm_status read_tools_options(const slm_model *model, const slm_tools_options *options,
+                                     slm_tool_rules *rules, slm_error *error) {
+    static const slm_tools_options defaults = {.struct_size = sizeof defaults};
+    slm_tools_options o;
+    SLM_TRY(slm_copy_options(&o, sizeof o, &defaults, options, "slm_tools_options", error));
+    if (o.choice < SLM_TOOL_CHOICE_AUTO || o.choice > SLM_TOOL_CHOICE_NAMED)
+        return slm_fail(error, SLM_ERR_RANGE, "choice", SLM_NO_OFFSET,
+                        "slm_tools_options.choice: got %d, wanted %d to %d", o.choice,
+                        SLM_TOOL_CHOICE_AUTO, SLM_TOOL_CHOICE_NAMED);
+    if ((o.choice == SLM_TOOL_CHOICE_NAMED) != (o.name != NULL))
+        return slm_fail(error, SLM_ERR_ARG, "name", SLM_NO_OFFSET,
+                        "slm_tools_options.name: wanted a name with NAMED, and NULL without");
+    if (o.format == SLM_TOOLS_AUTO && model == NULL)
+        return slm_fail(error, SLM_ERR_ARG, "format", SLM_NO_OFFSET,
+                        "slm_tools_options.format: got AUTO without a model");
+    if (o.format == SLM_TOOLS_AUTO)
+        SLM_TRY(slm_model_get_tool_format(model, &o.format, error));
+    *rules = (slm_tool_rules){.format = slm_call_format_of(o.format),
+                              .choice = o.choice,
+                              .name = {o.name, o.name_len}};
+    if (o.name == NULL)
+        rules->name.len = 0;
+    else if (o.name_len == SLM_NTS)
+        rules->name.len = strlen(o.name);
+    if (rules->format == NULL)
+        return slm_fail(error, SLM_ERR_RANGE, "format", SLM_NO_OFFSET,
+                        "slm_tools_options.format: got %d, wanted %d to %d", o.format,
+                        SLM_TOOLS_AUTO, SLM_TOOLS_JSON);
+    rules->thinks = model != NULL && model_thinks(model);
+    return SLM_OK;
+}
+
+slm_status slm_guide_compile_tools(slm_model *model, const char *tools, size_t len,
+                                   const slm_tools_options *options,
+                                   const slm_guide_options *guide_options, slm_guide **out,
+                                   slm_error *error) {
+    slm_tool_rules rules;
+    REQUIRE(out);
+    *out = NULL;
+    REQUIRE(tools);
+    SLM_TRY(read_tools_options(model, options, &rules, error));
+    slm_guide_source source = {tools, len == SLM_NTS ? strlen(tools) : len, 0};
+    return create(model, &source, &rules, guide_options, out, error);
 }
 
 void slm_guide_close(slm_guide **guide) {

@@ -113,33 +113,13 @@ struct slm_speech {
     slm_speaker *speaker;
 };
 
-static slm_status fill_speech(const slm_speech_options *options, slm_speech_options *o,
-                              slm_error *error) {
-    static const slm_speech_options defaults = {.struct_size = sizeof defaults};
-    const uint32_t known = SLM_SPEECH_SENTENCES | SLM_SPEECH_INLINE_CODE | SLM_SPEECH_PLAIN |
-                           SLM_SPEECH_IN_THINKING;
-    SLM_TRY(slm_copy_options(o, sizeof *o, &defaults, options, "slm_speech_options", error));
-    if (o->flags & ~known)
-        return slm_fail(error, SLM_ERR_ARG, "flags", SLM_NO_OFFSET,
-                        "slm_speech_options.flags: got 0x%x, which has unknown bits", o->flags);
-    if (o->min_clause == 0)
-        o->min_clause = SLM_SPEAK_MIN_CLAUSE;
-    if (o->max_piece == 0)
-        o->max_piece = SLM_SPEAK_MAX_PIECE;
-    if (o->max_piece < SLM_SPEAK_LEAST_PIECE || o->max_piece > SLM_SPEAK_MOST_PIECE)
-        return slm_fail(error, SLM_ERR_RANGE, "max_piece", SLM_NO_OFFSET,
-                        "slm_speech_options.max_piece: got %u, wanted %d to %d", o->max_piece,
-                        SLM_SPEAK_LEAST_PIECE, SLM_SPEAK_MOST_PIECE);
-    return SLM_OK;
-}
-
 slm_status slm_speech_open(const slm_model *model, const slm_speech_options *options,
                            slm_speech **out, slm_error *error) {
     REQUIRE(out);
     *out = NULL;
     REQUIRE(model);
     slm_speech_options o;
-    SLM_TRY(fill_speech(options, &o, error));
+    SLM_TRY(slm_speaker_options(options, &o, error));
     slm_model *m = counted(model);
     slm_speech *s = slm_calloc(&m->host, 1, sizeof *s);
     if (s == NULL)

@@ -113,6 +113,11 @@ if(BUILD_TESTING)
         endforeach()
     endforeach()
 
+    # Sequences of edits drawn at random: the first part of them is a test like the others.
+    foreach(part 1 2 3)
+        slm_add_test(api/chat_edits_${part} api test_api_chat_edits ${part})
+    endforeach()
+
     # A processor without AVX: whatever it does not have must not be used.
     find_program(SLM_QEMU_X86_64 qemu-x86_64)
     if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64" AND SLM_QEMU_X86_64 AND NOT SLM_SANITIZE)

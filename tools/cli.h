@@ -178,11 +178,13 @@ int slm_cli_bar_wanted(void); /* whether a bar could be shown at all */
 
 /* ---------------------------------------------------------------- models (cli_engine.c) ------ */
 
-/* -t -c --device --kv --load --cpu */
+/* -t -c --device --kv --load --cpu, and --chunk-ms --cublas */
 typedef struct slm_cli_common {
     uint32_t n_threads; /* 0: physical performance cores */
     uint32_t n_ctx;     /* 0: the default    */
     int32_t device, kv, load, levels;
+    uint32_t chunk_ms;  /* 0: the default    */
+    int cublas;
 } slm_cli_common;
 #define SLM_CLI_COMMON_OPTIONS 6u
 /* Fills SLM_CLI_COMMON_OPTIONS options and returns that number. */
@@ -191,11 +193,16 @@ size_t slm_cli_common_options(slm_opt *options, slm_cli_common *common);
 /* The same, taken without effect by commands that evaluate nothing, and not listed in --help. */
 size_t slm_cli_hidden_options(slm_opt *options, slm_cli_common *common);
 
+/* Those that are about prompts on a device, for commands whose prompts may be long. Fills
+ * SLM_CLI_PROMPT_OPTIONS options and returns that number. */
+#define SLM_CLI_PROMPT_OPTIONS 2u
+size_t slm_cli_prompt_options(slm_opt *options, slm_cli_common *common);
+
 /* Opens a model, with a bar. flags: SLM_MODEL_...; common may be NULL. 0, or the exit status after
  * printing why. */
 int slm_cli_open_model(const char *path, const slm_cli_common *common, uint32_t flags,
                        slm_model **out);
-/* Cache options as the common options say; n_ctx is always filled in. */
+/* Cache options as the options above say; n_ctx is always filled in. */
 void slm_cli_cache_options(const slm_model *model, const slm_cli_common *common,
                            slm_cache_options *options);
 
@@ -241,11 +248,13 @@ int slm_cli_answer(const char *path, slm_session *session, const slm_generate_op
                    slm_cli_stats *stats);
 
 /* Tokenises one text or a conversation; *ids is malloc'ed. 0, or the exit status after printing
- * why; advice, which may be NULL, is added where the model has no chat format that can be used. */
+ * why; advice, which may be NULL, is added where the model has no chat format that can be used. tools
+ * may be NULL. */
 int slm_cli_text_ids(const slm_model *model, const char *path, const slm_span *span, int32_t bos,
                      int32_t **ids, size_t *n);
 int slm_cli_chat_ids(const slm_model *model, const char *path, const slm_message *messages,
-                     size_t n_messages, const char *advice, int32_t **ids, size_t *n);
+                     size_t n_messages, const char *tools, size_t tools_len, const char *advice,
+                     int32_t **ids, size_t *n);
 /* The local date and time, for slm_chat_input.now (cmd_template.c). */
 int64_t slm_cli_wall_clock(void);
 
@@ -261,9 +270,13 @@ int slm_cli_compile_guide(slm_model *model, const char *grammar, const char *sch
 /* Reads lines from standard input: with editing and a history where both standard streams are a
  * terminal, with a plain prompt on standard error where only the input is one, else silently. */
 typedef struct slm_cli_lines slm_cli_lines;
-slm_cli_lines *slm_cli_lines_open(void); /* NULL: no memory */
+/* history_name: of a file in the user's folder of states in which earlier lines are kept from one
+ * program to the next, where they are edited; NULL: none. Returns NULL when there is no memory. */
+slm_cli_lines *slm_cli_lines_open(const char *history_name);
 void slm_cli_lines_close(slm_cli_lines *lines);
 enum { SLM_LINE_READ = 0, SLM_LINE_END = 1, SLM_LINE_INTERRUPTED = 2, SLM_LINE_FAILED = 3 };
+/* The prompt from now on: what and "> "; what may be NULL. Characters beyond ASCII are left out. */
+void slm_cli_lines_prompt(slm_cli_lines *lines, const char *what);
 /* The next line without its newline, in line->data, line->len; after an interruption what had been
  * typed is dropped and line->len is how much it was. FAILED has printed why. */
 int slm_cli_lines_next(slm_cli_lines *lines, slm_cli_text *line);
@@ -271,8 +284,15 @@ int slm_cli_lines_next(slm_cli_lines *lines, slm_cli_text *line);
 /* ---------------------------------------------------------------- commands -------------------- */
 
 /* The conversation of `chat`, which `run` opens on a terminal. Returns the exit status. */
+typedef struct slm_cli_talk_options {
+    const char *system;  /* a text, or NULL; the others are paths of files, or NULL */
+    const char *tools, *resume, *grammar, *schema;
+    int32_t when_full;
+    uint32_t thinking_budget;
+    int show_thinking, no_history, raw, want_stats;
+} slm_cli_talk_options;
 int slm_cli_converse(const char *path, const slm_cli_common *common, slm_cli_sampling *sampling,
-                     const char *system, int raw, int want_stats);
+                     const slm_cli_talk_options *options);
 
 int slm_cmd_run(int argc, char **argv);
 int slm_cmd_chat(int argc, char **argv);

@@ -56,6 +56,18 @@ size_t slm_cli_hidden_options(slm_opt *options, slm_cli_common *c) {
     return n;
 }
 
+size_t slm_cli_prompt_options(slm_opt *options, slm_cli_common *c) {
+    const slm_opt all[SLM_CLI_PROMPT_OPTIONS] = {
+        {.name = "chunk-ms", .kind = SLM_OPT_U32, .target = &c->chunk_ms, .arg = "N",
+         .help = "a prompt in steps of at most N ms (default: 40 on a GPU, no limit on the CPU)",
+         .min = 1, .max = 60000},
+        {.name = "cublas", .kind = SLM_OPT_FLAG, .target = &c->cublas,
+         .help = "on a GPU, prompts with f16 and bf16 weights by cuBLAS, where it is installed"},
+    };
+    memcpy(options, all, sizeof all);
+    return SLM_CLI_PROMPT_OPTIONS;
+}
+
 /* ---------------------------------------------------------------- models --------------------- */
 
 static int32_t load_progress(void *user, uint64_t done, uint64_t total) {
@@ -93,6 +105,8 @@ void slm_cli_cache_options(const slm_model *model, const slm_cli_common *common,
         options->n_ctx = info.n_ctx_train < 4096 ? info.n_ctx_train : 4096;
     options->kv_type = common->kv;
     options->n_threads = common->n_threads;
+    options->chunk_ms = common->chunk_ms;
+    options->flags = common->cublas ? SLM_CACHE_CUBLAS : 0;
 }
 
 /* ---------------------------------------------------------------- sampling options ----------- */
@@ -234,11 +248,13 @@ int slm_cli_text_ids(const slm_model *model, const char *path, const slm_span *s
 }
 
 int slm_cli_chat_ids(const slm_model *model, const char *path, const slm_message *messages,
-                     size_t n_messages, const char *advice, int32_t **ids, size_t *n) {
+                     size_t n_messages, const char *tools, size_t tools_len, const char *advice,
+                     int32_t **ids, size_t *n) {
     slm_error error = SLM_ERROR_INIT;
     int32_t *list = NULL;
     const slm_chat_input input = {.struct_size = sizeof input, .flags = SLM_CHAT_GENERATION_PROMPT,
                                   .messages = messages, .n_messages = n_messages,
+                                  .tools = tools, .tools_len = tools_len,
                                   .now = slm_cli_wall_clock()};
     slm_status status = slm_chat_tokenize_input(model, &input, NULL, 0, n, &error);
     if (status == SLM_OK && !(list = ids_alloc(*n)))

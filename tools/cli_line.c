@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifdef SLM_HAVE_LIBEDIT
@@ -16,12 +17,12 @@
 #include <wchar.h>
 #endif
 
-#define PROMPT "> "
-
 struct slm_cli_lines {
     char buffer[4096];
     size_t at, n;
-    int prompt; /* whether to print PROMPT on standard error */
+    int is_asked;    /* whether to print the prompt on standard error */
+    char prompt[80];
+    char *history_path; /* where earlier lines are kept; NULL: nowhere */
 #ifdef SLM_HAVE_LIBEDIT
     EditLine *editor; /* NULL: plain reading */
     History *history;
@@ -60,8 +61,8 @@ static int out_of_memory(void) {
 }
 
 static int next_plain(slm_cli_lines *l, slm_cli_text *line) {
-    if (l->prompt)
-        fputs(PROMPT, stderr);
+    if (l->is_asked)
+        fputs(l->prompt, stderr);
     for (;;) {
         int c = next_byte(l);
         if (c < 0 && errno == 0 && line->len > 0)
@@ -79,9 +80,9 @@ static int next_plain(slm_cli_lines *l, slm_cli_text *line) {
 
 #ifdef SLM_HAVE_LIBEDIT
 static char *show_prompt(EditLine *editor) {
-    static char prompt[] = PROMPT;
-    (void)editor;
-    return prompt;
+    slm_cli_lines *l = NULL;
+    el_get(editor, EL_CLIENTDATA, &l);
+    return l->prompt;
 }
 
 /* libedit's own reader starts again after a signal, so that Ctrl-C would not be noticed. */
@@ -115,6 +116,8 @@ static void open_editor(slm_cli_lines *l) {
     HistEvent event;
     history(l->history, &event, H_SETSIZE, 1000);
     history(l->history, &event, H_SETUNIQUE, 1);
+    if (l->history_path)
+        history(l->history, &event, H_LOAD, l->history_path);
     el_set(l->editor, EL_CLIENTDATA, l);
     el_set(l->editor, EL_EDITOR, "emacs");
     el_set(l->editor, EL_SIGNAL, 0);
@@ -154,27 +157,78 @@ static int next_edited(slm_cli_lines *l, slm_cli_text *line) {
 }
 #endif
 
-slm_cli_lines *slm_cli_lines_open(void) {
+#ifdef SLM_HAVE_LIBEDIT
+/* The path of a file of this name where programs keep their state (XDG Base Directory), its folders
+ * made; malloc'ed. NULL where there is no such place. */
+static char *state_file(const char *name) {
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    int is_set = state && state[0] == '/';
+    if (!is_set && (!home || home[0] != '/'))
+        return NULL;
+    const char *base = is_set ? state : home, *below = is_set ? "" : "/.local/state";
+    size_t size = strlen(base) + strlen(below) + strlen(name) + sizeof "/slm/";
+    char *path = malloc(size);
+    if (!path)
+        return NULL;
+    snprintf(path, size, "%s%s/slm/%s", base, below, name);
+    for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+            free(path);
+            return NULL;
+        }
+        *slash = '/';
+    }
+    return path;
+}
+
+/* What was typed is nobody else's business. */
+static void save_history(const slm_cli_lines *l) {
+    HistEvent event;
+    mode_t before = umask(077);
+    if (history(l->history, &event, H_SAVE, l->history_path) >= 0)
+        chmod(l->history_path, 0600);
+    umask(before);
+}
+#endif
+
+slm_cli_lines *slm_cli_lines_open(const char *history_name) {
     slm_cli_lines *l = calloc(1, sizeof *l);
     if (!l)
         return NULL;
-    l->prompt = isatty(STDIN_FILENO);
+    l->is_asked = isatty(STDIN_FILENO);
+    slm_cli_lines_prompt(l, NULL);
 #ifdef SLM_HAVE_LIBEDIT
-    if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
+    if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) {
+        l->history_path = history_name ? state_file(history_name) : NULL;
         open_editor(l);
+    }
+#else
+    (void)history_name;
 #endif
     return l;
+}
+
+void slm_cli_lines_prompt(slm_cli_lines *l, const char *what) {
+    size_t n = 0;
+    for (const char *p = what ? what : ""; *p && n < sizeof l->prompt - 3; p++)
+        if ((unsigned char)*p > ' ' && (unsigned char)*p < 0x7f) /* a model may have made it up */
+            l->prompt[n++] = *p;
+    memcpy(l->prompt + n, "> ", 3);
 }
 
 void slm_cli_lines_close(slm_cli_lines *l) {
     if (!l)
         return;
 #ifdef SLM_HAVE_LIBEDIT
+    if (l->history_path && l->history)
+        save_history(l);
     if (l->editor)
         el_end(l->editor);
     if (l->history)
         history_end(l->history);
 #endif
+    free(l->history_path);
     free(l);
 }
 

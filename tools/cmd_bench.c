@@ -225,7 +225,7 @@ static int prepare(bench *b, const slm_model *model, const slm_cli_common *commo
     if (slm_model_get_info(model, &b->info, &error) != SLM_OK)
         return slm_cli_fail_error(b->path, &error);
     slm_cli_cache_options(model, common, cache);
-    cache->flags = b->want_ops ? SLM_CACHE_TIME_OPS : 0;
+    cache->flags |= b->want_ops ? SLM_CACHE_TIME_OPS : 0;
     uint32_t limit = common->n_ctx ? common->n_ctx : b->info.n_ctx_train;
     if (need > limit)
         return slm_cli_fail("%s: got tests that need %llu tokens of context, wanted at most %u%s",
@@ -308,7 +308,8 @@ int slm_cmd_bench(int argc, char **argv) {
     bench b = {.prompt = {{512}, 1}, .generate = {{128}, 1}, .depth = {{0}, 1}, .repeats = 5};
     slm_cli_sampling_init(&b.sampling);
     b.sampling.sampling.temperature = 0;
-    slm_opt options[OWN + SLM_CLI_COMMON_OPTIONS + SLM_CLI_SAMPLING_OPTIONS] = {
+    slm_opt options[OWN + SLM_CLI_COMMON_OPTIONS + SLM_CLI_PROMPT_OPTIONS +
+                    SLM_CLI_SAMPLING_OPTIONS] = {
         {.letter = 'p', .name = "prompt-tokens", .kind = SLM_OPT_CALL, .target = &b.prompt,
          .arg = "LIST", .help = "prompt tokens (512)", .call = take_list},
         {.letter = 'n', .name = "max-tokens", .kind = SLM_OPT_CALL, .target = &b.generate,
@@ -323,6 +324,7 @@ int slm_cmd_bench(int argc, char **argv) {
          .help = "after each test where its time went, by op, beside what the machine can do"},
     };
     size_t n_options = OWN + slm_cli_common_options(options + OWN, &common);
+    n_options += slm_cli_prompt_options(options + n_options, &common);
     slm_opt *sampling = options + n_options;
     n_options += slm_cli_sampling_options(sampling, &b.sampling);
     sampling[0].help = NULL; /* -n is the list above */

@@ -122,6 +122,8 @@ void slm_bench_ops_print(const slm_bench_ops *ops, const char *test, uint32_t n,
         double gbps = 0, gmacs = 0;
         const char *name = i < SLM_OP_COUNT ? o->name : "between";
         char time[16], read[16], int8[16];
+        if (i < SLM_OP_COUNT && o->calls == 0)
+            continue; /* of another kind of layer */
         if (i < SLM_OP_COUNT) {
             rest -= seconds;
             if (seconds > 0) {

@@ -59,6 +59,8 @@ static void print_text(const slm_report *r) {
     line("weights, allocated", p->weights_allocated, "");
     line("model", p->model_bytes, "vocabulary and tables");
     line("keys and values", p->kv_bytes, "");
+    if (p->recurrent_bytes > 0)
+        line("recurrent state", p->recurrent_bytes, "with checkpoints");
     line("scratch", p->scratch_bytes, "activations and logits");
     line("total", p->total_bytes, "");
     slm_cli_print("  a generated token reads %.1f MB and multiplies %.1f million times, empty "
@@ -158,6 +160,7 @@ static void print_json(const slm_report *r) {
                   {"weights_allocated", p->weights_allocated},
                   {"model_bytes", p->model_bytes},
                   {"kv_bytes", p->kv_bytes},
+                  {"recurrent_bytes", p->recurrent_bytes},
                   {"scratch_bytes", p->scratch_bytes},
                   {"total_bytes", p->total_bytes},
                   {"bytes_per_token", p->bytes_per_token},

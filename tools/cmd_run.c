@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 typedef struct request {
-    const char *path, *system, *grammar, *schema;
-    char *prompt;
-    size_t prompt_len;
+    const char *path, *system, *grammar, *schema, *tools_path, *tool_choice;
+    char *prompt, *tools;
+    size_t prompt_len, tools_len;
     int raw, special;
 } request;
 
@@ -25,8 +25,28 @@ static int prompt_ids(const request *r, const slm_model *model, int32_t **ids, s
         messages[count++] = (slm_message){sizeof *messages, "system", SLM_NTS, r->system, SLM_NTS};
     messages[count++] =
         (slm_message){sizeof *messages, "user", SLM_NTS, r->prompt, r->prompt_len};
-    return slm_cli_chat_ids(model, r->path, messages, count, "; --raw gives it the prompt as it is",
-                            ids, n);
+    return slm_cli_chat_ids(model, r->path, messages, count, r->tools, r->tools_len,
+                            "; --raw gives it the prompt as it is", ids, n);
+}
+
+/* Holds calls to the tools; "auto", "none", "required" are choices, anything else names a tool. */
+static int compile_tools(const request *r, slm_model *model, slm_guide **guide) {
+    static const char *const names[] = {"auto", "none", "required"};
+    slm_error error = SLM_ERROR_INIT;
+    const char *choice = r->tool_choice ? r->tool_choice : names[0];
+    slm_tools_options options = {
+        .struct_size = sizeof options, .choice = SLM_TOOL_CHOICE_NAMED, .name = choice,
+        .name_len = SLM_NTS};
+    for (int32_t i = 0; i < 3; i++) {
+        if (strcmp(choice, names[i]) != 0)
+            continue;
+        options.choice = SLM_TOOL_CHOICE_AUTO + i;
+        options.name = NULL;
+    }
+    if (slm_guide_compile_tools(model, r->tools, r->tools_len, &options, NULL, guide, &error) !=
+        SLM_OK)
+        return slm_cli_fail_error(r->tools_path, &error);
+    return 0;
 }
 
 /* Evaluates the prompt and streams the answer. */
@@ -51,6 +71,8 @@ static int answer(const request *r, const slm_model *model, slm_session *session
         return slm_cli_fail_error(r->path, &error);
     slm_cli_generate_options(sampling, &generate);
     generate.guide = guide;
+    if (r->tools) /* calls as the model writes them, for parse-tools */
+        generate.flags |= SLM_GENERATE_SPECIAL;
     int status = slm_cli_answer(r->path, session, &generate, started, NULL, &reason, stats);
     if (status == 0)
         slm_cli_write("\n", 1);
@@ -71,6 +93,8 @@ static int run(const request *r, const slm_cli_common *common, slm_cli_sampling 
     int32_t *ids = NULL;
     size_t n = 0;
     int status = prompt_ids(r, model, &ids, &n);
+    if (status == 0 && r->tools)
+        status = compile_tools(r, model, &guide);
     if (status == 0 && (r->grammar || r->schema))
         status = slm_cli_compile_guide(model, r->grammar, r->schema, 0, &guide);
     slm_cli_cache_options(model, common, &cache);
@@ -105,14 +129,15 @@ int slm_cmd_run(int argc, char **argv) {
         .max_args = 2,
         .arg_names = arg_names,
     };
-    enum { OWN = 6 };
+    enum { OWN = 8 };
     slm_cli_common common = {0};
     slm_cli_sampling sampling;
     request r = {0};
     int want_stats = 0;
     const char *args[2];
     slm_cli_sampling_init(&sampling);
-    slm_opt options[OWN + SLM_CLI_COMMON_OPTIONS + SLM_CLI_SAMPLING_OPTIONS] = {
+    slm_opt options[OWN + SLM_CLI_COMMON_OPTIONS + SLM_CLI_PROMPT_OPTIONS +
+                    SLM_CLI_SAMPLING_OPTIONS] = {
         {.name = "raw", .kind = SLM_OPT_FLAG, .target = &r.raw,
          .help = "continue the prompt as it is, without the chat format"},
         {.name = "special", .kind = SLM_OPT_FLAG, .target = &r.special,
@@ -123,30 +148,42 @@ int slm_cmd_run(int argc, char **argv) {
          .help = "the answer is a text of this grammar, in GBNF"},
         {.name = "json-schema", .kind = SLM_OPT_TEXT, .target = &r.schema, .arg = "FILE",
          .help = "the answer is JSON that satisfies this schema"},
+        {.name = "tools", .kind = SLM_OPT_TEXT, .target = &r.tools_path, .arg = "FILE",
+         .help = "tools that the model may call, a JSON array; calls come as it writes them"},
+        {.name = "tool-choice", .kind = SLM_OPT_TEXT, .target = &r.tool_choice, .arg = "CHOICE",
+         .help = "auto, none, required, or the name of the tool to call (auto)"},
         {.name = "stats", .kind = SLM_OPT_FLAG, .target = &want_stats,
          .help = "timings as a line of JSON on standard error"},
     };
     size_t n_options = OWN + slm_cli_common_options(options + OWN, &common);
+    n_options += slm_cli_prompt_options(options + n_options, &common);
     n_options += slm_cli_sampling_options(options + n_options, &sampling);
     int status = slm_cli_parse(&command, options, n_options, argc, argv, args);
     if (status < 0 && r.raw && r.system)
         status = slm_cli_usage("run: got --system with --raw, wanted one of them");
     if (status < 0 && r.special && !r.raw)
         status = slm_cli_usage("run: got --special without --raw, wanted both or none");
-    if (status < 0 && r.grammar && r.schema)
-        status = slm_cli_usage("run: got --grammar with --json-schema, wanted one of them");
+    if (status < 0 && (r.grammar != NULL) + (r.schema != NULL) + (r.tools_path != NULL) > 1)
+        status = slm_cli_usage("run: got more than one of --grammar, --json-schema and --tools, "
+                               "wanted one of them");
+    if (status < 0 && r.tool_choice && !r.tools_path)
+        status = slm_cli_usage("run: got --tool-choice without --tools, wanted both or none");
+    if (status < 0 && r.tools_path && r.raw)
+        status = slm_cli_usage("run: got --tools with --raw, wanted one of them");
     int talk = !args[1] && isatty(STDIN_FILENO);
-    if (status < 0 && talk && (r.grammar || r.schema))
-        status = slm_cli_usage("run: got no PROMPT, wanted one with --grammar or --json-schema");
-    if (status < 0 && talk && r.raw)
-        status = slm_cli_usage("run: got no PROMPT, wanted one with --raw");
+    if (status < 0 && talk && (r.raw || r.tool_choice))
+        status = slm_cli_usage("run: got no PROMPT, wanted one with --%s",
+                               r.raw ? "raw" : "tool-choice");
     if (status >= 0) {
         slm_cli_sampling_free(&sampling);
         return status;
     }
     r.path = args[0];
     if (talk) {
-        status = slm_cli_converse(r.path, &common, &sampling, r.system, 0, want_stats);
+        const slm_cli_talk_options o = {.system = r.system, .tools = r.tools_path,
+                                        .grammar = r.grammar, .schema = r.schema,
+                                        .want_stats = want_stats};
+        status = slm_cli_converse(r.path, &common, &sampling, &o);
         slm_cli_sampling_free(&sampling);
         return status;
     }
@@ -154,6 +191,8 @@ int slm_cmd_run(int argc, char **argv) {
     slm_model *model = NULL;
     double begun = slm_cli_now(), waited = 0;
     status = slm_cli_open_model(r.path, &common, 0, &model);
+    if (status == 0 && r.tools_path)
+        status = slm_cli_read_all(r.tools_path, &r.tools, &r.tools_len);
     if (status == 0 && args[1] && strcmp(args[1], "-") != 0) {
         r.prompt_len = strlen(args[1]);
         r.prompt = strdup(args[1]);
@@ -167,6 +206,7 @@ int slm_cmd_run(int argc, char **argv) {
     if (status == 0)
         status = run(&r, &common, &sampling, want_stats, model, begun + waited);
     free(r.prompt);
+    free(r.tools);
     slm_model_close(&model);
     slm_cli_sampling_free(&sampling);
     return status;

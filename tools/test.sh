@@ -61,7 +61,7 @@ packages() {
     need gcc g++ libc6-dev binutils cmake ninja-build pkg-config python3 libutf8proc-dev libedit-dev \
         libcmocka-dev libjansson-dev luajit qemu-user || return 1
     [ "$mode" = quick ] && return 0
-    need clang libomp-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
+    need clang libomp-dev gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross \
         libgomp1:arm64 libutf8proc-dev:arm64 libcmocka-dev:arm64 libjansson-dev:arm64 || return 1
     # The sanitizers' run time is a package of its own in newer releases.
     runtime=libclang-rt-$(clang -dumpversion | cut -d . -f 1)-dev
@@ -118,8 +118,8 @@ tsan() {
 }
 
 aarch64() {
-    build aarch64 -- check_kernels tests_model &&
-        ctest --preset aarch64 -j "$jobs" -L '^(check_kernels|model)$'
+    build aarch64 -- check_kernels tests_model tests_simt_machine &&
+        ctest --preset aarch64 -j "$jobs" -L '^(check_kernels|model|simt_machine)$'
 }
 
 # Each target runs for $fuzz_seconds on its seeds (tests/fuzz/seeds/<name>) and on what earlier

@@ -13,6 +13,9 @@
  *                mma_s8, mma_f16  operations of tensor cores by mma, operands in registers; a
  *                                 multiply-accumulate is two
  *                node             of a graph of small kernels, each
+ *                node_all         of a graph of kernels with a block for each multiprocessor, that do
+ *                                 nothing
+ *                barrier          of the same blocks inside of one kernel
  *                launch           of a small kernel put on a stream, each
  *                wait             of a small kernel and the wait for it
  *                best_N, row_N    what a step does with N logits: the best of them found and copied
@@ -20,8 +23,9 @@
  *   kernels    CSV: products of every type of weights with 1 to 512 rows, the weights coming from
  *              memory; bytes are those of the weights, macs multiply-accumulates (the tensor cores of
  *              an Orin make 2048 a clock). On the standard error a line for each type
- *   partitions CSV: reading, and products of one row, with 4, 8 and 16 multiprocessors of the device
- *              (green contexts), as many as an Orin has: what each of them takes and does in a clock.
+ *   partitions CSV: reading, products of one row, node_all and barrier, with 4, 8 and 16
+ *              multiprocessors of the device (green contexts), as many as an Orin has: what each of
+ *              them takes and does in a clock.
  *              Those that cannot be had are named on the standard error
  *   --quick    tiny shapes, once each: not to measure, but to see that all of it runs
  *
@@ -215,6 +219,14 @@ static int put_small(const void *what, slm_cuda_stream *s) {
     return error;
 }
 
+static int put_empty(const void *what, slm_cuda_stream *s) {
+    const ceiling *c = what;
+    int error = 0;
+    for (uint32_t i = 0; error == 0 && i < c->n_times; i++)
+        error = slm_bench_meet(s, c->n_blocks, 0);
+    return error;
+}
+
 static void print_ceiling(const bench *b, const char *name, const char *unit, double amount,
                           timing t) {
     double per_clock = per_clock_per_sm(b, amount / t.best, t.clock_mhz);
@@ -281,11 +293,51 @@ static void time_tensor_cores(bench *b) {
     }
 }
 
+/* How long it takes to go from one phase of a step to the next: by a kernel of its own for each, or by a
+ * barrier of all blocks in one kernel. */
+typedef struct phases {
+    timing node, barrier; /* barrier.best 0: there are no cooperative launches */
+} phases;
+
+static timing time_barrier(bench *b, uint32_t n_blocks, uint32_t n_times) {
+    double taken[MAX_PASSES] = {0};
+    for (int i = -1; i < b->n_passes; i++) { /* the first brings the code to the device */
+        double took[2];
+        for (uint32_t j = 0; j < 2; j++) {
+            double begun = seconds();
+            int error = slm_bench_meet(&b->stream, n_blocks, 1 + j * n_times);
+            if (error != 0) {
+                fprintf(stderr, "slm_bench_cuda: a cooperative launch: %s\n", slm_cuda_error(error));
+                return (timing){0};
+            }
+            need(slm_cuda_wait(&b->stream), "a barrier of all blocks");
+            took[j] = seconds() - begun;
+        }
+        if (i >= 0)
+            taken[i] = (took[1] - took[0]) / n_times;
+    }
+    qsort(taken, (size_t)b->n_passes, sizeof *taken, by_value);
+    return (timing){.best = taken[0], .median = taken[b->n_passes / 2]};
+}
+
+static phases time_phases(bench *b) {
+    ceiling c = {.b = b, .n_blocks = b->info.n_sms, .n_times = b->is_quick ? 4 : 256};
+    phases p = {.node = measure(b, put_empty, &c)};
+    p.node.best /= c.n_times;
+    p.node.median /= c.n_times;
+    p.barrier = time_barrier(b, c.n_blocks, 16 * c.n_times); /* launches are no part of it */
+    p.barrier.clock_mhz = p.node.clock_mhz;
+    return p;
+}
+
 static void time_overheads(bench *b, uint8_t *memory) {
     ceiling c = {.b = b, .memory = memory, .n_times = b->is_quick ? 4 : 256};
     need(slm_cuda_zero(&b->stream, memory, 256), "memory of the device");
     timing t = measure(b, put_small, &c);
     print_microseconds("node", t.best / c.n_times, t.median / c.n_times, t.clock_mhz);
+    phases p = time_phases(b);
+    print_microseconds("node_all", p.node.best, p.node.median, p.node.clock_mhz);
+    print_microseconds("barrier", p.barrier.best, p.barrier.median, p.barrier.clock_mhz);
     double begun = seconds();
     need(put_small(&c, &b->stream), "a launch");
     need(slm_cuda_wait(&b->stream), "a kernel");
@@ -617,6 +669,9 @@ static void time_partition(bench *b, uint32_t n_sms) {
     printf("%sread,,,,,%zu,%.4g,%.5g,%.0f,%.3f,,,\n", prefix, bytes, t.best * 1e6, rate * 1e-9,
            t.clock_mhz, per_clock_per_sm(b, rate, t.clock_mhz));
     need(slm_cuda_free(b->stream.device, memory), "memory of the device");
+    phases p = time_phases(b);
+    printf("%snode_all,,,,,,%.4g,,%.0f,,,,\n%sbarrier,,,,,,%.4g,,%.0f,,,,\n", prefix, p.node.best * 1e6,
+           p.node.clock_mhz, prefix, p.barrier.best * 1e6, p.barrier.clock_mhz);
     summary unused = {0};
     for (size_t i = 0; i < sizeof some / sizeof *some; i++)
         time_shape(b, some[i], b->is_quick ? &quick_shapes[0] : &large, rate, &unused);

@@ -73,6 +73,12 @@ SLM_UNROLL
         sink[blockIdx.x * SLM_BENCH_WARPS + threadIdx.x / 32] = __float_as_uint(sum);
 }
 
+// Nothing but the end of a phase: of a kernel, or of one of n_rounds in a kernel.
+SLM_KERNEL(n_threads, 1) meet(unsigned n_rounds) {
+    for (unsigned r = 0; r < n_rounds; r++)
+        grid_sync();
+}
+
 #ifdef __CUDACC__
 SLM_KERNEL(32, 1) spin(long long n_ticks) {
     const long long begun = clock64();
@@ -100,6 +106,11 @@ extern "C" int slm_bench_mma_s8(slm_cuda_stream *s, uint32_t n_blocks, uint32_t 
 extern "C" int slm_bench_mma_f16(slm_cuda_stream *s, uint32_t n_blocks, uint32_t n_rounds,
                                  uint32_t *sink) {
     return (int)SLM_LAUNCH(multiply_halves, shape_of(s, n_blocks), n_rounds, sink);
+}
+
+extern "C" int slm_bench_meet(slm_cuda_stream *s, uint32_t n_blocks, uint32_t n_rounds) {
+    return (int)(n_rounds > 0 ? SLM_LAUNCH_COOPERATIVE(meet, shape_of(s, n_blocks), n_rounds)
+                              : SLM_LAUNCH(meet, shape_of(s, n_blocks), 0));
 }
 
 extern "C" int slm_bench_spin(slm_cuda_stream *s, uint64_t n_ticks) {

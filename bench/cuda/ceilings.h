@@ -21,6 +21,10 @@ int slm_bench_read(slm_cuda_stream *s, const void *from, size_t bytes, uint32_t 
 int slm_bench_mma_s8(slm_cuda_stream *s, uint32_t n_blocks, uint32_t n_rounds, uint32_t *sink);
 int slm_bench_mma_f16(slm_cuda_stream *s, uint32_t n_blocks, uint32_t n_rounds, uint32_t *sink);
 
+/* A kernel whose blocks all wait for each other n_rounds times (at most a block for each multiprocessor
+ * then), or do nothing. */
+int slm_bench_meet(slm_cuda_stream *s, uint32_t n_blocks, uint32_t n_rounds);
+
 /* Lasts n_ticks of the clock of a multiprocessor; an error number where the device has no such
  * clock. */
 int slm_bench_spin(slm_cuda_stream *s, uint64_t n_ticks);

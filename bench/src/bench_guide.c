@@ -1,13 +1,15 @@
 /* What guides cost: compiling, the first mask of a state, masks along an answer, over the schemas
  * of the reference data with their own valid texts. Times are CPU times of the thread.
  *
- *   slm_bench_guide VOCAB.gguf SCHEMAS.jsonl
+ *   slm_bench_guide VOCAB.gguf GUIDES.jsonl
  *
- * Each line of the second file is an object with "schema" and "valid", a list of texts. A text is
- * cut into the longest tokens that fit, which is near to what a model would choose. */
+ * Each line of the second file is an object with "schema" and "valid", a list of texts, or with
+ * "grammar", in GBNF, and "match". A text is cut into the longest tokens that fit, which is near to
+ * what a model would choose. Guides with a new worst state are named. */
 #define _POSIX_C_SOURCE 200809L
 #include "base/json.h"
 #include "guide/guide.h"
+#include "model/model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,28 +103,45 @@ static int follow(slm_guide *g, const slm_json *text, series *masks) {
     return 1;
 }
 
-static void one_line(slm_model *model, const slm_json *line) {
-    const slm_json *schema = slm_json_get(line, "schema"), *valid = slm_json_get(line, "valid");
+static slm_status compile(slm_model *model, const slm_json *line, slm_guide **g, slm_error *e) {
+    const slm_json *schema = slm_json_get(line, "schema"), *grammar = slm_json_get(line, "grammar");
     slm_host host;
-    slm_error e = SLM_ERROR_INIT;
     slm_host_init(&host, NULL, NULL, NULL, SLM_LOG_NONE);
     slm_buffer text = {.host = &host};
     slm_json_writer w = {.out = &text};
-    slm_guide *g;
-    if (slm_json_put_value(&w, schema, &e) != SLM_OK)
-        return;
+    slm_status status = SLM_OK;
+    if (schema != NULL)
+        status = slm_json_put_value(&w, schema, e);
+    if (status != SLM_OK)
+        return status;
     double start = now_us();
-    slm_status status = slm_guide_compile_json_schema(model, text.ptr, text.len, NULL, &g, &e);
+    if (schema != NULL)
+        status = slm_guide_compile_json_schema(model, text.ptr, text.len, NULL, g, e);
+    else
+        status = slm_guide_compile_gbnf(model, grammar->text.ptr, grammar->text.len, NULL, g, e);
     add(&compiling, now_us() - start);
     slm_buffer_free(&text);
-    if (status != SLM_OK) {
+    return status;
+}
+
+static void one_line(slm_model *model, const slm_json *line) {
+    const slm_json *name = slm_json_get(line, "name"), *texts = slm_json_get(line, "valid");
+    slm_error e = SLM_ERROR_INIT;
+    slm_guide *g;
+    double before = cold.worst;
+    if (texts == NULL)
+        texts = slm_json_get(line, "match");
+    if (compile(model, line, &g, &e) != SLM_OK) {
         fprintf(stderr, "%s\n", e.message);
         return;
     }
-    for (uint32_t i = 0; valid != NULL && i < valid->n_items; i++)
-        (void)follow(g, &valid->items[i], &cold);
-    for (uint32_t i = 0; valid != NULL && i < valid->n_items; i++)
-        (void)follow(g, &valid->items[i], &warm);
+    for (uint32_t i = 0; texts != NULL && i < texts->n_items; i++)
+        (void)follow(g, &texts->items[i], &cold);
+    for (uint32_t i = 0; texts != NULL && i < texts->n_items; i++)
+        (void)follow(g, &texts->items[i], &warm);
+    if (cold.worst > before && cold.worst > 500)
+        printf("%9.2f us for a new state of %.*s\n", cold.worst,
+               name != NULL ? (int)name->text.len : 1, name != NULL ? name->text.ptr : "?");
     slm_guide_close(&g);
 }
 
@@ -131,13 +150,14 @@ int main(int argc, char **argv) {
     slm_error e = SLM_ERROR_INIT;
     slm_model_options o = {.struct_size = sizeof o, .flags = SLM_MODEL_VOCAB_ONLY};
     if (argc != 3)
-        return fprintf(stderr, "usage: slm_bench_guide VOCAB.gguf SCHEMAS.jsonl\n"), 2;
+        return fprintf(stderr, "usage: slm_bench_guide VOCAB.gguf GUIDES.jsonl\n"), 2;
     if (slm_model_open(argv[1], &o, &model, &e) != SLM_OK)
         return fprintf(stderr, "%s\n", e.message), 1;
     FILE *f = fopen(argv[2], "r");
     if (f == NULL)
         return perror(argv[2]), 1;
     slm_guide *first;
+    uint64_t bytes = atomic_load(&model->host.bytes);
     double start = now_us();
     if (slm_guide_compile_gbnf(model, "root ::= \"a\"", SLM_NTS, NULL, &first, &e) != SLM_OK)
         return fprintf(stderr, "%s\n", e.message), 1;
@@ -158,7 +178,9 @@ int main(int argc, char **argv) {
     }
     free(line);
     fclose(f);
-    report("compiling a schema", &compiling);
+    printf("kept with the model: %.2f MB\n",
+           (double)(atomic_load(&model->host.bytes) - bytes) * 1e-6);
+    report("compiling", &compiling);
     report("mask, first time", &cold);
     report("mask, again", &warm);
     report("accepting a token", &accepting);

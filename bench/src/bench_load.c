@@ -9,6 +9,7 @@
  *   load       slm_model_open
  *
  *   share      of the better of the two readings, round by round; median
+ *   cpu        seconds of all processors for 10^9 bytes, of load with closing; median
  *   cached     the most that the page cache held of the file before any of it, as a share of the file: a
  *              round begins with dropping it, and what another process has mapped stays
  *
@@ -40,12 +41,13 @@ typedef struct run {
     uint64_t bytes;
     void *piece;
     double rates[N_KINDS][MAX_ROUNDS]; /* 0: none */
+    double cpu[N_KINDS][MAX_ROUNDS];   /* seconds */
     double cached;
 } run;
 
-static double seconds(void) {
+static double seconds(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -91,10 +93,10 @@ static double read_all(run *r, int flags) {
     if (fd < 0)
         return 0;
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-    double begun = seconds();
+    double begun = seconds(CLOCK_MONOTONIC);
     while (done < r->bytes && ((got = read(fd, r->piece, PIECE)) > 0 || (got < 0 && errno == EINTR)))
         done += got > 0 ? (uint64_t)got : 0;
-    double taken = seconds() - begun;
+    double taken = seconds(CLOCK_MONOTONIC) - begun;
     close(fd);
     return done == r->bytes ? (double)done / taken : 0;
 }
@@ -103,9 +105,9 @@ static double load(run *r, slm_status *status, slm_error *error) {
     slm_model_options options = {.struct_size = sizeof options, .device = r->device,
                                  .load = r->load};
     slm_model *model = NULL;
-    double begun = seconds();
+    double begun = seconds(CLOCK_MONOTONIC);
     *status = slm_model_open(r->path, &options, &model, error);
-    double taken = seconds() - begun;
+    double taken = seconds(CLOCK_MONOTONIC) - begun;
     slm_model_close(&model);
     return (double)r->bytes / taken;
 }
@@ -119,8 +121,10 @@ static int play(run *r) {
         for (int kind = 0; kind < N_KINDS; kind++) {
             if (make_cold(r) != 0)
                 return 1;
+            double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
             r->rates[kind][i] = kind < 2 ? read_all(r, kind == 1 ? O_DIRECT : 0)
                                          : load(r, &status, &error);
+            r->cpu[kind][i] = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
             if (status != SLM_OK) {
                 fprintf(stderr, "slm_bench_load: %s: %s\n", r->path, error.message);
                 return 1;
@@ -146,7 +150,7 @@ static double median(const double *x, int n) {
 static void report(const run *r) {
     static const char *const loads[] = {"auto", "map", "read", "pack"};
     const char *name = strrchr(r->path, '/');
-    printf("name,unit,best,median,share,rounds,cached,bytes,device,load,model\n");
+    printf("name,unit,best,median,share,cpu,rounds,cached,bytes,device,load,model\n");
     for (int kind = 0; kind < N_KINDS; kind++) {
         double share[MAX_ROUNDS], best = 0;
         for (int i = 0; i < r->rounds; i++) {
@@ -155,9 +159,10 @@ static void report(const run *r) {
             best = r->rates[kind][i] > best ? r->rates[kind][i] : best;
         }
         if (best > 0)
-            printf("%s,GB/s,%.4g,%.4g,%.4f,%d,%.4f,%llu,%s,%s,%s\n", names[kind], best * 1e-9,
-                   median(r->rates[kind], r->rounds) * 1e-9, median(share, r->rounds), r->rounds,
-                   r->cached, (unsigned long long)r->bytes,
+            printf("%s,GB/s,%.4g,%.4g,%.4f,%.4g,%d,%.4f,%llu,%s,%s,%s\n", names[kind], best * 1e-9,
+                   median(r->rates[kind], r->rounds) * 1e-9, median(share, r->rounds),
+                   median(r->cpu[kind], r->rounds) * 1e9 / (double)r->bytes, r->rounds, r->cached,
+                   (unsigned long long)r->bytes,
                    r->device == SLM_DEVICE_CUDA ? "cuda" : "cpu", loads[r->load],
                    name != NULL ? name + 1 : r->path);
     }

@@ -74,7 +74,7 @@ static slm_status render(slm_str source, const slm_chat_input *in, size_t *bytes
     slm_host_init(&host, NULL, NULL, NULL, SLM_LOG_NONE);
     slm_status status = slm_chat_render_template(&p, &host, source, NULL, &names, in, error);
     *bytes = p.j.text.len;
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
     return status;
 }
 

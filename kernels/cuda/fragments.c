@@ -12,17 +12,23 @@ typedef struct slm_frag_shape {
     uint8_t bytes;     /* of a block                                                                 */
     uint8_t head;      /* bytes of a row                                                             */
     uint8_t low, high; /* bits of a code in the main plane, and in the one before it                 */
+    uint8_t low_at, high_at; /* 1 + where a block has the very bytes of a plane; 0: nowhere          */
 } slm_frag_shape;
 
+#define AT(block, field) (1 + offsetof(block, field))
+
 static const slm_frag_shape shapes[SLM_DTYPE_LIMIT] = {
-    [SLM_DTYPE_Q4_0] = {5, 18, 16, 4, 0},   [SLM_DTYPE_Q4_1] = {5, 20, 32, 4, 0},
-    [SLM_DTYPE_Q5_0] = {5, 22, 16, 4, 1},   [SLM_DTYPE_Q5_1] = {5, 24, 32, 4, 1},
-    [SLM_DTYPE_Q8_0] = {5, 34, 16, 8, 0},   [SLM_DTYPE_Q2_K] = {8, 84, 20, 2, 0},
-    [SLM_DTYPE_Q3_K] = {8, 110, 14, 2, 1},  [SLM_DTYPE_Q4_K] = {8, 144, 16, 4, 0},
-    [SLM_DTYPE_Q5_K] = {8, 176, 16, 4, 1},  [SLM_DTYPE_Q6_K] = {8, 210, 18, 4, 2},
-    [SLM_DTYPE_IQ4_NL] = {5, 18, 16, 4, 0}, [SLM_DTYPE_IQ4_XS] = {8, 136, 8, 4, 0},
-    [SLM_DTYPE_TQ1_0] = {8, 54, 2, 2, 0},   [SLM_DTYPE_TQ2_0] = {8, 66, 2, 2, 0},
-    [SLM_DTYPE_I2_S] = {7, 32, 0, 2, 0},
+    [SLM_DTYPE_Q4_0] = {5, 18, 16, 4, 0, 0, 0},   [SLM_DTYPE_Q4_1] = {5, 20, 32, 4, 0, 0, 0},
+    [SLM_DTYPE_Q5_0] = {5, 22, 16, 4, 1, 0, 0},   [SLM_DTYPE_Q5_1] = {5, 24, 32, 4, 1, 0, 0},
+    [SLM_DTYPE_Q8_0] = {5, 34, 16, 8, 0, AT(slm_block_q8_0, qs), 0},
+    [SLM_DTYPE_Q2_K] = {8, 84, 20, 2, 0, AT(slm_block_q2_k, qs), 0},
+    [SLM_DTYPE_Q3_K] = {8, 110, 14, 2, 1, AT(slm_block_q3_k, qs), AT(slm_block_q3_k, hmask)},
+    [SLM_DTYPE_Q4_K] = {8, 144, 16, 4, 0, AT(slm_block_q4_k, qs), 0},
+    [SLM_DTYPE_Q5_K] = {8, 176, 16, 4, 1, AT(slm_block_q5_k, qs), AT(slm_block_q5_k, qh)},
+    [SLM_DTYPE_Q6_K] = {8, 210, 18, 4, 2, 0, AT(slm_block_q6_k, qh)},
+    [SLM_DTYPE_IQ4_NL] = {5, 18, 16, 4, 0, 0, 0}, [SLM_DTYPE_IQ4_XS] = {8, 136, 8, 4, 0, 0, 0},
+    [SLM_DTYPE_TQ1_0] = {8, 54, 2, 2, 0, 0, 0},   [SLM_DTYPE_I2_S] = {7, 32, 0, 2, 0, 0, 0},
+    [SLM_DTYPE_TQ2_0] = {8, 66, 2, 2, 0, AT(slm_block_tq2_0, qs), 0},
 };
 
 enum { VECTOR = 512 };
@@ -89,7 +95,7 @@ static void fifth_bits_32(uint8_t *codes, const uint8_t qh[4]) {
         codes[i] |= (uint8_t)((qh[i / 8] >> (i % 8) & 1) << 4);
 }
 
-/* Codes of one block of 32. */
+/* Codes of one block of 32, of a type that has no bytes of planes. */
 static void codes_32(uint32_t type, uint8_t *codes, const uint8_t *b) {
     switch (type) {
     case SLM_DTYPE_Q4_1:
@@ -103,86 +109,23 @@ static void codes_32(uint32_t type, uint8_t *codes, const uint8_t *b) {
         nibbles_32(codes, ((const slm_block_q5_1 *)b)->qs);
         fifth_bits_32(codes, ((const slm_block_q5_1 *)b)->qh);
         break;
-    case SLM_DTYPE_Q8_0:
-        memcpy(codes, ((const slm_block_q8_0 *)b)->qs, 32);
-        break;
     default: /* Q4_0, IQ4_NL */
         nibbles_32(codes, ((const slm_block_q4_0 *)b)->qs);
         break;
     }
 }
 
-static void nibbles_256(uint8_t *codes, const uint8_t qs[128]) {
-    for (int i = 0; i < 128; i += 8) {
-        uint8_t *to = codes + i / 32 * 64 + i % 32;
-        store8(to, fields(load8(qs + i), 0, 4));
-        store8(to + 32, fields(load8(qs + i), 4, 4));
-    }
-}
-
-static void pairs_256(uint8_t *codes, const uint8_t qs[64]) {
-    for (unsigned i = 0; i < 256; i += 8)
-        store8(codes + i, fields(load8(qs + i / 128 * 32 + i % 32), i / 32 % 4 * 2, 2));
-}
-
-/* Bit s of byte i becomes bit `to` of code 32 s + i. */
-static void add_bits_256(uint8_t *codes, const uint8_t bits[32], unsigned to) {
-    for (unsigned i = 0; i < 256; i += 8)
-        store8(codes + i, load8(codes + i) | fields(load8(bits + i % 32), i / 32, 1) << to);
-}
-
-static void codes_q6_k(uint8_t *codes, const slm_block_q6_k *w) {
-    for (unsigned i = 0; i < 256; i += 8) {
-        unsigned half = i / 128, group = i / 32 % 4;
-        uint64_t low = load8(w->ql + 64 * half + 32 * (group % 2) + i % 32);
-        uint64_t high = load8(w->qh + 32 * half + i % 32);
-        store8(codes + i, fields(low, 4 * (group / 2), 4) | fields(high, 2 * group, 2) << 4);
-    }
-}
-
-static void ternary(uint8_t *codes, const int16_t q[256]) {
-    for (int i = 0; i < 256; i++)
-        codes[i] = (uint8_t)(q[i] + 1);
-}
-
-/* Codes of one block of 128 or 256. */
+/* The same of one block of 256. */
 static void codes_256(uint32_t type, uint8_t *codes, const uint8_t *b) {
     int16_t q[256];
-    switch (type) {
-    case SLM_DTYPE_Q2_K:
-        pairs_256(codes, ((const slm_block_q2_k *)b)->qs);
-        break;
-    case SLM_DTYPE_Q3_K:
-        pairs_256(codes, ((const slm_block_q3_k *)b)->qs);
-        add_bits_256(codes, ((const slm_block_q3_k *)b)->hmask, 2);
-        break;
-    case SLM_DTYPE_Q4_K:
-        nibbles_256(codes, ((const slm_block_q4_k *)b)->qs);
-        break;
-    case SLM_DTYPE_Q5_K:
-        nibbles_256(codes, ((const slm_block_q5_k *)b)->qs);
-        add_bits_256(codes, ((const slm_block_q5_k *)b)->qh, 4);
-        break;
-    case SLM_DTYPE_Q6_K:
-        codes_q6_k(codes, (const slm_block_q6_k *)b);
-        break;
-    case SLM_DTYPE_IQ4_XS:
+    if (type == SLM_DTYPE_IQ4_XS) {
         for (int s = 0; s < 8; s++)
             nibbles_32(codes + 32 * s, ((const slm_block_iq4_xs *)b)->qs + 16 * s);
-        break;
-    case SLM_DTYPE_TQ1_0:
-        slm_unpack_tq1_0(q, (const slm_block_tq1_0 *)b);
-        ternary(codes, q);
-        break;
-    case SLM_DTYPE_TQ2_0:
-        slm_unpack_tq2_0(q, (const slm_block_tq2_0 *)b);
-        ternary(codes, q);
-        break;
-    default: /* I2_S: 128 weights */
-        for (int i = 0; i < 128; i++)
-            codes[i] = ((const slm_block_i2_s *)b)->qs[i % 32] >> (6 - 2 * (i / 32)) & 3;
-        break;
+        return;
     }
+    slm_unpack_tq1_0(q, (const slm_block_tq1_0 *)b);
+    for (int i = 0; i < 256; i++)
+        codes[i] = (uint8_t)(q[i] + 1);
 }
 
 /* What row r has at the head of a unit. */
@@ -226,22 +169,73 @@ static void put_head(uint32_t type, uint8_t *unit, size_t r, const uint8_t *b, s
 
 /* ---------------------------------------------------------------- codes into planes ------------ */
 
+/* A vector of 32 bytes of each row. */
+static void put_vector(uint8_t *vector, const uint8_t *const rows[SLM_TILE_M]) {
+    for (unsigned g = 0; g < 8; g++) {
+        uint32_t a[8], b[8], lanes[4][4];
+        memcpy(a, rows[g], sizeof a);
+        memcpy(b, rows[g + 8], sizeof b);
+        for (unsigned t = 0; t < 4; t++) {
+            lanes[t][0] = a[t];
+            lanes[t][1] = b[t];
+            lanes[t][2] = a[4 + t];
+            lanes[t][3] = b[4 + t];
+        }
+        memcpy(vector + sizeof lanes * g, lanes, sizeof lanes);
+    }
+}
+
+/* A plane whose bytes the rows have, each beginning with those of a block of 2^block weights; a block has
+ * `bytes` bytes. */
+static void put_bytes(uint8_t *plane, const uint8_t *rows, size_t row_bytes, size_t n_rows, size_t n,
+                      unsigned bits, unsigned block, size_t bytes) {
+    static const uint8_t zeros[32];
+    const uint8_t *from[SLM_TILE_M];
+    size_t per_vector = 32u * (8u / bits);
+    for (size_t w = 0; w < n; w += per_vector) {
+        size_t at = (w >> block) * bytes + (w & (((size_t)1 << block) - 1)) / per_vector * 32;
+        for (size_t r = 0; r < SLM_TILE_M; r++)
+            from[r] = r < n_rows ? rows + r * row_bytes + at : zeros;
+        put_vector(plane + VECTOR * (w / per_vector), from);
+    }
+}
+
+/* The low bits of Q6_K as a plane has them: nibbles of neighbouring steps in a byte. */
+static void low_of_q6_k(uint8_t low[128], const uint8_t ql[128]) {
+    for (int i = 0; i < 128; i += i % 64 == 24 ? 40 : 8) { /* each half: steps 0 and 1 below 2 and 3 */
+        uint64_t a = load8(ql + i), b = load8(ql + i + 32);
+        store8(low + i, fields(a, 0, 4) | fields(b, 0, 4) << 4);
+        store8(low + i + 32, fields(a, 4, 4) | fields(b, 4, 4) << 4);
+    }
+}
+
+/* Pairs of I2_S as a plane has them: in the other order in each byte. */
+static void pairs_of_i2_s(uint8_t *pairs, const uint8_t *qs, size_t n) {
+    for (size_t i = 0; i < n / 4; i += 8) {
+        uint64_t x = load8(qs + i);
+        store8(pairs + i, fields(x, 6, 2) | fields(x, 4, 2) << 2 | fields(x, 2, 2) << 4 |
+                              fields(x, 0, 2) << 6);
+    }
+}
+
 /* Bits [shift, shift + bits) of the codes of n weights of 16 rows into a plane of vectors. */
 static void put_plane(uint8_t *plane, uint8_t codes[SLM_TILE_M][UNIT], size_t n, unsigned bits,
                       unsigned shift) {
     unsigned per_byte = 8 / bits;
-    for (size_t v = 0; v < vectors_of(bits, n); v++)
-        for (unsigned i = 0; i < 64; i++) { /* words `word` of lanes 4 g + t and 4 g + t + 1 */
-            unsigned g = i / 8, word = i / 2 % 4, t = i % 2 * 2;
-            const uint8_t *from = codes[g + 8 * (word % 2)] + 32 * per_byte * v + 16 * (word / 2) + 4 * t;
-            uint8_t *to = plane + VECTOR * v + 16 * (4 * g + t) + 4 * word, both[8];
-            uint64_t x = 0;
-            for (unsigned j = 0; j < per_byte; j++)
-                x |= fields(load8(from + 32 * j), shift, bits) << bits * j;
-            store8(both, x);
-            memcpy(to, both, 4);
-            memcpy(to + 16, both + 4, 4);
+    uint8_t bytes[SLM_TILE_M][32];
+    const uint8_t *rows[SLM_TILE_M];
+    for (size_t v = 0; v < vectors_of(bits, n); v++) {
+        for (unsigned r = 0; r < SLM_TILE_M; r++) {
+            rows[r] = bytes[r];
+            for (unsigned i = 0; i < 32; i += 8) {
+                uint64_t x = 0;
+                for (unsigned j = 0; j < per_byte; j++)
+                    x |= fields(load8(codes[r] + 32 * (per_byte * v + j) + i), shift, bits) << bits * j;
+                store8(bytes[r] + i, x);
+            }
         }
+        put_vector(plane + VECTOR * v, rows);
+    }
 }
 
 /* The 4-bit codes of two steps, those of the first in the lower half of each word. */
@@ -256,32 +250,56 @@ static void put_nibbles(uint8_t *plane, uint8_t codes[SLM_TILE_M][UNIT], size_t 
             }
 }
 
+/* By way of codes, whatever the order in which the file has them. */
+static void pack_codes(uint32_t type, uint8_t *high, uint8_t *low, const uint8_t *rows,
+                       size_t row_bytes, size_t n_rows, size_t n) {
+    const slm_frag_shape *s = &shapes[type];
+    uint8_t codes[SLM_TILE_M][UNIT];
+    size_t block = (size_t)1 << s->block;
+    memset(codes, 0, sizeof codes);
+    for (size_t r = 0; r < n_rows; r++) {
+        const uint8_t *b = rows + r * row_bytes;
+        for (size_t i = 0; i < n; i += block, b += s->bytes) {
+            if (s->block == 5)
+                codes_32(type, codes[r] + i, b);
+            else
+                codes_256(type, codes[r] + i, b);
+        }
+    }
+    if (s->high)
+        put_plane(high, codes, n, s->high, s->low);
+    if (type == SLM_DTYPE_IQ4_NL || type == SLM_DTYPE_IQ4_XS)
+        put_nibbles(low, codes, n);
+    else
+        put_plane(low, codes, n, s->low, 0);
+}
+
 static void pack_unit(uint32_t type, uint8_t *unit, const uint8_t *rows, size_t row_bytes,
                       size_t n_rows, size_t n) {
     const slm_frag_shape *s = &shapes[type];
-    uint8_t codes[SLM_TILE_M][UNIT];
-    size_t block = (size_t)1 << s->block, n_blocks = n / block;
-    memset(codes, 0, sizeof codes);
+    size_t n_blocks = n >> s->block;
+    uint8_t *high = unit + SLM_TILE_M * (size_t)s->head;
+    uint8_t *low = s->high ? high + VECTOR * vectors_of(s->high, n) : high;
     memset(unit, 0, SLM_TILE_M * (size_t)s->head);
-    for (size_t r = 0; r < n_rows; r++) {
-        const uint8_t *b = rows + r * row_bytes;
-        put_head(type, unit, r, b, n_blocks);
-        for (size_t i = 0; i < n_blocks; i++) {
-            if (s->block == 5)
-                codes_32(type, codes[r] + i * block, b + i * s->bytes);
-            else
-                codes_256(type, codes[r] + i * block, b + i * s->bytes);
-        }
+    for (size_t r = 0; r < n_rows; r++)
+        put_head(type, unit, r, rows + r * row_bytes, n_blocks);
+    if (s->high_at)
+        put_bytes(high, rows + s->high_at - 1, row_bytes, n_rows, n, s->high, s->block, s->bytes);
+    if (s->low_at) {
+        put_bytes(low, rows + s->low_at - 1, row_bytes, n_rows, n, s->low, s->block, s->bytes);
+    } else if (type == SLM_DTYPE_Q6_K) {
+        uint8_t nibbles[SLM_TILE_M][128];
+        for (size_t r = 0; r < n_rows; r++)
+            low_of_q6_k(nibbles[r], ((const slm_block_q6_k *)(rows + r * row_bytes))->ql);
+        put_bytes(low, nibbles[0], 128, n_rows, n, 4, 8, 128);
+    } else if (type == SLM_DTYPE_I2_S) {
+        uint8_t pairs[SLM_TILE_M][64] = {{0}};
+        for (size_t r = 0; r < n_rows; r++)
+            pairs_of_i2_s(pairs[r], rows + r * row_bytes, n);
+        put_bytes(low, pairs[0], 64, n_rows, n, 2, 8, 64);
+    } else {
+        pack_codes(type, high, low, rows, row_bytes, n_rows, n);
     }
-    uint8_t *plane = unit + SLM_TILE_M * (size_t)s->head;
-    if (s->high) {
-        put_plane(plane, codes, n, s->high, s->low);
-        plane += VECTOR * vectors_of(s->high, n);
-    }
-    if (type == SLM_DTYPE_IQ4_NL || type == SLM_DTYPE_IQ4_XS)
-        put_nibbles(plane, codes, n);
-    else
-        put_plane(plane, codes, n, s->low, 0);
 }
 
 void slm_frag_pack_tile(uint32_t type, void *tile, const void *rows, size_t row_bytes, size_t n_rows,

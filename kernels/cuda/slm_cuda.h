@@ -72,6 +72,10 @@ int slm_cuda_from_device(slm_cuda_stream *s, void *host, const void *from, size_
 int slm_cuda_copy(slm_cuda_stream *s, void *to, const void *from, size_t bytes);
 int slm_cuda_zero(slm_cuda_stream *s, void *to, size_t bytes);
 
+/* On the host: makes token t of a group of sixteen keys or values (d elements, slm_kv) zero, in a copy of
+ * the group as it lies on the device (kv_group.c). */
+void slm_cuda_clear_token(void *group, uint32_t type, size_t d, uint32_t t, int is_v);
+
 /* What is put on the stream between the two is recorded instead of done. After an error nothing is
  * being recorded. */
 int slm_cuda_record(slm_cuda_stream *s);

@@ -121,7 +121,7 @@ SLM_INLINE void attend(score_fn score, load_fn load, const slm_attention *a, siz
                        const void *const k[4], const void *const v[4], size_t v_bytes, size_t t0,
                        size_t t1) {
     for (size_t query = first; query < first + n; query++) {
-        float s[SLM_KV_BLOCK], m = a->m[query], *o = a->o + query * a->stride;
+        float s[SLM_KV_BLOCK], m = a->m[query], *o = a->o + query * a->o_stride;
         float *l = a->l + query * 16;
         for (size_t t = t0; t < t1; t++) {
             s[t] = score(a, query, k[t / SLM_KV_GROUP], t % SLM_KV_GROUP);
@@ -130,7 +130,7 @@ SLM_INLINE void attend(score_fn score, load_fn load, const slm_attention *a, siz
         if (m != a->m[query]) {
             float scale = slm_expf(a->m[query] - m);
             a->m[query] = m;
-            for (size_t i = 0; i < a->d; i++)
+            for (size_t i = 0; i < a->d_v; i++)
                 o[i] *= scale;
             for (int i = 0; i < 16; i++)
                 l[i] *= scale;
@@ -139,7 +139,7 @@ SLM_INLINE void attend(score_fn score, load_fn load, const slm_attention *a, siz
             float p = slm_expf(s[t] - m);
             l[t % 16] += p;
             add_value(load, o, p, (const uint8_t *)v[t / SLM_KV_GROUP] + t % SLM_KV_GROUP * v_bytes,
-                      a->d);
+                      a->d_v);
         }
     }
 }

@@ -42,6 +42,9 @@ void slm_kernels_init_ref(slm_kernels *kernels) {
     kernels->quantize[SLM_ACT_I8_ROW] = slm_quantize_act_i8_row_ref;
     kernels->pack_panel = slm_pack_panel;
     kernels->rms_norm = slm_rms_norm_ref;
+    kernels->layer_norm = slm_layer_norm_ref;
+    kernels->conv_silu = slm_conv_silu_ref;
+    kernels->scan = slm_scan_ref;
     kernels->kv_store[SLM_KVT_F16] = slm_kv_store_f16_ref;
     kernels->kv_store[SLM_KVT_Q8_0] = slm_kv_store_q8_0_ref;
     kernels->kv_store[SLM_KVT_F32] = slm_kv_store_f32_ref;

@@ -189,8 +189,10 @@ SLM_REF_MATMUL(slm_matmul_q8_0_q8_0_tile_ref);
 void slm_unpack_tq1_0(int16_t q[256], const slm_block_tq1_0 *b);
 void slm_unpack_tq2_0(int16_t q[256], const slm_block_tq2_0 *b);
 
-/* rms_norm.c, attention.c, softmax.c, activation.c */
+/* rms_norm.c, layer_norm.c, attention.c, scan.c, softmax.c, activation.c */
 void slm_rms_norm_ref(float *y, const float *x, const float *w, size_t n, float eps);
+void slm_layer_norm_ref(float *y, const float *x, const float *w, const float *bias, size_t n,
+                        float eps);
 void slm_kv_store_f16_ref(void *row, const float *x, size_t d);
 void slm_kv_store_q8_0_ref(void *row, const float *x, size_t d);
 void slm_kv_store_f32_ref(void *row, const float *x, size_t d);
@@ -200,6 +202,13 @@ void slm_kv_store_f32_ref(void *row, const float *x, size_t d);
 SLM_REF_ATTEND(slm_attend_f16_ref);
 SLM_REF_ATTEND(slm_attend_q8_0_ref);
 SLM_REF_ATTEND(slm_attend_f32_ref);
+#define SLM_REF_CONV_SILU(name)                                                                    \
+    void name(float *y, size_t y_stride, const float *x, size_t x_stride, size_t n_tokens,         \
+              float *past, const float *w, const float *bias, size_t n_conv, size_t n_groups)
+#define SLM_REF_SCAN(name)                                                                         \
+    void name(const slm_scan *s, float *state, size_t first, size_t n_groups, size_t n_tokens)
+SLM_REF_CONV_SILU(slm_conv_silu_ref);
+SLM_REF_SCAN(slm_scan_ref);
 void slm_softmax_ref(float *s, size_t n);
 float slm_max_index_ref(const float *x, size_t n, size_t *index, int *finite);
 double slm_sum_exp_ref(const float *x, size_t n, float max);

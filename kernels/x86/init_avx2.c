@@ -37,6 +37,8 @@ void slm_kernels_init_avx2(slm_kernels *kernels) {
     kernels->attend[SLM_KVT_F16] = slm_attend_f16_avx2;
     kernels->attend[SLM_KVT_Q8_0] = slm_attend_q8_0_avx2;
     kernels->attend[SLM_KVT_F32] = slm_attend_f32_avx2;
+    kernels->conv_silu = slm_conv_silu_avx2;
+    kernels->scan = slm_scan_avx2;
     kernels->pack_panel = slm_pack_panel_avx2;
     kernels->rms_norm = slm_rms_norm_avx2;
     kernels->softmax = slm_softmax_avx2;

@@ -44,6 +44,10 @@ SLM_AVX2_MATMUL(slm_matmul_bf16_f32_avx2);
 SLM_AVX2_ATTEND(slm_attend_f16_avx2);
 SLM_AVX2_ATTEND(slm_attend_q8_0_avx2);
 SLM_AVX2_ATTEND(slm_attend_f32_avx2);
+void slm_conv_silu_avx2(float *y, size_t y_stride, const float *x, size_t x_stride, size_t n_tokens,
+                        float *past, const float *w, const float *bias, size_t n_conv,
+                        size_t n_groups);
+void slm_scan_avx2(const slm_scan *s, float *state, size_t first, size_t n_groups, size_t n_tokens);
 void slm_kv_store_f16_avx2(void *row, const float *x, size_t d);
 void slm_kv_store_q8_0_avx2(void *row, const float *x, size_t d);
 

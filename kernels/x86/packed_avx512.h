@@ -127,21 +127,40 @@ SLM_INLINE __m512i slm_byte_up(__m512i v, int b) {
     return slm_bytes_of(v, 0x80800080u | (uint32_t)b << 8);
 }
 
+SLM_INLINE int slm_is_wide(uint32_t type) { /* sub-blocks of 32 */
+    return type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K;
+}
+
+/* Of Q4_K and Q5_K: the scales of sub-blocks 4i .. 4i+3 as bytes, and their minima. */
+SLM_INLINE __m512i slm_scale_bytes(const uint8_t *body, size_t i) {
+    const __m512i w = slm_vec(body, 1);
+    if (i == 0)
+        return _mm512_and_si512(w, slm_bytes(63));
+    return slm_select(slm_bytes(0x30), slm_right(w, 2),
+                      _mm512_and_si512(slm_vec(body, 3), slm_bytes(15)));
+}
+
+SLM_INLINE __m512i slm_min_bytes(const uint8_t *body, size_t i) {
+    const __m512i w = slm_vec(body, 2);
+    if (i == 0)
+        return _mm512_and_si512(w, slm_bytes(63));
+    return slm_select(slm_bytes(0x30), slm_right(w, 2),
+                      _mm512_and_si512(slm_right(slm_vec(body, 3), 4), slm_bytes(15)));
+}
+
 SLM_INLINE void slm_factors_of(uint32_t type, const uint8_t *body, slm_factors *f) {
-    const __m512i b0f = slm_bytes(0x0f), b03 = slm_bytes(0x03), b30 = slm_bytes(0x30);
+    const __m512i b0f = slm_bytes(0x0f), b03 = slm_bytes(0x03);
     __m512i s[4], m[4];
     int n = 4, is_signed = 0;
     switch (type) {
     case SLM_DTYPE_Q4_K:
-    case SLM_DTYPE_Q5_K: {
-        const __m512i w0 = slm_vec(body, 1), w1 = slm_vec(body, 2), w2 = slm_vec(body, 3);
-        s[0] = _mm512_and_si512(w0, slm_bytes(63));
-        m[0] = _mm512_and_si512(w1, slm_bytes(63));
-        s[1] = slm_select(b30, slm_right(w0, 2), _mm512_and_si512(w2, b0f));
-        m[1] = slm_select(b30, slm_right(w1, 2), _mm512_and_si512(slm_right(w2, 4), b0f));
+    case SLM_DTYPE_Q5_K:
+        for (size_t i = 0; i < 2; i++) {
+            s[i] = slm_scale_bytes(body, i);
+            m[i] = slm_min_bytes(body, i);
+        }
         n = 2;
         break;
-    }
     case SLM_DTYPE_Q2_K:
         for (size_t i = 0; i < 4; i++) {
             s[i] = _mm512_and_si512(slm_vec(body, 1 + i), b0f);
@@ -201,67 +220,89 @@ SLM_INLINE __m512i slm_add_scaled(uint32_t type, __m512i total, __m512i sum, __m
     return _mm512_add_epi32(total, _mm512_mullo_epi32(sum, scale));
 }
 
+/* total[c] += group p times n (constant) columns of a tile. q: the group's activations of the first
+ * column, bias: what makes up for unsigned weights. */
+SLM_INLINE void slm_group_k(uint32_t type, size_t n, __m512i *total, const uint8_t *body,
+                            const slm_unpacked *u, int is_unpacked, size_t p,
+                            const __m512i *scale, const uint32_t *q, const uint32_t *bias,
+                            size_t width) {
+    const int wide = slm_is_wide(type), steps = wide ? 8 : 4;
+    const size_t vectors = (slm_body_vectors(type) + 7) / 8;
+    __m512i sum[SLM_TILE_ROWS];
+    if (!is_unpacked)
+        slm_prefetch(type, n, body + p * vectors * 64, vectors);
+    SLM_UNROLL
+    for (int i = 0; i < 8; i++, q += width) {
+        const __m512i w = is_unpacked ? u->w[8 * p + (size_t)i] : slm_weights(type, body, p, i);
+        if (i % steps == 0) {
+            SLM_UNROLL
+            for (size_t c = 0; c < n; c++)
+                sum[c] = slm_body_has_min(type) ? _mm512_setzero_si512()
+                                                : slm_bcast(bias[(size_t)(i / steps) * width + c]);
+        }
+        SLM_UNROLL
+        for (size_t c = 0; c < n; c++)
+            sum[c] = _mm512_dpbusd_epi32(sum[c], w, slm_bcast(q[c]));
+        if (i % steps == steps - 1) {
+            SLM_UNROLL
+            for (size_t c = 0; c < n; c++)
+                total[c] = slm_add_scaled(type, total[c], sum[c], scale[i / steps]);
+        }
+    }
+}
+
 /* One block of sixteen rows by n (constant) columns of a tile, added to acc. The weights are those
- * of the body or, if u has them already, of u->w; the factors those of u->f. x: the first column's
- * place in the block. */
+ * of the body or, if u has them already, of u->w; the factors those of u->f. From a body of Q4_K or
+ * Q5_K each scale is made when its turn comes: to store a vector keeps products waiting longer than
+ * to make one. x: the first column's place in the block. */
 SLM_INLINE void slm_block_k(uint32_t type, size_t n, __m512 *acc, const uint8_t *body,
                             const uint8_t *halves, const slm_unpacked *u, int is_unpacked,
                             const uint32_t *x, size_t width) {
-    const int wide = type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K; /* sub-blocks of 32 */
-    const int has_min = slm_body_has_min(type);
-    const size_t bias = type == SLM_DTYPE_Q6_K ? SLM_TILE_K_NEG32 : SLM_TILE_K_NEG4;
+    const int wide = slm_is_wide(type), has_min = slm_body_has_min(type);
     const size_t sums = wide ? SLM_TILE_K_SUM32 : SLM_TILE_K_SUM16, n_min = wide ? 4 : 8;
-    const size_t steps = (slm_body_vectors(type) + 7) / 8;
+    const uint32_t *q = x;
+    const uint32_t *bias =
+        x + (type == SLM_DTYPE_Q6_K ? SLM_TILE_K_NEG32 : SLM_TILE_K_NEG4) * width;
     __m512i total[SLM_TILE_ROWS];
     SLM_UNROLL
     for (size_t c = 0; c < n; c++)
         total[c] = _mm512_setzero_si512();
-    const uint32_t *q = x;
-    for (size_t p = 0; p < 8; p++) {
-        __m512i sum[SLM_TILE_ROWS];
-        if (!is_unpacked)
-            slm_prefetch(type, n, body + p * steps * 64, steps);
+    if (wide && !is_unpacked) {
         SLM_UNROLL
-        for (int i = 0; i < 8; i++, q += width) {
-            const __m512i w = is_unpacked ? u->w[8 * p + (size_t)i] : slm_weights(type, body, p, i);
-            if (i == 0 || (!wide && i == 4)) {
-                SLM_UNROLL
-                for (size_t c = 0; c < n; c++)
-                    sum[c] = has_min ? _mm512_setzero_si512()
-                                     : slm_bcast(x[(bias + 2 * p + (size_t)i / 4) * width + c]);
-            }
-            SLM_UNROLL
-            for (size_t c = 0; c < n; c++)
-                sum[c] = _mm512_dpbusd_epi32(sum[c], w, slm_bcast(q[c]));
-            if (i == 7 || (!wide && i == 3)) {
-                const __m512i scale = u->f.scale[wide ? p : 2 * p + (size_t)i / 4];
-                SLM_UNROLL
-                for (size_t c = 0; c < n; c++)
-                    total[c] = slm_add_scaled(type, total[c], sum[c], scale);
+        for (size_t half = 0; half < 2; half++) {
+            __m512i scales = slm_scale_bytes(body, half);
+            for (size_t p = 4 * half; p < 4 * half + 4; p++, q += 8 * width) {
+                const __m512i scale = _mm512_and_si512(scales, _mm512_set1_epi32(255));
+                slm_group_k(type, n, total, body, u, 0, p, &scale, q, bias, width);
+                scales = slm_right(scales, 8);
             }
         }
+    } else {
+        for (size_t p = 0; p < 8; p++, q += 8 * width, bias += 2 * width)
+            slm_group_k(type, n, total, body, u, is_unpacked, p,
+                        u->f.scale + (wide ? p : 2 * p), q, bias, width);
     }
-    const __m512 d = slm_halves(halves);
+    const __m512 d = slm_halves(halves), dmin = slm_halves(halves + 32);
+    __m512i min[8];
+    SLM_UNROLL
+    for (size_t s = 0; has_min && s < n_min; s++)
+        min[s] = wide && !is_unpacked ? slm_byte_pair(slm_min_bytes(body, s / 2), s % 2)
+                                      : u->f.min[s];
     SLM_UNROLL
     for (size_t c = 0; c < n; c++) {
         const __m512 da = slm_bcast_float(x[SLM_TILE_K_D * width + c]);
         if (type == SLM_DTYPE_Q3_K)
             total[c] = _mm512_srai_epi32(total[c], 8);
-        acc[c] = _mm512_add_ps(acc[c],
-                               _mm512_mul_ps(_mm512_mul_ps(d, da), _mm512_cvtepi32_ps(total[c])));
-    }
-    if (!has_min)
-        return;
-    const __m512 dmin = slm_halves(halves + 32);
-    SLM_UNROLL
-    for (size_t c = 0; c < n; c++) {
-        const __m512 da = slm_bcast_float(x[SLM_TILE_K_D * width + c]);
-        __m512i low = _mm512_setzero_si512();
-        SLM_UNROLL
-        for (size_t s = 0; s < n_min; s++)
-            low = _mm512_dpwssd_epi32(low, u->f.min[s], slm_bcast(x[(sums + s) * width + c]));
-        acc[c] =
-            _mm512_sub_ps(acc[c], _mm512_mul_ps(_mm512_mul_ps(dmin, da), _mm512_cvtepi32_ps(low)));
+        __m512 y = _mm512_add_ps(
+            acc[c], _mm512_mul_ps(_mm512_mul_ps(d, da), _mm512_cvtepi32_ps(total[c])));
+        if (has_min) {
+            __m512i low = _mm512_setzero_si512();
+            SLM_UNROLL
+            for (size_t s = 0; s < n_min; s++)
+                low = _mm512_dpwssd_epi32(low, min[s], slm_bcast(x[(sums + s) * width + c]));
+            y = _mm512_sub_ps(y, _mm512_mul_ps(_mm512_mul_ps(dmin, da), _mm512_cvtepi32_ps(low)));
+        }
+        acc[c] = y;
     }
 }
 
@@ -286,7 +327,8 @@ SLM_INLINE void slm_panel_k(uint32_t type, size_t n, float *y, size_t y_stride, 
         const uint8_t *body = panel + slm_body_at(type, b);
         const uint8_t *halves = panel + slm_halves_at(type, b);
         slm_unpacked u;
-        slm_factors_of(type, body, &u.f);
+        if (!slm_is_wide(type))
+            slm_factors_of(type, body, &u.f);
         slm_block_k(type, n, acc, body, halves, &u, 0, x, width);
     }
     slm_store_columns(n, y, y_stride, n_w, acc);
@@ -362,6 +404,8 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, 
     static __attribute__((noinline)) void name##_##n(float *y, size_t y_stride, size_t n_w,        \
                                                      const uint8_t *panel, const uint32_t *x,      \
                                                      size_t width, size_t n_blocks) {              \
+        if (n == SLM_TILE_ROWS)                                                                    \
+            width = n; /* a constant: addresses are numbers */                                     \
         slm_panel_##form(SLM_DTYPE_##TYPE, n, y, y_stride, n_w, panel, x, width, n_blocks);        \
     }
 

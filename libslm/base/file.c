@@ -116,10 +116,12 @@ static slm_status take(slm_host *host, slm_file *f, slm_load load, slm_progress_
         if (map != MAP_FAILED) {
             f->data = map;
             f->kind = SLM_FILE_MAPPED;
-            if (load == SLM_LOAD_AROUND)
-                f->resident = slm_file_resident(host, f);
-            else
+            if (load != SLM_LOAD_AROUND) {
                 slm_advise_huge(map, size); /* some systems have them for files too */
+                return SLM_OK;
+            }
+            f->resident = slm_file_resident(host, f);
+            slm_file_open_direct(f);
             return SLM_OK;
         }
         if (load == SLM_LOAD_MAP)
@@ -140,7 +142,7 @@ static slm_status new_file(slm_host *host, const char *name, slm_file **out, slm
     slm_file *f = slm_calloc(host, 1, sizeof *f);
     if (!f)
         return slm_fail_nomem(error, sizeof *f, "a file");
-    f->fd = -1;
+    f->fd = f->direct = -1;
     f->data = no_bytes;
     f->kind = SLM_FILE_BORROWED;
     slm_escape(f->name, sizeof f->name, name, strlen(name));
@@ -159,7 +161,7 @@ static slm_status settle(slm_host *host, slm_file *f, slm_status status, slm_fil
 
 slm_status slm_file_open(slm_host *host, const char *path, slm_load load, slm_progress_fn progress,
                          void *progress_user, slm_file **out, slm_error *error) {
-    slm_file *f;
+    slm_file *f = NULL;
     *out = NULL;
     SLM_TRY(check_load(load, error));
     SLM_TRY(new_file(host, slm_path_name(path), &f, error));
@@ -174,7 +176,7 @@ slm_status slm_file_open(slm_host *host, const char *path, slm_load load, slm_pr
 
 slm_status slm_file_open_fd(slm_host *host, int fd, slm_load load, slm_progress_fn progress,
                             void *progress_user, slm_file **out, slm_error *error) {
-    slm_file *f;
+    slm_file *f = NULL;
     *out = NULL;
     SLM_TRY(check_load(load, error));
     SLM_TRY(new_file(host, "descriptor", &f, error));
@@ -186,7 +188,7 @@ slm_status slm_file_open_fd(slm_host *host, int fd, slm_load load, slm_progress_
 
 slm_status slm_file_open_memory(slm_host *host, const void *data, uint64_t size, slm_load load,
                                 slm_file **out, slm_error *error) {
-    slm_file *f;
+    slm_file *f = NULL;
     *out = NULL;
     SLM_TRY(check_load(load, error));
     if (!data && size > 0)
@@ -220,6 +222,8 @@ void slm_file_close(slm_host *host, slm_file *file) {
         slm_free(host, (void *)(uintptr_t)file->data);
     if (file->fd >= 0)
         close(file->fd);
+    if (file->direct >= 0)
+        close(file->direct);
     slm_free(host, file->resident);
     slm_free(host, file);
 }

@@ -12,6 +12,7 @@ typedef struct slm_file {
     int fd;         /* -1 when there is none                                                        */
     uint64_t id[4]; /* device, inode, size, mtime in ns: to notice that a file changed               */
     uint8_t *resident; /* of SLM_LOAD_AROUND: slm_file_resident at opening                          */
+    int direct;        /* of SLM_LOAD_AROUND: descriptor for reads past the page cache; -1: none    */
     char name[80];  /* last component of the path, escaped, for messages; "memory" or "descriptor"  */
 } slm_file;
 enum { SLM_FILE_MAPPED = 1, SLM_FILE_READ = 2, SLM_FILE_BORROWED = 3, SLM_FILE_HEAD = 4 };
@@ -45,6 +46,16 @@ slm_status slm_file_read_at(const slm_file *file, void *data, size_t size, uint6
 /* Which pages of a mapped file the system holds in memory now: bit 0 of a byte for each page, to be
  * freed by the caller; NULL where that cannot be known, and where it is all of them. */
 uint8_t *slm_file_resident(slm_host *host, const slm_file *file);
+/* slm_file_read_at of a file of SLM_LOAD_AROUND, past the page cache where it does not hold the range
+ * and the file system has such reads. *data: where the bytes are, in a buffer of size + SLM_AROUND_ROOM
+ * bytes, which begins at a multiple of SLM_AROUND_ALIGN. */
+#define SLM_AROUND_ALIGN 4096u
+#define SLM_AROUND_ROOM  (2 * SLM_AROUND_ALIGN)
+slm_status slm_file_read_around(const slm_file *file, uint8_t *buffer, size_t size, uint64_t offset,
+                                const uint8_t **data, slm_error *error);
+/* Of a file with such reads: through its mapping little is looked at from `offset` on, so that the system
+ * need not read what lies beside. */
+void slm_file_expect_little(const slm_file *file, uint64_t offset);
 /* Lets the system forget the pages of a range, but those that it held (resident) before. */
 void slm_file_drop(const slm_file *file, const uint8_t *resident, uint64_t offset, uint64_t size);
 
@@ -53,16 +64,20 @@ void slm_file_drop(const slm_file *file, const uint8_t *resident, uint64_t offse
  * the file can only be closed. */
 slm_status slm_file_keep_head(slm_file *file, uint64_t keep, slm_error *error);
 
-/* Writing whole files by the tools' writers: to a temporary name beside the target, synced, then
- * renamed over it, so that the target is the old or the new file and never a mix. Links are
- * followed and the mode of the old file is kept; one that may not be written is refused, and so is
- * what is no regular file or open at a standard stream of the process. */
+/* Writing whole files: to a temporary name beside the target, synced, then renamed over it, so that the
+ * target is the old or the new file and never a mix, whenever the power fails. Links are followed and
+ * the mode of the old file is kept; one that may not be written is refused, and so is what is no
+ * regular file or open at a standard stream of the process. Temporary files of the same target whose
+ * writers are gone are removed. When commit fails, the target is the old file, or the new one where
+ * only the folder could not be synced. */
 typedef struct slm_out slm_out;
 slm_status slm_out_open(slm_host *host, const char *path, slm_out **out, slm_error *error);
 const char *slm_out_temporary(const slm_out *out); /* its path, until commit or abandon            */
 slm_status slm_out_write(slm_out *out, const void *data, size_t size, slm_error *error);
 slm_status slm_out_commit(slm_out **out, slm_error *error); /* closes                              */
 void slm_out_abandon(slm_out **out);                        /* closes, removes the temporary file  */
+/* Whether path itself is a symbolic link. */
+int slm_path_is_link(const char *path);
 
 /* Physical cores this process may use, at least 1: by CPU affinity and cgroup quota. Where there are
  * fast and slow cores these are the fast ones. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -122,4 +123,50 @@ slm_status slm_file_read_at(const slm_file *file, void *data, size_t size, uint6
                         "%s became shorter while it was read: %" PRIu64 " bytes, wanted %" PRIu64,
                         file->name, offset + (uint64_t)got, file->size);
     return SLM_OK;
+}
+
+void slm_file_open_direct(slm_file *file) {
+#ifdef O_DIRECT
+    char path[32]; /* the very file, whatever its name stands for by now */
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file->fd);
+    file->direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOCTTY);
+#else
+    (void)file;
+#endif
+}
+
+void slm_file_expect_little(const slm_file *file, uint64_t offset) {
+    uint64_t first = (offset + page_size() - 1) / page_size() * page_size();
+    if (file->direct >= 0 && first < file->size &&
+        madvise((void *)(uintptr_t)(file->data + first), (size_t)(file->size - first),
+                MADV_RANDOM) != 0)
+        return; /* costs speed, nothing else */
+}
+
+/* Whether the page cache held all of a range. */
+static int was_resident(const slm_file *file, size_t size, uint64_t offset) {
+    uint64_t page = page_size(), end = (offset + size + page - 1) / page;
+    if (file->resident == NULL)
+        return 1;
+    for (uint64_t i = offset / page; i < end; i++)
+        if (!(file->resident[i] & 1))
+            return 0;
+    return 1;
+}
+
+slm_status slm_file_read_around(const slm_file *file, uint8_t *buffer, size_t size, uint64_t offset,
+                                const uint8_t **data, slm_error *error) {
+    size_t before = (size_t)(offset % SLM_AROUND_ALIGN);
+    if (file->direct >= 0 && !was_resident(file, size, offset)) {
+        size_t all = (before + size + SLM_AROUND_ALIGN - 1) / SLM_AROUND_ALIGN * SLM_AROUND_ALIGN;
+        ssize_t got;
+        do
+            got = pread(file->direct, buffer, all, (off_t)(offset - before));
+        while (got < 0 && errno == EINTR);
+        *data = buffer + before;
+        if (got >= (ssize_t)(before + size))
+            return SLM_OK;
+    }
+    *data = buffer; /* also what file systems refuse that want another alignment */
+    return slm_file_read_at(file, buffer, size, offset, error);
 }

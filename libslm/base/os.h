@@ -15,10 +15,27 @@
 /* SLM_ERR_IO: "cannot <verb> <name>: <what errno says>". */
 slm_status slm_fail_errno(slm_error *error, int number, const char *verb, const char *name);
 
-/* read, pread and write that go on after EINTR and short transfers. The number of bytes done, less
- * than size only at the end of the file; -1 with errno. */
+/* pread that goes on after EINTR and short transfers. The number of bytes done, less than size only at
+ * the end of the file; -1 with errno. */
 ssize_t slm_pread_full(int fd, void *data, size_t size, uint64_t offset);
-int slm_write_full(int fd, const void *data, size_t size);
+
+/* The calls by which files are written, so that a test can stand in for the disk. They return and set
+ * errno as those of the system. */
+typedef struct slm_out_calls {
+    int (*create)(const char *path); /* for writing; fails where there is something                */
+    int (*open_folder)(const char *path);
+    ssize_t (*write)(int fd, const void *data, size_t size);
+    int (*sync)(int fd); /* of a file or a folder                                      */
+    int (*rename)(const char *from, const char *to);
+    int (*remove)(const char *path);
+    int (*close)(int fd);
+} slm_out_calls;
+/* slm_out_open; calls are used until commit or abandon. */
+slm_status slm_out_open_by(slm_host *host, const char *path, const slm_out_calls *calls,
+                           slm_out **out, slm_error *error);
+
+/* Sets file->direct, if the file system has reads past the page cache. */
+void slm_file_open_direct(slm_file *file);
 
 /* The beginning of a small text file of the system, NUL-terminated; 0 when there is none. */
 int slm_read_text(const char *path, char *text, size_t cap);

@@ -40,10 +40,16 @@ void slm_work_start(slm_work *w, uint32_t n_lanes) {
 }
 
 void slm_work_begin(slm_work *w, uint32_t lane, uint32_t n_items, uint32_t chunk) {
+    slm_work_begin_runs(w, lane, n_items, chunk, 1);
+}
+
+void slm_work_begin_runs(slm_work *w, uint32_t lane, uint32_t n_items, uint32_t chunk,
+                         uint32_t most) {
     slm_work_lane *l = &w->lanes[lane];
     l->op++;
     l->n_items = n_items;
     l->chunk = chunk;
+    l->most = most;
     l->n_chunks = count_chunks(n_items, &l->chunk);
     l->n_emptied = 0;
 }
@@ -65,30 +71,35 @@ static int read_share(const slm_work *w, const slm_work_lane *l, uint32_t from, 
     return ahead == 0 && *first != *end;
 }
 
-/* Takes a chunk of the share of lane `from`: its own lane from the beginning, another from the end.
- * Nothing is published by these words: barriers stand between ops of which one needs the other. */
-static int take(slm_work *w, const slm_work_lane *l, uint32_t from, int is_own, uint32_t *index) {
+/* Takes chunks of the share of lane `from`, and returns how many: its own lane from the beginning,
+ * another one chunk from the end. Nothing is published by these words: barriers stand between ops of
+ * which one needs the other. */
+static uint32_t take(slm_work *w, const slm_work_lane *l, uint32_t from, int is_own,
+                     uint32_t *index) {
     _Atomic uint64_t *left = &w->lanes[from].left;
     uint64_t old = atomic_load_explicit(left, memory_order_relaxed), taken;
-    uint32_t first, end, any;
+    uint32_t first, end, n;
     do {
         if (!read_share(w, l, from, old, &first, &end))
             return 0;
-        any = first != end;
-        *index = is_own ? first : end - any;
-        taken = pack((uint16_t)l->op, first + (is_own ? any : 0), end - (is_own ? 0 : any));
+        n = (end - first + 1) / 2;
+        if (n > (is_own ? l->most : 1))
+            n = is_own ? l->most : 1;
+        *index = is_own ? first : end - n;
+        taken = pack((uint16_t)l->op, first + (is_own ? n : 0), end - (is_own ? 0 : n));
     } while (!atomic_compare_exchange_weak_explicit(left, &old, taken, memory_order_relaxed,
                                                     memory_order_relaxed));
-    return any != 0;
+    return n;
 }
 
 int slm_work_next(slm_work *w, uint32_t lane, uint32_t *first, uint32_t *last) {
     slm_work_lane *l = &w->lanes[lane];
     for (; l->n_emptied < w->n_lanes; l->n_emptied++) {
         uint32_t from = (lane + l->n_emptied) % w->n_lanes, index;
-        if (take(w, l, from, l->n_emptied == 0, &index)) {
+        uint32_t n = take(w, l, from, l->n_emptied == 0, &index);
+        if (n > 0) {
             *first = item_of(index, l->chunk, l->n_items);
-            *last = item_of(index + 1, l->chunk, l->n_items);
+            *last = item_of(index + n, l->chunk, l->n_items);
             return 1;
         }
     }

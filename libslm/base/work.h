@@ -11,7 +11,7 @@
 typedef struct slm_work_lane {
     _Alignas(64) _Atomic uint64_t left; /* of the share: op, first chunk, end; all lanes write it */
     _Alignas(64) uint32_t op; /* ops begun; from here on only the lane itself             */
-    uint32_t n_items, chunk, n_chunks;
+    uint32_t n_items, chunk, n_chunks, most;
     uint32_t n_emptied; /* shares known to be empty, from the lane's own on         */
 } slm_work_lane;
 
@@ -28,6 +28,10 @@ void slm_work_start(slm_work *w, uint32_t n_lanes);
  * in the same order and goes through each to its end. No barrier is needed between two ops that
  * may run at the same time. */
 void slm_work_begin(slm_work *w, uint32_t lane, uint32_t n_items, uint32_t chunk);
+/* The same, but of its own share a lane takes up to `most` (at least 1) chunks at a time, never more
+ * than half of what is left: long runs while there is much to do, short ones where lanes end. */
+void slm_work_begin_runs(slm_work *w, uint32_t lane, uint32_t n_items, uint32_t chunk,
+                         uint32_t most);
 
 /* Gives the lane items [*first, *last), or returns 0 when none are left. */
 int slm_work_next(slm_work *w, uint32_t lane, uint32_t *first, uint32_t *last);

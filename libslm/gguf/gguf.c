@@ -544,6 +544,7 @@ static slm_status parse(slm_gguf *g, slm_error *error) {
         return fail_at(&c, SLM_ERR_TRUNC, c.pos, "the data would begin beyond 2^64 bytes");
     SLM_TRY(place_tensors(&c, g, data_start, &end));
     SLM_TRY(check_overlap(&c, g));
+    slm_file_expect_little(c.file, data_start);
     return check_end(&c, g, end);
 }
 

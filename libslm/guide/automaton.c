@@ -182,15 +182,19 @@ static uint32_t intern_frame(slm_automaton *a, uint32_t counted, uint32_t count,
     return a->n_frames - 1;
 }
 
+void slm_automaton_unmark(slm_automaton *a) {
+    if (++a->epoch == 0) {
+        memset(a->mark, 0, a->grammar->n_nodes * sizeof *a->mark);
+        a->epoch = 1;
+    }
+}
+
 /* The frame that a->set[0..n) leads to, with what is reached from there without a byte. Only nodes
  * that take bytes, call or end are kept: the others would only tell equal frames apart. */
 static uint32_t close_frame(slm_automaton *a, uint32_t counted, uint32_t count, uint32_t n) {
     const slm_grammar *g = a->grammar;
     uint32_t m = 0;
-    if (++a->epoch == 0) {
-        memset(a->mark, 0, g->n_nodes * sizeof *a->mark);
-        a->epoch = 1;
-    }
+    slm_automaton_unmark(a);
     for (uint32_t i = 0; i < n; i++)
         if (a->mark[a->set[i]] != a->epoch) {
             a->mark[a->set[i]] = a->epoch;

@@ -59,6 +59,9 @@ typedef struct slm_guide_config {
     const uint32_t *dense;       /* [256] configs by byte; NULL: see edges                  */
     const slm_frame_edge *edges; /* to configs                                              */
     uint32_t n_items, n_edges;
+    uint64_t even;               /* kinds that lead to one config (guide/kinds.h)           */
+    uint32_t even_to;            /* ... which is this                                       */
+    uint8_t even_known;
     uint8_t accepts;             /* the text may end here                                   */
     uint8_t escapes;             /* the frame at the bottom may end here                    */
     uint8_t expanded;
@@ -110,22 +113,28 @@ uint32_t slm_automaton_config(slm_automaton *a, slm_item item);
 /* A stack with a frame to go back to on top. */
 uint32_t slm_automaton_push(slm_automaton *a, uint32_t back, uint32_t below);
 int slm_automaton_expand(slm_automaton *a, uint32_t config);
+/* No node counts as seen any more. */
+void slm_automaton_unmark(slm_automaton *a);
 
 /* Drops all frames, stacks and configs but what the configs at kept[0..n) stand for, which receive new
  * numbers. After a failure all is as it was. */
 slm_status slm_automaton_forget(slm_automaton *a, uint32_t **kept, size_t n, slm_error *error);
 
-/* The config after a byte; 0: no text of the grammar goes on like this. */
-static inline uint32_t slm_automaton_step(slm_automaton *a, uint32_t config, uint8_t byte) {
-    if (!a->configs[config].expanded && !slm_automaton_expand(a, config))
-        return 0;
-    const slm_guide_config *c = &a->configs[config];
+/* The config after one that is expanded. */
+static inline uint32_t slm_config_after(const slm_guide_config *c, uint8_t byte) {
     if (c->dense != NULL)
         return c->dense[byte];
     for (uint32_t i = 0; i < c->n_edges && c->edges[i].lo <= byte; i++)
         if (byte <= c->edges[i].hi)
             return c->edges[i].frame;
     return 0;
+}
+
+/* The config after a byte; 0: no text of the grammar goes on like this. */
+static inline uint32_t slm_automaton_step(slm_automaton *a, uint32_t config, uint8_t byte) {
+    if (!a->configs[config].expanded && !slm_automaton_expand(a, config))
+        return 0;
+    return slm_config_after(&a->configs[config], byte);
 }
 
 #endif

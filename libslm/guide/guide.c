@@ -2,6 +2,7 @@
 
 #include "guide/gbnf.h"
 #include "guide/schema.h"
+#include "text/markers.h"
 
 #include <string.h>
 
@@ -151,11 +152,17 @@ static slm_status read_triggers(slm_guide *g, const slm_guide_options *o, slm_er
 /* ---- guides -----------------------------------------------------------------------------------
  */
 
-static slm_status compile(slm_guide *g, const slm_guide_source *source, const slm_guide_options *o,
+static slm_status compile(slm_guide *g, const slm_guide_source *source,
+                          const slm_tool_rules *tools, const slm_guide_options *o,
                           slm_error *error) {
     uint32_t free_string = 0;
     slm_grammar *gr = &g->grammar;
-    if (source->is_schema) {
+    if (tools != NULL) {
+        SLM_TRY(slm_tools_compile(gr, source->text, source->len, tools,
+                                  (o->flags & SLM_GUIDE_ONE_CALL) != 0, &free_string, error));
+        if (g->trie != NULL)
+            g->n_spelled = slm_markers_find(g->trie->vocab, tools->format, g->spelled);
+    } else if (source->is_schema) {
         SLM_TRY(slm_schema_compile(gr, source->text, source->len, o->flags & SLM_GUIDE_LENIENT,
                                    &free_string, error));
     } else {
@@ -173,9 +180,11 @@ static slm_status compile(slm_guide *g, const slm_guide_source *source, const sl
     if (o->n_triggers > 0 || o->n_trigger_tokens > 0)
         SLM_TRY(read_triggers(g, o, error));
     SLM_TRY(slm_automaton_open(&g->host, gr, &g->automaton, error));
-    if (g->trie != NULL)
-        SLM_TRY(slm_masker_open(&g->host, &g->automaton, g->trie, free_string, &g->masker, error));
-    return SLM_OK;
+    if (g->trie == NULL)
+        return SLM_OK;
+    SLM_TRY(slm_masker_open(&g->host, &g->automaton, g->trie, free_string, &g->masker, error));
+    slm_automaton_begin(&g->automaton, error);
+    return slm_masker_warm_up(&g->masker, g->host.limit / 4, error);
 }
 
 static void destroy(slm_guide *g) {
@@ -200,10 +209,11 @@ static void set_forget_at(slm_guide *g) {
 }
 
 slm_status slm_guide_create(slm_host *below, const slm_guide_source *source,
-                            const slm_guide_options *options, slm_trie *trie,
+                            const slm_tool_rules *tools, const slm_guide_options *options,
+                            slm_trie *trie,
                             void (*release)(void *), void *owner, slm_guide **out,
                             slm_error *error) {
-    static const uint32_t known = SLM_GUIDE_LENIENT;
+    uint32_t known = tools != NULL ? SLM_GUIDE_ONE_CALL : SLM_GUIDE_LENIENT;
     *out = NULL;
     if (options->flags & ~known)
         return slm_fail(error, SLM_ERR_ARG, "flags", SLM_NO_OFFSET,
@@ -233,7 +243,7 @@ slm_status slm_guide_create(slm_host *below, const slm_guide_source *source,
     g->n_refs = 1;
     g->trie = trie;
     slm_grammar_init(&g->grammar, &g->host);
-    slm_status status = compile(g, source, options, error);
+    slm_status status = compile(g, source, tools, options, error);
     if (status != SLM_OK) {
         destroy(g);
         return status;
@@ -314,8 +324,9 @@ slm_status slm_matcher_create(slm_guide *g, slm_matcher **out, slm_error *error)
     slm_status status = SLM_OK;
     if (g->trie != NULL) {
         m->token_bytes = slm_alloc(&g->host, slm_vocab_max_token_bytes(g->trie->vocab));
-        m->bits = g->is_lazy ? slm_alloc(&g->host, g->masker.n_words * sizeof *m->bits) : NULL;
-        if (m->token_bytes == NULL || (g->is_lazy && m->bits == NULL))
+        int own_bits = g->is_lazy || g->n_spelled > 0;
+        m->bits = own_bits ? slm_alloc(&g->host, g->masker.n_words * sizeof *m->bits) : NULL;
+        if (m->token_bytes == NULL || (own_bits && m->bits == NULL))
             status = slm_fail_nomem(error, g->masker.n_words * 8u, "a matcher");
     }
     if (status == SLM_OK)
@@ -410,6 +421,22 @@ int slm_matcher_knows(const slm_matcher *m, int32_t token) {
     return !slm_vocab_is_end(t->vocab, token) && !(t->outside[token / 64] >> (token % 64) & 1);
 }
 
+int slm_guide_spells(const slm_guide *g, int32_t token) {
+    for (size_t i = 0; i < g->n_spelled; i++)
+        if (g->spelled[i] == token)
+            return 1;
+    return 0;
+}
+
+/* Whether the spelling of a control token may come after a config. */
+static int fits(slm_matcher *m, uint32_t config, int32_t token) {
+    slm_automaton *a = &m->guide->automaton;
+    slm_str bytes = slm_vocab_text(m->guide->trie->vocab, token);
+    for (size_t i = 0; i < bytes.len && config != 0; i++)
+        config = slm_automaton_step(a, config, (uint8_t)bytes.ptr[i]);
+    return config != 0;
+}
+
 slm_status slm_matcher_take(slm_matcher *m, int32_t token, slm_error *error) {
     slm_guide *g = m->guide;
     const slm_trie *t = g->trie;
@@ -424,8 +451,10 @@ slm_status slm_matcher_take(slm_matcher *m, int32_t token, slm_error *error) {
             return wake(m, error);
     if (sleeps && t->outside[token / 64] >> (token % 64) & 1)
         return SLM_OK;
-    if (slm_matcher_knows(m, token)) {
-        slm_str bytes = slm_vocab_token_bytes(t->vocab, token, 0, m->token_bytes);
+    int is_spelled = slm_guide_spells(g, token);
+    if (is_spelled || slm_matcher_knows(m, token)) {
+        slm_str bytes = is_spelled ? slm_vocab_text(t->vocab, token)
+                                   : slm_vocab_token_bytes(t->vocab, token, 0, m->token_bytes);
         SLM_TRY(step(m, bytes.ptr, bytes.len, &at, &has_left, error));
         if (!has_left)
             return SLM_OK;
@@ -451,14 +480,27 @@ slm_status slm_matcher_find(slm_matcher *m, const uint64_t **bits, size_t *n_wor
     SLM_TRY(begin(g, error));
     SLM_TRY(slm_masker_find(&g->masker, m->config, bits, error));
     *n_words = g->masker.n_words;
-    if (!slm_matcher_sleeps(m))
+    int sleeps = slm_matcher_sleeps(m);
+    if (!sleeps && g->n_spelled == 0)
         return SLM_OK;
     for (uint32_t w = 0; w < g->masker.n_words; w++)
-        m->bits[w] = (*bits)[w] | g->trie->outside[w];
-    for (uint32_t i = 0; i < g->n_triggers; i++)
+        m->bits[w] = (*bits)[w] | (sleeps ? g->trie->outside[w] : 0);
+    for (uint32_t i = 0; sleeps && i < g->n_triggers; i++)
         m->bits[g->triggers[i] / 64] |= (uint64_t)1 << (g->triggers[i] % 64);
+    for (size_t i = 0; i < g->n_spelled; i++)
+        if (fits(m, m->config, g->spelled[i]))
+            m->bits[g->spelled[i] / 64] |= (uint64_t)1 << (g->spelled[i] % 64);
     *bits = m->bits;
-    return SLM_OK;
+    return g->automaton.status;
+}
+
+/* Where a control token may come, the model chooses between it and its spelling. */
+static int any_fits(slm_matcher *m, uint32_t config) {
+    const slm_guide *g = m->guide;
+    for (size_t i = 0; i < g->n_spelled; i++)
+        if (fits(m, config, g->spelled[i]))
+            return 1;
+    return 0;
 }
 
 slm_status slm_matcher_find_forced(slm_matcher *m, const char **bytes, size_t *n,
@@ -477,8 +519,10 @@ slm_status slm_matcher_find_forced(slm_matcher *m, const char **bytes, size_t *n
         if (!a->configs[config].expanded && !slm_automaton_expand(a, config))
             return a->status;
         const slm_guide_config *c = &a->configs[config];
-        if (c->accepts || c->n_edges != 1 || c->edges[0].lo != c->edges[0].hi)
+        if (c->accepts || c->n_edges != 1 || c->edges[0].lo != c->edges[0].hi ||
+            any_fits(m, config))
             break;
+        c = &a->configs[config]; /* which may have moved */
         m->forced[(*n)++] = (char)c->edges[0].lo;
         config = c->edges[0].frame;
     }

@@ -5,6 +5,8 @@
 #include "base/str.h"
 #include "guide/automaton.h"
 #include "guide/mask.h"
+#include "guide/tools.h"
+#include "text/markers.h"
 
 typedef struct slm_guide_lazy { /* the numbers of a grammar's nodes while it sleeps: [begin, end) */
     uint32_t begin, end;
@@ -26,6 +28,8 @@ struct slm_guide {
     int is_lazy;
     int32_t *triggers;       /* tokens that wake it                                                */
     uint32_t n_triggers;
+    int32_t spelled[SLM_MARKERS_MAX]; /* control tokens that stand for their spelling */
+    size_t n_spelled;
     uint64_t forget_at;      /* bytes held at which configs are dropped                            */
 };
 
@@ -34,7 +38,7 @@ struct slm_matcher {
     slm_matcher *next, **link;
     uint32_t config;
     uint32_t before;         /* the config before the call in hand */
-    uint64_t *bits;          /* [n_words] the mask while it sleeps */
+    uint64_t *bits;          /* [n_words] the mask while it sleeps, or with control tokens */
     char *forced;            /* buffer of slm_matcher_forced */
     size_t cap_forced;
     char *token_bytes;
@@ -48,9 +52,11 @@ typedef struct slm_guide_source {
 } slm_guide_source;
 
 /* below: where memory comes from; NULL: from the allocator in the options. trie may be NULL.
+ * tools: the source is tools, to be called by these rules; NULL: it is none.
  * options: slm_guide_options of full size. The guide takes over release and owner when it succeeds. */
 slm_status slm_guide_create(slm_host *below, const slm_guide_source *source,
-                            const slm_guide_options *options, slm_trie *trie,
+                            const slm_tool_rules *tools, const slm_guide_options *options,
+                            slm_trie *trie,
                             void (*release)(void *), void *owner, slm_guide **out,
                             slm_error *error);
 void slm_guide_retain(slm_guide *g);
@@ -64,6 +70,8 @@ int slm_matcher_sleeps(const slm_matcher *m);
 /* SLM_ERR_RANGE for bytes or a token that leave the grammar; the matcher then stays where it was. */
 slm_status slm_matcher_take_bytes(slm_matcher *m, const char *bytes, size_t n, slm_error *error);
 slm_status slm_matcher_take(slm_matcher *m, int32_t token, slm_error *error);
+/* Whether a control token stands for its spelling. */
+int slm_guide_spells(const slm_guide *g, int32_t token);
 /* Whether a token stands for bytes of the text: no control token and no end. */
 int slm_matcher_knows(const slm_matcher *m, int32_t token);
 slm_status slm_matcher_state(slm_matcher *m, int *can_end, int *must_end, slm_error *error);

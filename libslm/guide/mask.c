@@ -1,11 +1,17 @@
 #include "guide/mask.h"
 
+#include "guide/kinds.h"
+
 #include <string.h>
 
-#define FEW_IDS 1024u
+#define FEW_IDS   1024u
+#define LONG_WALK 8192u /* nodes of the trie                                                   */
+#define MAX_WARM_UP                                                                                \
+    800000u /* nodes of the trie, or operations on the grammar: a few milliseconds */
 
 static void set_bit(uint64_t *bits, int32_t id) {
-    bits[id / 64] |= (uint64_t)1 << (id % 64);
+    uint32_t at = (uint32_t)id;
+    bits[at / 64] |= (uint64_t)1 << (at % 64);
 }
 
 slm_status slm_masker_open(slm_host *host, slm_automaton *a, slm_trie *trie, uint32_t free_string,
@@ -16,10 +22,10 @@ slm_status slm_masker_open(slm_host *host, slm_automaton *a, slm_trie *trie, uin
                       .free_string = free_string,
                       .n_words = (trie->n_vocab + 63) / 64};
     m->path = slm_calloc(host, trie->max_depth + 1u, sizeof *m->path);
-    m->scratch = slm_calloc(host, m->n_words, sizeof *m->scratch);
+    m->scratch = slm_calloc(host, m->n_words + 1u, sizeof *m->scratch);
     if (m->path == NULL || m->scratch == NULL)
         return slm_fail_nomem(error, m->n_words * sizeof *m->scratch, "the masks of a grammar");
-    return SLM_OK;
+    return slm_call_sites_open(host, a->grammar, &m->sites, error);
 }
 
 static void free_frame(slm_masker *m, slm_frame_mask *f) {
@@ -42,6 +48,7 @@ void slm_masker_shrink(slm_masker *m) {
 
 void slm_masker_close(slm_masker *m) {
     slm_masker_shrink(m);
+    slm_call_sites_close(m->host, &m->sites);
     slm_free(m->host, m->path);
     slm_free(m->host, m->scratch);
     slm_free(m->host, m->escapes);
@@ -99,28 +106,54 @@ static slm_status add_escape(slm_masker *m, uint32_t node, slm_error *error) {
     return SLM_OK;
 }
 
+/* Whether all that lies below a node may come after a config: then its tokens are taken as they
+ * are. *branch is that of the node or before it. */
+static int take_branch(slm_masker *m, uint32_t node, uint32_t config, int may_escape,
+                       uint32_t *branch) {
+    const slm_trie *t = m->trie;
+    while (t->branches[*branch].node < node)
+        ++*branch;
+    const slm_trie_branch *b = &t->branches[*branch];
+    if (!slm_takes_kinds(m->automaton, config, b->kinds, b->height, may_escape))
+        return 0;
+    for (uint32_t i = 0; i < b->n_ids; i++)
+        set_bit(m->scratch, t->ids[b->first + i]);
+    return 1;
+}
+
 /* Over the whole trie from a config on the stack FRAME: sets the bits of what it takes in scratch,
- * and notes the nodes where the frame ends with more to come. */
-static slm_status walk_frame(slm_masker *m, uint32_t config, slm_error *error) {
+ * and notes the nodes where the frame ends with more to come that may follow it. A place is noted
+ * when its first child is met; so what is below most nodes, nothing, costs nothing. */
+static slm_status walk_frame(slm_masker *m, uint32_t config, const slm_byte_set *follow,
+                             slm_error *error) {
     slm_automaton *a = m->automaton;
     const slm_trie_node *nodes = m->trie->nodes;
+    int may_escape = (follow->bits[0] | follow->bits[1] | follow->bits[2] | follow->bits[3]) != 0;
+    uint32_t branch = 0, n_nodes = m->trie->n_nodes;
+    int32_t none = (int32_t)(m->n_words * 64); /* a bit that nobody reads: cheaper than to ask */
     m->n_escapes = 0;
     m->path[0] = config;
-    for (uint32_t i = 0; i < m->trie->n_nodes;) {
-        uint32_t depth = nodes[i].depth;
-        uint32_t next = slm_automaton_step(a, m->path[depth - 1], nodes[i].byte);
-        if (next != 0 && !a->configs[next].expanded)
-            (void)slm_automaton_expand(a, next);
-        SLM_TRY(a->status);
+    for (uint32_t i = 0; i < n_nodes; m->n_visited++) {
+        const slm_trie_node *node = &nodes[i];
+        uint32_t depth = node->depth, from = m->path[depth - 1];
+        if (!a->configs[from].expanded && !slm_automaton_expand(a, from))
+            return a->status;
+        if (may_escape && a->configs[from].escapes && depth > 1 && nodes[i - 1].depth < depth)
+            SLM_TRY(add_escape(m, i - 1, error));
+        uint32_t next = slm_config_after(&a->configs[from], node->byte);
         if (next == 0) {
-            i = nodes[i].skip;
+            i = node->skip;
             continue;
         }
         m->path[depth] = next;
-        if (nodes[i].token >= 0)
-            set_bit(m->scratch, nodes[i].token);
-        if (a->configs[next].escapes && nodes[i].skip > i + 1)
-            SLM_TRY(add_escape(m, i, error));
+        set_bit(m->scratch, node->token >= 0 ? node->token : none);
+        if (slm_trie_is_branch(node, i) && take_branch(m, i, next, may_escape, &branch)) {
+            if (may_escape && a->configs[next].escapes)
+                SLM_TRY(add_escape(m, i, error));
+            i = node->skip;
+            continue;
+        }
+        SLM_TRY(a->status);
         i++;
     }
     return SLM_OK;
@@ -140,7 +173,8 @@ static void list_scratch(const slm_masker *m, int32_t *ids) {
 }
 
 /* What the walk found, as a mask of its own. */
-static slm_status keep_frame(slm_masker *m, slm_frame_mask *f, slm_error *error) {
+static slm_status keep_frame(slm_masker *m, const slm_byte_set *follow, slm_frame_mask *f,
+                             slm_error *error) {
     uint32_t n = count_scratch(m);
     if (n <= FEW_IDS) {
         f->ids = slm_alloc(m->host, n * sizeof *f->ids);
@@ -154,7 +188,8 @@ static slm_status keep_frame(slm_masker *m, slm_frame_mask *f, slm_error *error)
         memcpy(f->bits, m->scratch, m->n_words * sizeof *f->bits);
     else
         list_scratch(m, f->ids);
-    return slm_tails_make(m->host, m->trie, m->escapes, NULL, m->n_escapes, &f->tails, error);
+    return slm_tails_make(m->host, m->trie, m->escapes, NULL, m->n_escapes, follow, &f->tails,
+                          error);
 }
 
 static slm_status make_frame(slm_masker *m, uint32_t frame, slm_frame_mask *f, slm_error *error) {
@@ -163,9 +198,10 @@ static slm_status make_frame(slm_masker *m, uint32_t frame, slm_frame_mask *f, s
     if (a->status != SLM_OK || !slm_automaton_expand(a, config))
         return a->status;
     f->ends = a->configs[config].escapes;
-    slm_status status = walk_frame(m, config, error);
+    slm_byte_set follow = slm_follow(a, &m->sites, frame);
+    slm_status status = walk_frame(m, config, &follow, error);
     if (status == SLM_OK)
-        status = keep_frame(m, f, error);
+        status = keep_frame(m, &follow, f, error);
     memset(m->scratch, 0, m->n_words * sizeof *m->scratch);
     return status;
 }
@@ -290,14 +326,16 @@ static slm_status fill_strings(slm_masker *m, string_walk *w, slm_string_mask *s
             s->closing[s->n_closing] = t->nodes[w->quotes[i]].token;
             s->before[s->n_closing++] = w->before[i];
         }
-    return slm_tails_make(host, t, w->quotes, w->before, w->n_quotes, &s->tails, error);
+    return slm_tails_make(host, t, w->quotes, w->before, w->n_quotes, &slm_all_bytes, &s->tails,
+                          error);
 }
 
 static slm_status make_strings(slm_masker *m, slm_string_mask *s, slm_error *error) {
     slm_automaton *a = m->automaton;
     const slm_trie *t = m->trie;
-    uint32_t start = slm_automaton_start_frame(a, m->free_string - 1);
-    uint32_t config = slm_automaton_config(a, (slm_item){start, SLM_STACK_FRAME});
+    uint32_t start = slm_automaton_start_frame(a, m->free_string - 1), config = 0;
+    if (a->status == SLM_OK)
+        config = slm_automaton_config(a, (slm_item){start, SLM_STACK_FRAME});
     string_walk w = {
         .ids = slm_alloc(t->host, t->n_vocab * sizeof *w.ids),
         .quotes = slm_alloc(t->host, t->n_nodes * sizeof *w.quotes),
@@ -451,6 +489,44 @@ static slm_status find_items(slm_masker *m, uint32_t config, uint64_t *bits, slm
         slm_stack s = a->stacks[item.stack];
         if (f->ends && item.stack != SLM_STACK_TEXT)
             SLM_TRY(add_item(m, &n, (slm_item){s.back, s.below}, error));
+    }
+    return SLM_OK;
+}
+
+/* Whether a walk from a config, which is expanded, may be long: that goes by how much of the trie
+ * lies below the bytes that may come. */
+static int is_wide(const slm_masker *m, const slm_guide_config *c) {
+    const slm_trie_node *nodes = m->trie->nodes;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < m->trie->n_nodes; i = nodes[i].skip)
+        if (slm_config_after(c, nodes[i].byte) != 0)
+            n += nodes[i].skip - i;
+    return n > LONG_WALK;
+}
+
+slm_status slm_masker_warm_up(slm_masker *m, uint64_t most_bytes, slm_error *error) {
+    slm_automaton *a = m->automaton;
+    const slm_string_mask *strings;
+    const slm_frame_mask *found;
+    slm_error unheard = SLM_ERROR_INIT;
+    if (m->free_string != 0)
+        SLM_TRY(find_strings(m, &strings, error));
+    slm_automaton_begin(a, &unheard);
+    (void)slm_automaton_start_frame(a, a->grammar->root);
+    for (uint32_t f = 0; f < a->n_frames && a->work < MAX_WARM_UP && m->n_visited < MAX_WARM_UP &&
+                         atomic_load(&m->host->bytes) < most_bytes;
+         f++) {
+        uint32_t config = slm_automaton_config(a, (slm_item){f, SLM_STACK_FRAME});
+        if (a->status == SLM_OK && !a->configs[config].expanded)
+            (void)slm_automaton_expand(a, config);
+        if (a->status != SLM_OK)
+            break;
+        if (!is_wide(m, &a->configs[config]) ||
+            (m->free_string != 0 && between_characters(a, &a->frames[f])) ||
+            only_calls(&a->frames[f]))
+            continue;
+        if (find_frame(m, f, &found, &unheard) != SLM_OK)
+            break;
     }
     return SLM_OK;
 }

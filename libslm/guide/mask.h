@@ -4,11 +4,16 @@
  * frame and in what it calls, and the tails of those in which the frame ends. Both are found once for
  * a frame by a walk over the trie on an unknown stack; for a config the tokens of its frames are
  * joined, and only the tails are tried on its stack. The frames of JSON strings differ only in how many
- * characters may still come: there one walk serves all. */
+ * characters may still come: there one walk serves all.
+ *
+ * A walk passes over what it need not look at: below a node whose characters are all of kinds that the
+ * frame takes alike (kinds.h), all tokens may come; and tails are kept only of tokens that go on with a
+ * byte that may follow the frame's rule anywhere in the grammar (follow.h). */
 #ifndef SLM_GUIDE_MASK_H
 #define SLM_GUIDE_MASK_H
 
 #include "guide/automaton.h"
+#include "guide/follow.h"
 #include "guide/tails.h"
 
 #define SLM_MASK_RECENT 16u /* masks of configs that are kept */
@@ -40,9 +45,11 @@ typedef struct slm_masker {
     uint32_t n_words;        /* of a bitmap */
     slm_frame_mask **frames; /* [cap_frames] by frame */
     uint32_t cap_frames;
+    slm_call_sites sites;
     uint32_t free_string;    /* the counted rule without limits, plus 1; 0: there is none */
     uint32_t *path;          /* [max_depth + 1] configs along a walk                              */
-    uint64_t *scratch;       /* [n_words], all 0 between calls */
+    uint64_t *scratch;       /* [n_words + 1], all but the last 0 between calls */
+    uint64_t n_visited;      /* nodes in all walks */
     uint32_t *escapes;       /* of the walk in hand: nodes at which the frame ends                */
     uint32_t n_escapes, cap_escapes;
     slm_item *items;
@@ -56,6 +63,11 @@ typedef struct slm_masker {
 slm_status slm_masker_open(slm_host *host, slm_automaton *a, slm_trie *trie,
                            uint32_t free_string, slm_masker *m, slm_error *error);
 void slm_masker_close(slm_masker *m);
+/* Finds out beforehand what no mask should wait for: about JSON strings, once for a vocabulary, and
+ * about frames, from the root's on, for a few milliseconds and while less than most_bytes are held.
+ * What a grammar is refused for is not found here, but where a text gets there. To be called after
+ * slm_automaton_begin. */
+slm_status slm_masker_warm_up(slm_masker *m, uint64_t most_bytes, slm_error *error);
 
 /* The tokens that may come after a config, end tokens where the text may end. *bits is valid until
  * the next call. To be called after slm_automaton_begin. */

@@ -2,6 +2,7 @@
 
 #include "guide/schema_impl.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- sets -------------------------------------------------------------------------------------
@@ -236,7 +237,8 @@ typedef struct object {
     const slm_json *patterns[SLM_SCHEMA_MAX_PATTERNS];
     const slm_dfa *dfas[SLM_SCHEMA_MAX_PATTERNS];
     uint32_t n_patterns;
-    int open; /* members that are not declared are wanted */
+    int open;    /* members that are not declared are wanted           */
+    int is_call; /* arguments in Python's syntax: (name=value, ...)     */
 } object;
 
 static slm_status add_name(slm_schema *s, object *o, slm_str name, int required) {
@@ -339,6 +341,51 @@ static slm_status other_names(slm_schema *s, const object *o, uint32_t matching,
     return SLM_OK;
 }
 
+/* Names of arguments in Python's syntax; others could not be written. */
+#define IDENTIFIER "^[A-Za-z_][A-Za-z0-9_]*$"
+
+static slm_status only_identifiers(slm_schema *s, const slm_dfa **names) {
+    static const slm_str pattern = {IDENTIFIER, sizeof IDENTIFIER - 1};
+    const slm_dfa *all;
+    SLM_TRY(slm_regex_compile(&s->space, pattern, &all, s->error));
+    if (*names != NULL)
+        return slm_dfa_product(&s->space, *names, all, 0, names, s->error);
+    *names = all;
+    return SLM_OK;
+}
+
+/* A declared name up to its value. */
+static slm_status build_name(slm_schema *s, const object *o, slm_str name, uint32_t from,
+                             uint32_t *value) {
+    const slm_dfa *names = NULL;
+    char what[160];
+    if (!o->is_call) {
+        *value = slm_text_mark(s, slm_text_quoted(s, from, name), ':');
+        return SLM_OK;
+    }
+    SLM_TRY(only_identifiers(s, &names));
+    if (!slm_dfa_accepts(names, name)) {
+        snprintf(what, sizeof what,
+                 "got the argument \"%.*s\", but calls in Python's syntax have names of letters, "
+                 "digits and _", (int)(name.len < 60 ? name.len : 60), name.ptr);
+        return slm_schema_fail(s, SLM_ERR_UNSUP, s->root, "properties", what);
+    }
+    uint32_t end = slm_grammar_node(s->g);
+    slm_grammar_text(s->g, from, name.ptr, name.len, end);
+    *value = slm_text_mark(s, end, '=');
+    return SLM_OK;
+}
+
+static slm_status build_other_name(slm_schema *s, const object *o, const slm_dfa *names,
+                                   uint32_t from, uint32_t *value) {
+    if (!o->is_call)
+        return slm_text_member(s, from, names, value);
+    uint32_t end = slm_grammar_node(s->g);
+    SLM_TRY(slm_dfa_emit(s->host, s->g, names, from, SLM_SPELL_RAW, 0, end, s->error));
+    *value = slm_text_mark(s, end, '=');
+    return SLM_OK;
+}
+
 /* Members that are not declared: from a node before a name to one behind the value. */
 static slm_status build_others(slm_schema *s, const object *o, uint32_t from, uint32_t to) {
     for (uint32_t matching = 0; matching < 1u << o->n_patterns; matching++) {
@@ -352,9 +399,11 @@ static slm_status build_others(slm_schema *s, const object *o, uint32_t from, ui
             continue;
         if (o->n > 0 || o->n_patterns > 0)
             SLM_TRY(other_names(s, o, matching, &names));
+        if (o->is_call)
+            SLM_TRY(only_identifiers(s, &names));
         if (names != NULL && slm_dfa_is_empty(names))
             continue;
-        SLM_TRY(slm_text_member(s, from, names, &value));
+        SLM_TRY(build_other_name(s, o, names, from, &value));
         SLM_TRY(build_value(s, &set, value, to));
     }
     return SLM_OK;
@@ -362,24 +411,26 @@ static slm_status build_others(slm_schema *s, const object *o, uint32_t from, ui
 
 /* Members in the order of the schema. For each there are two places to come from: with nothing
  * before it, and behind another member. */
-static slm_status build_object(slm_schema *s, const slm_schema_set *set, uint32_t from,
+static slm_status build_object(slm_schema *s, const slm_schema_set *set, int is_call, uint32_t from,
                                uint32_t to) {
     slm_grammar *g = s->g;
     object o;
+    char close = is_call ? ')' : '}';
     SLM_TRY(read_object(s, set, &o));
-    uint32_t first = slm_text_mark(s, from, '{'), later = slm_grammar_node(g),
+    o.is_call = is_call;
+    uint32_t first = slm_text_mark(s, from, is_call ? '(' : '{'), later = slm_grammar_node(g),
              comma = slm_grammar_node(g);
     for (uint32_t i = 0; i < o.n && g->status == SLM_OK; i++) {
         uint32_t name = slm_grammar_node(g), done = slm_grammar_node(g), matching = 0;
-        uint32_t next_comma = slm_grammar_node(g);
+        uint32_t next_comma = slm_grammar_node(g), at = name;
         slm_schema_set value;
         for (uint32_t p = 0; p < o.n_patterns; p++)
             matching |= (uint32_t)slm_dfa_accepts(o.dfas[p], o.names[i]) << p;
         SLM_TRY(value_of_member(s, &o, o.names[i], matching, &value));
         slm_grammar_empty(g, first, name);
         slm_grammar_empty(g, comma, name);
-        SLM_TRY(build_value(s, &value, slm_text_mark(s, slm_text_quoted(s, name, o.names[i]), ':'),
-                            done));
+        SLM_TRY(build_name(s, &o, o.names[i], name, &at));
+        SLM_TRY(build_value(s, &value, at, done));
         slm_grammar_empty(g, slm_text_mark(s, done, ','), next_comma);
         uint32_t next_later = slm_grammar_node(g);
         slm_grammar_empty(g, done, next_later);
@@ -398,9 +449,9 @@ static slm_status build_object(slm_schema *s, const slm_schema_set *set, uint32_
     slm_grammar_empty(g, comma, name);
     SLM_TRY(build_others(s, &o, name, done));
     slm_grammar_empty(g, slm_text_mark(s, done, ','), name);
-    slm_text_finish(s, first, '}', to);
-    slm_text_finish(s, later, '}', to);
-    slm_text_finish(s, done, '}', to);
+    slm_text_finish(s, first, close, to);
+    slm_text_finish(s, later, close, to);
+    slm_text_finish(s, done, close, to);
     return SLM_OK;
 }
 
@@ -417,7 +468,7 @@ static slm_status build_flat(slm_schema *s, const slm_schema_set *set, uint32_t 
     if (types & SLM_T_ARRAY)
         SLM_TRY(build_array(s, set, from, to));
     if (types & SLM_T_OBJECT)
-        SLM_TRY(build_object(s, set, from, to));
+        SLM_TRY(build_object(s, set, 0, from, to));
     return SLM_OK;
 }
 
@@ -426,11 +477,12 @@ static slm_status build_flat(slm_schema *s, const slm_schema_set *set, uint32_t 
 
 /* Rules that turn up while one is built are appended. */
 static slm_status build_rules(slm_schema *s) {
-    for (uint32_t i = 0; i < s->n_rules; i++) {
+    for (; s->n_built < s->n_rules; s->n_built++) {
+        slm_schema_rule *rule = &s->rules[s->n_built];
         slm_schema_set *flat;
         uint32_t n;
-        slm_grammar_rule r = s->g->rules[s->rules[i].rule];
-        SLM_TRY(slm_set_flatten(s, &s->rules[i].set, &flat, &n));
+        slm_grammar_rule r = s->g->rules[rule->rule];
+        SLM_TRY(slm_set_flatten(s, &rule->set, &flat, &n));
         for (uint32_t f = 0; f < n; f++)
             SLM_TRY(build_flat(s, &flat[f], r.start, r.end));
         SLM_TRY(slm_grammar_check(s->g, s->error));
@@ -439,30 +491,40 @@ static slm_status build_rules(slm_schema *s) {
 }
 
 /* No text may be left out by the trimming but those that cannot end, and no two branches of a oneOf
- * may have one in common. */
-static slm_status check_rules(slm_schema *s, uint32_t root) {
+ * may have one in common. rules: of whole schemas, n of them. A failure leaves its schema in s->root. */
+static slm_status check_rules(slm_schema *s, const slm_json *const *roots, const uint32_t *rules,
+                              uint32_t n) {
     uint8_t *productive = slm_calloc(s->host, s->g->n_rules, 1);
     if (productive == NULL)
         return slm_fail_nomem(s->error, s->g->n_rules, "a schema");
     slm_status status = slm_grammar_trim(s->g, productive, s->error);
-    for (uint32_t i = 0; status == SLM_OK && i < s->n_disjoint; i++)
+    for (uint32_t i = 0; status == SLM_OK && i < s->n_disjoint; i++) {
+        s->root = s->disjoint[i].root;
         if (productive[s->disjoint[i].rule])
             status = slm_schema_fail(s, SLM_ERR_UNSUP, s->disjoint[i].node, "oneOf",
                                      "two of its branches have values in common, which is not "
                                      "supported: use anyOf where that is meant");
-    if (status == SLM_OK && !productive[root])
-        status = slm_schema_fail(s, SLM_ERR_GRAMMAR, s->root, NULL, "no value satisfies it");
+    }
+    for (uint32_t i = 0; status == SLM_OK && i < n; i++) {
+        s->root = roots[i];
+        if (!productive[rules[i]])
+            status = slm_schema_fail(s, SLM_ERR_GRAMMAR, s->root, NULL, "no value satisfies it");
+    }
     slm_free(s->host, productive);
     return status;
+}
+
+static slm_status begin(slm_schema *s) {
+    slm_text_shared(s);
+    SLM_TRY(slm_grammar_check(s->g, s->error));
+    return slm_text_any(s);
 }
 
 static slm_status compile(slm_schema *s, const char *text, size_t len) {
     slm_schema_set set = {0};
     uint32_t rule;
     SLM_TRY(slm_json_parse(&s->arena, text, len, 0, "schema", &s->root, s->error));
-    slm_text_shared(s);
-    SLM_TRY(slm_grammar_check(s->g, s->error));
-    SLM_TRY(slm_text_any(s));
+    SLM_TRY(begin(s));
     SLM_TRY(slm_set_add(s, &set, s->root, 0));
     SLM_TRY(slm_schema_rule_for(s, &set, &rule));
     SLM_TRY(build_rules(s));
@@ -472,7 +534,7 @@ static slm_status compile(slm_schema *s, const char *text, size_t len) {
     slm_grammar_empty(s->g, slm_text_space(s, end, 0), s->g->rules[root].end);
     SLM_TRY(slm_grammar_check(s->g, s->error));
     s->g->root = root;
-    return check_rules(s, root);
+    return check_rules(s, &s->root, &root, 1);
 }
 
 slm_status slm_schema_compile(slm_grammar *g, const char *text, size_t len, int lenient,
@@ -485,6 +547,63 @@ slm_status slm_schema_compile(slm_grammar *g, const char *text, size_t len, int 
     s.space.arena = &s.arena;
     slm_status status = compile(&s, text, len);
     *free_string = s.free_string + 1;
+    slm_arena_free(&s.arena);
+    return status;
+}
+
+/* ---- arguments of calls ---------------------------------------------------------------------- */
+
+static slm_status build_arguments(slm_schema *s, const slm_schema_set *set, uint32_t rule) {
+    slm_schema_set *flat;
+    uint32_t n, n_values;
+    const slm_json *values;
+    slm_grammar_rule r = s->g->rules[rule];
+    SLM_TRY(slm_set_flatten(s, set, &flat, &n));
+    for (uint32_t f = 0; f < n; f++) {
+        if (values_of(&flat[f], &values, &n_values))
+            return slm_schema_fail(s, SLM_ERR_UNSUP, s->root, NULL,
+                                   "enum and const of all arguments together are not supported "
+                                   "in Python's syntax");
+        if (types_of(&flat[f]) & SLM_T_OBJECT)
+            SLM_TRY(build_object(s, &flat[f], 1, r.start, r.end));
+    }
+    return SLM_OK;
+}
+
+static slm_status add_arguments(slm_schema *s, const slm_json *schema, const slm_json *kind,
+                                uint32_t *rule) {
+    slm_schema_set set = {0};
+    s->root = schema;
+    SLM_TRY(slm_set_add(s, &set, schema, 0));
+    SLM_TRY(slm_set_add(s, &set, kind, 0));
+    if (s->python) {
+        *rule = slm_grammar_rule_new(s->g);
+        SLM_TRY(slm_grammar_check(s->g, s->error));
+        SLM_TRY(build_arguments(s, &set, *rule));
+    } else {
+        SLM_TRY(slm_schema_rule_for(s, &set, rule));
+    }
+    return build_rules(s);
+}
+
+slm_status slm_schema_arguments(slm_grammar *g, int python, const slm_json *const *schemas,
+                                uint32_t n, uint32_t *rules, uint32_t *free_string,
+                                const slm_json **failed, slm_error *error) {
+    static const char any_object[] = "{\"type\":\"object\"}";
+    slm_schema s = {
+        .g = g, .host = g->host, .arena = {.host = g->host}, .error = error, .python = python};
+    const slm_json *kind;
+    s.space.arena = &s.arena;
+    slm_status status = slm_json_parse(&s.arena, any_object, sizeof any_object - 1, 0, "schema",
+                                       &kind, error);
+    if (status == SLM_OK)
+        status = begin(&s);
+    for (uint32_t i = 0; status == SLM_OK && i < n; i++)
+        status = add_arguments(&s, schemas[i], kind, &rules[i]);
+    if (status == SLM_OK)
+        status = check_rules(&s, schemas, rules, n);
+    *free_string = s.free_string + 1;
+    *failed = s.root;
     slm_arena_free(&s.arena);
     return status;
 }

@@ -3,6 +3,7 @@
 #ifndef SLM_GUIDE_SCHEMA_H
 #define SLM_GUIDE_SCHEMA_H
 
+#include "base/json.h"
 #include "guide/grammar.h"
 
 enum { SLM_SCHEMA_MAX_BYTES = 1 << 20 };
@@ -16,5 +17,13 @@ enum { SLM_SCHEMA_MAX_BYTES = 1 << 20 };
  * supported, both with a JSON pointer and the keyword. */
 slm_status slm_schema_compile(slm_grammar *g, const char *text, size_t len, int lenient,
                               uint32_t *free_string, slm_error *error);
+
+/* Rules for the arguments of calls: for each of n schemas, the objects that satisfy it. A schema is a
+ * root: its references lead into itself.
+ *   python  as in a call of Python's syntax, from "(" to ")"; else JSON
+ *   failed  receives the schema that a failure is about */
+slm_status slm_schema_arguments(slm_grammar *g, int python, const slm_json *const *schemas,
+                                uint32_t n, uint32_t *rules, uint32_t *free_string,
+                                const slm_json **failed, slm_error *error);
 
 #endif

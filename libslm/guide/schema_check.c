@@ -456,7 +456,7 @@ static slm_status exclude(slm_schema *s, const slm_schema_set *set, uint32_t i,
                 s->disjoint = larger;
                 s->cap_disjoint = cap;
             }
-            s->disjoint[s->n_disjoint++] = (slm_disjoint){set->at[i].node, rule, a, b};
+            s->disjoint[s->n_disjoint++] = (slm_disjoint){set->at[i].node, rule, a, b, s->root};
         }
     return SLM_OK;
 }

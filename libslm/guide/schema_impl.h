@@ -48,6 +48,7 @@ typedef struct slm_schema_rule {
 typedef struct slm_disjoint { /* a rule that must match nothing */
     const slm_json *node;     /* with the oneOf                 */
     uint32_t rule, first, second;
+    const slm_json *root;     /* of the schema                  */
 } slm_disjoint;
 
 typedef struct slm_known_dfa {
@@ -64,12 +65,14 @@ typedef struct slm_schema {
     slm_error *error;
     const slm_json *root;
     int lenient;
+    int python; /* values are literals of Python */
     uint32_t free_string, number, integer, any; /* rules */
+    uint32_t single; /* the rest of a string in single quotes, of python */
     slm_schema_rule *rules; /* of sets, in the order in which they are worked off */
     slm_disjoint *disjoint;
     slm_known_dfa *dfas;
     const slm_json **checked; /* hash set of nodes */
-    uint32_t n_rules, n_disjoint, n_dfas, n_checked;
+    uint32_t n_rules, n_built, n_disjoint, n_dfas, n_checked;
     uint32_t cap_rules, cap_disjoint, cap_dfas, cap_checked;
     uint32_t *rule_slots, n_rule_slots; /* hash table into rules, plus 1 */
     uint32_t depth; /* of recursion over values and references */
@@ -132,6 +135,7 @@ slm_status slm_schema_string(slm_schema *s, const slm_schema_set *set, uint32_t 
 uint32_t slm_text_space(slm_schema *s, uint32_t from, int after_mark);
 uint32_t slm_text_mark(slm_schema *s, uint32_t from, char c);
 void slm_text_finish(slm_schema *s, uint32_t from, char c, uint32_t to);
+void slm_text_string(slm_schema *s, uint32_t from, uint32_t to); /* any */
 uint32_t slm_text_quoted(slm_schema *s, uint32_t from, slm_str text);
 uint32_t slm_text_literal(slm_schema *s, uint32_t from, const slm_json *v);
 void slm_text_words(slm_schema *s, uint32_t from, uint32_t types, uint32_t to);

@@ -122,6 +122,10 @@ slm_status slm_schema_string(slm_schema *s, const slm_schema_set *set, uint32_t 
     }
     if (min > max)
         return SLM_OK;
+    if (all == NULL && min == 0 && max == SLM_NO_MAXIMUM) {
+        slm_text_string(s, from, to);
+        return SLM_OK;
+    }
     uint32_t quote = slm_grammar_node(s->g);
     slm_grammar_bytes(s->g, from, '"', '"', quote);
     if (all == NULL) {

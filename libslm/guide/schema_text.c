@@ -29,21 +29,61 @@ void slm_text_finish(slm_schema *s, uint32_t from, char c, uint32_t to) {
     slm_grammar_empty(s->g, slm_text_mark(s, from, c), to);
 }
 
-uint32_t slm_text_quoted(slm_schema *s, uint32_t from, slm_str text) {
-    static const slm_cp_range quote = {'"', '"'};
-    uint32_t at = slm_grammar_node(s->g);
-    slm_grammar_class(s->g, from, &quote, 1, SLM_SPELL_RAW, at);
-    for (size_t i = 0; i < text.len;) {
-        slm_cp_range c = {0, 0};
-        uint32_t next = slm_grammar_node(s->g);
-        i += slm_utf8_next((const uint8_t *)text.ptr + i, text.len - i, &c.lo);
-        c.hi = c.lo;
-        slm_grammar_class(s->g, at, &c, 1, SLM_SPELL_JSON, next);
-        at = next;
-    }
+/* A character of a string in these quotes. */
+static uint32_t character(slm_schema *s, uint32_t from, uint32_t c, char quote) {
     uint32_t to = slm_grammar_node(s->g);
-    slm_grammar_class(s->g, at, &quote, 1, SLM_SPELL_RAW, to);
+    slm_cp_range range = {c, c};
+    if (quote == '\'' && (c == '\'' || c == '\\')) {
+        uint32_t backslash = slm_grammar_node(s->g);
+        slm_grammar_bytes(s->g, from, '\\', '\\', backslash);
+        slm_grammar_bytes(s->g, backslash, (uint8_t)c, (uint8_t)c, to);
+    } else {
+        slm_grammar_class(s->g, from, &range, 1,
+                          quote == '\'' && c == '"' ? SLM_SPELL_RAW : SLM_SPELL_JSON, to);
+    }
     return to;
+}
+
+/* Exactly this string; in Python in either kind of quotes. */
+uint32_t slm_text_quoted(slm_schema *s, uint32_t from, slm_str text) {
+    uint32_t to = slm_grammar_node(s->g);
+    for (int single = 0; single <= s->python; single++) {
+        char quote = single ? '\'' : '"';
+        uint32_t at = slm_grammar_node(s->g), c = 0;
+        slm_grammar_bytes(s->g, from, (uint8_t)quote, (uint8_t)quote, at);
+        for (size_t i = 0; i < text.len;) {
+            i += slm_utf8_next((const uint8_t *)text.ptr + i, text.len - i, &c);
+            at = character(s, at, c, quote);
+        }
+        slm_grammar_bytes(s->g, at, (uint8_t)quote, (uint8_t)quote, to);
+    }
+    return to;
+}
+
+void slm_text_string(slm_schema *s, uint32_t from, uint32_t to) {
+    for (int single = 0; single <= s->python; single++) {
+        uint32_t quote = slm_grammar_node(s->g);
+        slm_grammar_bytes(s->g, from, single ? '\'' : '"', single ? '\'' : '"', quote);
+        slm_grammar_call(s->g, quote, single ? s->single : s->free_string, to);
+    }
+}
+
+/* A string of Python from behind its quote on, with the escapes that JSON knows too. */
+static void single_quoted(slm_schema *s) {
+    static const slm_cp_range plain[] = {
+        {0x20, '&'}, {'(', '['}, {']', SLM_MAX_CODE_POINT}};
+    static const char escaped[] = "\\'\"nrtbf";
+    s->single = slm_grammar_rule_new(s->g);
+    if (s->g->status != SLM_OK)
+        return;
+    slm_grammar_rule r = s->g->rules[s->single];
+    uint32_t backslash = slm_grammar_node(s->g), next = slm_grammar_node(s->g);
+    slm_grammar_empty(s->g, r.start, next);
+    slm_grammar_class(s->g, next, plain, 3, SLM_SPELL_RAW, next);
+    slm_grammar_bytes(s->g, next, '\\', '\\', backslash);
+    for (const char *c = escaped; *c != 0; c++)
+        slm_grammar_bytes(s->g, backslash, (uint8_t)*c, (uint8_t)*c, next);
+    slm_grammar_bytes(s->g, next, '\'', '\'', r.end);
 }
 
 /* As it is spelt; a whole number also without point and exponent. */
@@ -62,17 +102,19 @@ static uint32_t number(slm_schema *s, uint32_t from, slm_str spelt) {
     return to;
 }
 
+static const char *const words[2][3] = {{"null", "false", "true"}, {"None", "False", "True"}};
+
 /* A value of enum or const, its members in their order. */
 uint32_t slm_text_literal(slm_schema *s, uint32_t from, const slm_json *v) {
-    static const char *const words[] = {"null", "false", "true"};
     char open = v->type == SLM_JSON_ARRAY ? '[' : '{';
     if (v->type == SLM_JSON_STRING)
         return slm_text_quoted(s, from, v->text);
     if (v->type == SLM_JSON_NUMBER)
         return number(s, from, v->text);
     if (v->type < SLM_JSON_NUMBER) {
+        const char *word = words[s->python][v->type];
         uint32_t to = slm_grammar_node(s->g);
-        slm_grammar_text(s->g, from, words[v->type], strlen(words[v->type]), to);
+        slm_grammar_text(s->g, from, word, strlen(word), to);
         return to;
     }
     from = slm_text_mark(s, from, open);
@@ -94,6 +136,8 @@ void slm_text_shared(slm_schema *s) {
     s->integer = slm_grammar_rule_new(g);
     s->number = slm_grammar_rule_new(g);
     s->any = slm_grammar_rule_new(g);
+    if (s->python)
+        single_quoted(s);
     if (g->status != SLM_OK)
         return;
     for (int real = 0; real <= 1; real++) {
@@ -130,25 +174,25 @@ void slm_text_shared(slm_schema *s) {
 }
 
 void slm_text_words(slm_schema *s, uint32_t from, uint32_t types, uint32_t to) {
-    if (types & SLM_T_NULL)
-        slm_grammar_text(s->g, from, "null", 4, to);
-    if (types & SLM_T_BOOL) {
-        slm_grammar_text(s->g, from, "true", 4, to);
-        slm_grammar_text(s->g, from, "false", 5, to);
+    for (int type = SLM_JSON_NULL; type <= SLM_JSON_TRUE; type++) {
+        const char *word = words[s->python][type];
+        if (types & (type == SLM_JSON_NULL ? SLM_T_NULL : SLM_T_BOOL))
+            slm_grammar_text(s->g, from, word, strlen(word), to);
     }
 }
 
 /* Members from node at on, each with a name out of names (NULL: any) and a value: none or more, or
  * (one) exactly one. */
 slm_status slm_text_member(slm_schema *s, uint32_t from, const slm_dfa *names, uint32_t *to) {
-    uint32_t quote = slm_grammar_node(s->g);
     *to = slm_grammar_node(s->g);
-    slm_grammar_bytes(s->g, from, '"', '"', quote);
-    if (names == NULL)
-        slm_grammar_call(s->g, quote, s->free_string, *to);
-    else
+    if (names == NULL) {
+        slm_text_string(s, from, *to);
+    } else {
+        uint32_t quote = slm_grammar_node(s->g);
+        slm_grammar_bytes(s->g, from, '"', '"', quote);
         SLM_TRY(slm_dfa_emit(s->host, s->g, names, quote, SLM_SPELL_JSON, s->free_string, *to,
                              s->error));
+    }
     *to = slm_text_mark(s, *to, ':');
     return SLM_OK;
 }
@@ -157,10 +201,9 @@ slm_status slm_text_member(slm_schema *s, uint32_t from, const slm_dfa *names, u
 slm_status slm_text_any(slm_schema *s) {
     slm_grammar *g = s->g;
     slm_grammar_rule r = g->rules[s->any];
-    uint32_t quote = slm_grammar_node(g), value, done;
+    uint32_t value, done;
     slm_text_words(s, r.start, SLM_T_ALL, r.end);
-    slm_grammar_bytes(g, r.start, '"', '"', quote);
-    slm_grammar_call(g, quote, s->free_string, r.end);
+    slm_text_string(s, r.start, r.end);
     slm_grammar_call(g, r.start, s->number, r.end);
     for (int object = 0; object <= 1; object++) {
         uint32_t first = slm_text_mark(s, r.start, object ? '{' : '[');

@@ -3,6 +3,7 @@
 #ifndef SLM_GUIDE_TAILS_H
 #define SLM_GUIDE_TAILS_H
 
+#include "guide/follow.h"
 #include "text/trie.h"
 
 typedef struct slm_tails {
@@ -14,9 +15,11 @@ typedef struct slm_tails {
     uint32_t max_depth;
 } slm_tails;
 
-/* Of all tokens below these n nodes of a trie; before: of each node, or NULL. */
+/* Of the tokens below these n nodes of a trie that go on with one of these bytes; before: of each
+ * node, or NULL. */
 slm_status slm_tails_make(slm_host *host, const slm_trie *t, const uint32_t *places,
-                          const uint16_t *before, uint32_t n, slm_tails *out, slm_error *error);
+                          const uint16_t *before, uint32_t n, const slm_byte_set *follow,
+                          slm_tails *out, slm_error *error);
 void slm_tails_free(slm_host *host, slm_tails *tails);
 
 #endif

@@ -5,7 +5,7 @@
 
 static const slm_arch *const archs[] = {
     &slm_arch_llama, &slm_arch_phi3, &slm_arch_qwen2, &slm_arch_qwen3, &slm_arch_bitnet,
-    &slm_arch_bitnet_25,
+    &slm_arch_bitnet_25, &slm_arch_phi4flash,
 };
 
 slm_status slm_arch_find(const slm_gguf *g, const slm_arch **arch, slm_str *name,

@@ -1,5 +1,7 @@
 #include "model/config.h"
 
+#include "kernels.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,6 +124,9 @@ static slm_status check_sections(const slm_gguf *g, const slm_config *c, slm_err
 
 static slm_status read_rope(const slm_gguf *g, slm_config *c, slm_error *error) {
     slm_key key;
+    c->n_ctx_original = c->n_ctx_train;
+    if (c->arch->no_rope)
+        return SLM_OK;
     c->n_rot = c->d_head;
     SLM_TRY(slm_gguf_get_u32(g, key_of(c, &key, "rope.dimension_count"), 0, 2, c->d_head, &c->n_rot,
                              error));
@@ -180,6 +185,59 @@ static slm_status read_window(const slm_gguf *g, slm_config *c, slm_error *error
     return SLM_OK;
 }
 
+#define PAIR_STEP 32u /* the values of a pair of such heads are one row of any cache */
+
+/* Heads of differential attention go in pairs. */
+static slm_status check_pairs(const slm_config *c, slm_error *error) {
+    if (c->n_kv_heads % 2 != 0)
+        return slm_fail(error, SLM_ERR_RANGE, "attention.head_count_kv", SLM_NO_OFFSET,
+                        "%s.attention.head_count_kv: got %u, wanted an even number", c->arch->name,
+                        c->n_kv_heads);
+    if (c->d_head % PAIR_STEP != 0)
+        return slm_fail(error, SLM_ERR_UNSUP, "embedding_length", SLM_NO_OFFSET,
+                        "%s: got heads of %u elements, wanted a multiple of %u", c->arch->name,
+                        c->d_head, PAIR_STEP);
+    return SLM_OK;
+}
+
+static slm_status read_scan(const slm_gguf *g, slm_config *c, slm_error *error) {
+    slm_key key;
+    SLM_TRY(slm_gguf_get_u32(g, key_of(c, &key, "ssm.inner_size"), 1, 1, SLM_MAX_WIDTH / 2,
+                             &c->d_inner, error));
+    SLM_TRY(slm_gguf_get_u32(g, key_of(c, &key, "ssm.state_size"), 1, 1, SLM_MAX_SCAN_STATE,
+                             &c->d_state, error));
+    SLM_TRY(slm_gguf_get_u32(g, key_of(c, &key, "ssm.conv_kernel"), 1, 1, SLM_MAX_SCAN_CONV,
+                             &c->n_conv, error));
+    SLM_TRY(slm_gguf_get_u32(g, key_of(c, &key, "ssm.time_step_rank"), 1, 1, SLM_MAX_WIDTH,
+                             &c->dt_rank, error));
+    if (c->d_inner % SLM_SCAN_GROUP != 0)
+        return slm_fail(error, SLM_ERR_UNSUP, "ssm.inner_size", SLM_NO_OFFSET,
+                        "%s.ssm.inner_size: got %u, wanted a multiple of %u", c->arch->name,
+                        c->d_inner, SLM_SCAN_GROUP);
+    return SLM_OK;
+}
+
+/* Whether the file's list of layers is the family's. */
+static slm_status check_mixers(const slm_gguf *g, const slm_config *c, slm_error *error) {
+    slm_key key;
+    const slm_arch *a = c->arch;
+    if (a->mixer(0, c->n_layers) == SLM_MIXER_LIMIT)
+        return slm_fail(error, SLM_ERR_UNSUP, "block_count", SLM_NO_OFFSET,
+                        "%s.block_count: got %u, which the schedule of this architecture does not "
+                        "divide", a->name, c->n_layers);
+    const char *name = key_of(c, &key, "layer_types");
+    const slm_gguf_kv *kv = NULL;
+    SLM_TRY(slm_gguf_get_array(g, name, 1, SLM_GGUF_I32, c->n_layers, &kv, error));
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        int32_t got = slm_gguf_item_i32(kv, i), want = a->mixer_codes[a->mixer(i, c->n_layers)];
+        if (got != want)
+            return slm_fail(error, SLM_ERR_UNSUP, name, kv->offset,
+                            "%s: got %d for layer %u of %u, wanted %d", name, got, i, c->n_layers,
+                            want);
+    }
+    return SLM_OK;
+}
+
 slm_status slm_config_read(const slm_gguf *g, uint32_t n_vocab, slm_config *config,
                            slm_error *error) {
     slm_config c = {0};
@@ -197,8 +255,17 @@ slm_status slm_config_read(const slm_gguf *g, uint32_t n_vocab, slm_config *conf
     SLM_TRY(slm_gguf_get_u32(g, key_of(&c, &key, "embedding_length"), 1, 1, SLM_MAX_WIDTH,
                              &c.d_model, error));
     SLM_TRY(get_count(g, &c, "feed_forward_length", 1, 1, SLM_MAX_WIDTH, &c.d_ff, error));
+    if (c.arch->foreign_key != NULL &&
+        slm_gguf_find(g, key_of(&c, &key, c.arch->foreign_key)) != NULL)
+        return slm_fail(error, SLM_ERR_UNSUP, c.arch->foreign_key, SLM_NO_OFFSET,
+                        "%s: a file with this key has its rows in another order, which is not "
+                        "supported", key.text);
     SLM_TRY(slm_gguf_get_f32(g, key_of(&c, &key, "attention.layer_norm_rms_epsilon"), 1, 1e-12f,
-                             0.1f, &c.norm_eps, error));
+                             0.1f, &c.pair_norm_eps, error));
+    c.norm_eps = c.pair_norm_eps;
+    if (c.arch->layer_norm)
+        SLM_TRY(slm_gguf_get_f32(g, key_of(&c, &key, "attention.layer_norm_epsilon"), 1, 1e-12f,
+                                 0.1f, &c.norm_eps, error));
     uint32_t declared = n_vocab;
     SLM_TRY(slm_gguf_get_u32(g, key_of(&c, &key, "vocab_size"), 0, 1, UINT32_MAX, &declared, error));
     if (declared != n_vocab)
@@ -209,6 +276,12 @@ slm_status slm_config_read(const slm_gguf *g, uint32_t n_vocab, slm_config *conf
     SLM_TRY(read_heads(g, &c, error));
     SLM_TRY(read_rope(g, &c, error));
     SLM_TRY(read_window(g, &c, error));
+    if (c.arch->differential)
+        SLM_TRY(check_pairs(&c, error));
+    if (c.arch->recurrent)
+        SLM_TRY(read_scan(g, &c, error));
+    if (c.arch->mixer != NULL)
+        SLM_TRY(check_mixers(g, &c, error));
     *config = c;
     return SLM_OK;
 }

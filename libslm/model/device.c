@@ -15,11 +15,12 @@
  * refuses large ones, has smaller ones. */
 #define CHUNK_MOST  ((uint64_t)512 << 20)
 #define CHUNK_LEAST ((uint64_t)128 << 20)
-/* Of tiles that a core packs at a time, in pinned memory; it has two, one being copied. */
+/* Of tiles that a lane packs at a time, in pinned memory; it has two, one being copied. */
 #define SLOT_BYTES ((size_t)2 << 20)
-/* Of buffers of all cores together, unless one alone takes more. */
-#define BUFFERS_BYTES ((size_t)48 << 20)
-#define MAX_LANES     16u
+/* Of buffers of all lanes together, unless one alone takes more. */
+#define BUFFERS_BYTES  ((size_t)48 << 20)
+#define LANES_PER_CORE 2u /* one waits for what it reads while another packs                         */
+#define MAX_LANES      16u
 #define ALIGN_BYTES   256u /* of a matrix                                                            */
 /* What attention is written for. */
 #define HEAD_STEP 16u
@@ -54,9 +55,10 @@ typedef struct slm_transfer {
     slm_device_weights *d;
     slm_place *places;     /* [n] in the order of the file                                           */
     uint32_t n, n_pieces;
-    uint32_t n_lanes;      /* cores that work                                                        */
+    uint32_t n_lanes;
     size_t rows_bytes;     /* of a lane's buffer for rows                                            */
     size_t slot_bytes;
+    void *memory;          /* of rows                                                                */
     uint8_t *rows;         /* [n_lanes][rows_bytes]                                                  */
     slm_device_memory slots[MAX_LANES]; /* pinned, [2][slot_bytes]                                   */
     slm_cuda_stream streams[2 * MAX_LANES];
@@ -89,6 +91,10 @@ static slm_status list_matrices(slm_transfer *t, slm_error *error) {
     slm_model *m = t->model;
     size_t most = (size_t)m->config.n_layers * 7 + 2;
     uint32_t d_head = m->config.d_head;
+    if (m->config.arch->mixer != NULL)
+        return slm_fail(error, SLM_ERR_UNSUP, "device", SLM_NO_OFFSET,
+                        "device: got cuda, which has no kernels for architecture %s",
+                        m->config.arch->name);
     if (d_head % HEAD_STEP != 0 || d_head > HEAD_MOST)
         return slm_fail(error, SLM_ERR_UNSUP, "device", SLM_NO_OFFSET,
                         "device: got cuda with heads of %u elements, wanted a multiple of %u up "
@@ -150,14 +156,18 @@ static slm_status check_room(const slm_transfer *t, slm_error *error) {
 
 static slm_status open_lanes(slm_transfer *t, slm_error *error) {
     slm_model *m = t->model;
-    uint32_t n = slm_cpu_count();
+    uint32_t n = LANES_PER_CORE * slm_cpu_count();
+    t->rows_bytes = slm_round_up(t->rows_bytes + SLM_AROUND_ROOM, SLM_AROUND_ALIGN);
     size_t fit = BUFFERS_BYTES / (t->rows_bytes + 2 * t->slot_bytes);
     n = n < MAX_LANES ? n : MAX_LANES;
     n = n < t->n_pieces ? n : t->n_pieces;
     t->n_lanes = n <= fit ? n : fit > 0 ? (uint32_t)fit : 1;
-    t->rows = slm_alloc(&m->host, t->n_lanes * t->rows_bytes);
-    if (t->rows == NULL)
-        return slm_fail_nomem(error, t->n_lanes * t->rows_bytes, "buffers for weights");
+    size_t bytes = t->n_lanes * t->rows_bytes + SLM_AROUND_ALIGN;
+    t->memory = slm_alloc(&m->host, bytes);
+    if (t->memory == NULL)
+        return slm_fail_nomem(error, bytes, "buffers for weights");
+    slm_advise_huge(t->memory, bytes); /* reads past the page cache look every page up */
+    t->rows = (uint8_t *)slm_round_up((uintptr_t)t->memory, SLM_AROUND_ALIGN);
     for (uint32_t i = 0; i < t->n_lanes; i++) {
         int code = 0;
         SLM_TRY(slm_device_alloc(m, &t->slots[i], 2 * t->slot_bytes, 1, "buffers for weights",
@@ -177,7 +187,7 @@ static void close_lanes(slm_transfer *t) {
         slm_cuda_stream_close(&t->streams[2 * i + 1]);
         slm_device_free(m, &t->slots[i]);
     }
-    slm_free(&m->host, t->rows);
+    slm_free(&m->host, t->memory);
 }
 
 /* Reads the rows of a piece, packs them into a slot, and has the slot copied. */
@@ -196,11 +206,12 @@ static slm_status move_piece(slm_transfer *t, uint32_t lane, uint32_t piece, uin
     uint32_t row = first * SLM_TILE_M, n_rows = l->n_out - row;
     n_rows = n_rows < n * SLM_TILE_M ? n_rows : n * SLM_TILE_M;
     uint64_t offset = l->offset + (uint64_t)row * l->row_bytes;
-    uint8_t *rows = t->rows + lane * t->rows_bytes;
+    const uint8_t *rows;
     uint8_t *slot = (uint8_t *)t->slots[lane].at + turn * t->slot_bytes;
     slm_cuda_stream *stream = &t->streams[2 * lane + turn];
 
-    SLM_TRY(slm_file_read_at(file, rows, n_rows * l->row_bytes, offset, error));
+    SLM_TRY(slm_file_read_around(file, t->rows + lane * t->rows_bytes, n_rows * l->row_bytes,
+                                 offset, &rows, error));
     slm_file_drop(file, file->resident, offset, n_rows * l->row_bytes);
     int code = slm_cuda_wait(stream); /* for what the slot held before */
     if (code != 0)

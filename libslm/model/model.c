@@ -1,4 +1,5 @@
 #include "model/device.h"
+#include "model/pack.h"
 
 #include <string.h>
 
@@ -207,4 +208,27 @@ slm_status slm_model_get_trie(slm_model *m, slm_trie **out, slm_error *error) {
     }
     *out = kept;
     return SLM_OK;
+}
+
+slm_status slm_model_get_fingerprint(slm_model *m, uint64_t *fingerprint, slm_error *error) {
+    *fingerprint = atomic_load(&m->fingerprint);
+    if (*fingerprint != 0)
+        return SLM_OK;
+    SLM_TRY(slm_packed_fingerprint(m, fingerprint, error));
+    atomic_store(&m->fingerprint, *fingerprint);
+    return SLM_OK;
+}
+
+const char *slm_model_main_type(const slm_model *m) {
+    uint64_t bytes[SLM_DTYPE_LIMIT] = {0};
+    uint32_t best = SLM_DTYPE_F32;
+    for (uint64_t i = 0; i < slm_gguf_n_tensors(m->gguf); i++) {
+        const slm_gguf_tensor *t = slm_gguf_tensor_at(m->gguf, i);
+        if (t->n_dims >= 2 && t->type < SLM_DTYPE_LIMIT)
+            bytes[t->type] += t->n_elements;
+    }
+    for (uint32_t i = 0; i < SLM_DTYPE_LIMIT; i++)
+        if (bytes[i] > bytes[best])
+            best = i;
+    return bytes[best] == 0 ? "" : slm_dtype_get(best)->name;
 }

@@ -25,15 +25,29 @@ typedef struct slm_linear {
 } slm_linear;
 
 typedef struct slm_layer {
+    slm_mixer mixer;
     const float *attn_norm;     /* [d_model]                                                         */
+    const float *attn_norm_bias; /* [d_model] of a LayerNorm, or NULL                                */
     slm_linear q;               /* [n_heads * d_head][d_model]                                       */
-    slm_linear k;               /* [n_kv_heads * d_head][d_model]                                    */
-    slm_linear v;               /* [n_kv_heads * d_head][d_model]                                    */
+    slm_linear k;               /* [n_kv_heads * d_head][d_model]; none in SLM_MIXER_CROSS           */
+    slm_linear v;               /* [n_kv_heads * d_head][d_model]; likewise                          */
     const float *q_norm;        /* [d_head] or NULL                                                  */
     const float *k_norm;        /* [d_head] or NULL                                                  */
     const float *attn_sub_norm; /* [n_heads * d_head] or NULL                                        */
-    slm_linear attn_output;     /* [d_model][n_heads * d_head]                                       */
+    const float *pair_norm;     /* [2 * d_head] of differential attention, times 1 - lambda_0        */
+    float lambda;               /* what the second softmax of a pair counts                          */
+    slm_linear in;              /* [2 * d_inner][d_model] of a scan: values, then gates; [d_inner][d_model]
+                                   of SLM_MIXER_MEMORY                                               */
+    slm_linear scan_x;          /* [dt_rank + 2 * d_state][d_inner]: time steps, b, c                */
+    slm_linear scan_dt;         /* [d_inner][dt_rank]; its bias belongs to the scan                  */
+    const float *conv;          /* the kernels' [d_inner / 16][n_conv][16]                           */
+    const float *conv_bias;     /* [d_inner]                                                         */
+    const float *scan_a;        /* the kernels' [d_inner / 16][d_state][16]                          */
+    const float *scan_skip;     /* [d_inner]                                                         */
+    uint32_t scan_index;        /* its place in a session's recurrent state                          */
+    slm_linear attn_output;     /* [d_model][n_heads * d_head, or d_inner]: the mixer's              */
     const float *ffn_norm;      /* [d_model]                                                         */
+    const float *ffn_norm_bias; /* [d_model] or NULL                                                 */
     slm_linear gate;            /* [d_ff][d_model]                                                   */
     slm_linear up;              /* [d_ff][d_model]                                                   */
     const float *ffn_sub_norm;  /* [d_ff] or NULL                                                    */
@@ -41,6 +55,14 @@ typedef struct slm_layer {
     uint32_t kv_group;          /* which page tables hold its keys and values                        */
     uint32_t kv_index;          /* its place within a page of that group                             */
 } slm_layer;
+
+/* The matrices of a layer; those that it lacks have n_out = 0. */
+#define SLM_LAYER_LINEARS 10u
+static inline slm_linear *slm_layer_linear(slm_layer *l, uint32_t i) {
+    slm_linear *const all[SLM_LAYER_LINEARS] = {&l->q,  &l->k,    &l->v,  &l->attn_output, &l->gate,
+                                                &l->up, &l->down, &l->in, &l->scan_x, &l->scan_dt};
+    return all[i];
+}
 
 /* Layers whose pages live and die together. */
 typedef struct slm_kv_group {
@@ -66,6 +88,10 @@ struct slm_model {
     slm_linear embed;           /* [n_vocab][d_model]                                                */
     slm_linear head;            /* [n_vocab][d_model]; the embedding's rows when tied                */
     const float *output_norm;   /* [d_model]                                                         */
+    const float *output_norm_bias; /* [d_model] or NULL                                              */
+    uint32_t n_scans;           /* layers with recurrent state                                       */
+    uint32_t last_writer;       /* the last layer that adds to a session's state; what comes behind its
+                                   keys and values serves logits alone                               */
     slm_kv_group groups[SLM_MAX_KV_GROUPS];
     uint32_t n_groups;
     double *inv_freq[2];        /* [n_rot/2]: plain or short factors; long factors or NULL           */
@@ -82,7 +108,22 @@ struct slm_model {
     uint64_t on_device_bytes;   /* of the device, for weights                                        */
     uint64_t own_bytes;         /* allocated for vocabulary, tables, norms                           */
     _Atomic(slm_trie *) trie;   /* the vocabulary's, made when first asked for                       */
+    _Atomic uint64_t fingerprint; /* of its files, the same; 0: not asked for yet                    */
 };
+
+/* Floats of recurrent state that a session has for a scan: the inputs that the convolution still needs,
+ * as conv_silu wants them, then the states, as scan does (kernels.h). */
+static inline size_t slm_scan_floats(const slm_config *c) {
+    return (size_t)c->d_inner * (c->n_conv - 1 + c->d_state);
+}
+/* Multiply-accumulates beside those with matrices: of a token's scan, and of a query of all heads with
+ * one key and value. */
+static inline uint64_t slm_scan_macs(const slm_config *c) {
+    return (uint64_t)c->d_inner * (c->n_conv + 3 * (uint64_t)c->d_state);
+}
+static inline uint64_t slm_attend_macs(const slm_config *c) {
+    return (uint64_t)c->n_heads * c->d_head * (c->arch->differential ? 3 : 2);
+}
 
 /* Exactly one of path, fd >= 0, data is given. */
 typedef struct slm_model_source {
@@ -99,6 +140,10 @@ void slm_model_release(slm_model *model);
 
 /* The vocabulary by its bytes. Any thread. */
 slm_status slm_model_get_trie(slm_model *model, slm_trie **out, slm_error *error);
+/* What tells it from other models, and from what it was before its file was changed. Any thread. */
+slm_status slm_model_get_fingerprint(slm_model *model, uint64_t *fingerprint, slm_error *error);
+/* The name of the type that holds most of the weights of matrices; "" where there are none. */
+const char *slm_model_main_type(const slm_model *model);
 
 /* Finds, checks and binds every tensor (weights.c). */
 slm_status slm_weights_bind(slm_model *model, uint32_t flags, slm_error *error);

@@ -44,7 +44,7 @@ static int by_place(const void *a, const void *b) {
 }
 
 slm_status slm_pack_list_open(slm_model *m, slm_pack_list *list, slm_error *error) {
-    size_t most = (size_t)m->config.n_layers * 7 + 1;
+    size_t most = (size_t)m->config.n_layers * SLM_LAYER_LINEARS + 1;
     list->n = 0;
     list->all = slm_calloc(&m->host, most, sizeof *list->all);
     list->at = slm_calloc(&m->host, most, sizeof *list->at);
@@ -55,14 +55,12 @@ slm_status slm_pack_list_open(slm_model *m, slm_pack_list *list, slm_error *erro
     }
     if (can_pack(m, &m->head))
         list->all[list->n++] = &m->head;
-    for (uint32_t i = 0; i < m->config.n_layers; i++) {
-        slm_layer *l = &m->layers[i];
-        slm_linear *const of_layer[] = {&l->q,    &l->k,  &l->v,   &l->attn_output,
-                                        &l->gate, &l->up, &l->down};
-        for (size_t j = 0; j < sizeof of_layer / sizeof of_layer[0]; j++)
-            if (can_pack(m, of_layer[j]))
-                list->all[list->n++] = of_layer[j];
-    }
+    for (uint32_t i = 0; i < m->config.n_layers; i++)
+        for (uint32_t j = 0; j < SLM_LAYER_LINEARS; j++) {
+            slm_linear *l = slm_layer_linear(&m->layers[i], j);
+            if (l->n_out > 0 && can_pack(m, l))
+                list->all[list->n++] = l;
+        }
     qsort(list->all, list->n, sizeof *list->all, by_place);
     return SLM_OK;
 }

@@ -68,6 +68,34 @@ static slm_status bind_vector(slm_binder *b, const char *name, uint32_t n, int r
     return SLM_OK;
 }
 
+/* n values for each channel of a scan, [channels][n] in the file, as the kernels want them. */
+static slm_status bind_channels(slm_binder *b, const char *name, uint32_t n, const float **out) {
+    const slm_gguf_tensor *t = find(b, name);
+    uint32_t channels = b->c->d_inner;
+    if (t == NULL)
+        return missing(b, name);
+    if (t->type != SLM_DTYPE_F32)
+        return slm_fail(b->error, SLM_ERR_TYPE, name, t->offset,
+                        "tensor %s: got type %s, wanted F32", name, slm_dtype_get(t->type)->name);
+    if (t->ne[0] != n || t->ne[1] != channels || t->ne[2] != 1 || t->ne[3] != 1)
+        return wrong_shape(b, name, t, n, channels);
+    float *dst = b->next, row[SLM_MAX_SCAN_STATE];
+    b->next += (size_t)n * channels;
+    for (uint32_t e = 0; e < channels; e++) {
+        memcpy(row, t->data + (size_t)e * n * sizeof *row, n * sizeof *row);
+        for (uint32_t i = 0; i < n; i++) {
+            if (!isfinite(row[i]))
+                return slm_fail(b->error, SLM_ERR_NUMERIC, name, t->offset,
+                                "tensor %s: element %u of row %u is not a finite number", name, i,
+                                e);
+            dst[((size_t)(e / SLM_SCAN_GROUP) * n + i) * SLM_SCAN_GROUP + e % SLM_SCAN_GROUP] =
+                row[i];
+        }
+    }
+    *out = dst;
+    return SLM_OK;
+}
+
 /* Rows [first, first + n_out) of a matrix of rows_all rows. */
 static slm_status bind_rows(slm_binder *b, const char *name, uint32_t n_in, uint64_t rows_all,
                             uint64_t first, uint32_t n_out, int in_layer, slm_linear *out) {
@@ -120,13 +148,24 @@ static slm_status bind_qkv(slm_binder *b, uint32_t i, slm_layer *l) {
     const slm_config *c = b->c;
     slm_name n;
     uint32_t n_q = c->n_heads * c->d_head, n_kv = c->n_kv_heads * c->d_head;
-    uint64_t all = (uint64_t)n_q + 2 * (uint64_t)n_kv;
+    uint32_t all = l->mixer == SLM_MIXER_CROSS ? n_q : n_q + 2 * n_kv;
     int bias = c->arch->qkv_bias;
     if (c->arch->fused_qkv &&
         slm_gguf_find_tensor(b->model->gguf, in_layer(&n, i, "attn_qkv.weight")) != NULL) {
+        const float *biases = NULL;
         SLM_TRY(bind_rows(b, n.text, c->d_model, all, 0, n_q, 1, &l->q));
-        SLM_TRY(bind_rows(b, n.text, c->d_model, all, n_q, n_kv, 1, &l->k));
-        SLM_TRY(bind_rows(b, n.text, c->d_model, all, (uint64_t)n_q + n_kv, n_kv, 1, &l->v));
+        if (l->mixer != SLM_MIXER_CROSS) {
+            SLM_TRY(bind_rows(b, n.text, c->d_model, all, n_q, n_kv, 1, &l->k));
+            SLM_TRY(bind_rows(b, n.text, c->d_model, all, n_q + n_kv, n_kv, 1, &l->v));
+        }
+        if (!bias)
+            return SLM_OK;
+        SLM_TRY(bind_vector(b, in_layer(&n, i, "attn_qkv.bias"), all, 1, &biases));
+        l->q.bias = biases;
+        if (l->mixer != SLM_MIXER_CROSS) {
+            l->k.bias = biases + n_q;
+            l->v.bias = biases + n_q + n_kv;
+        }
         return SLM_OK;
     }
     if (c->arch->fused_qkv &&
@@ -153,27 +192,112 @@ static slm_status bind_gate_up(slm_binder *b, uint32_t i, slm_layer *l) {
     return bind_matrix(b, in_layer(&n, i, "ffn_up.weight"), c->d_model, c->d_ff, &l->up);
 }
 
-static slm_status bind_layer(slm_binder *b, uint32_t i, slm_layer *l) {
+/* Weights of a norm, and its bias where the family has LayerNorm. */
+static slm_status bind_norm(slm_binder *b, const char *name, const float **weight,
+                            const float **bias) {
+    slm_name n;
+    snprintf(n.text, sizeof n.text, "%s.weight", name);
+    SLM_TRY(bind_vector(b, n.text, b->c->d_model, 1, weight));
+    if (!b->c->arch->layer_norm)
+        return SLM_OK;
+    snprintf(n.text, sizeof n.text, "%s.bias", name);
+    return bind_vector(b, n.text, b->c->d_model, 1, bias);
+}
+
+/* The factors of differential attention: lambda is one number for a layer, and that of the norm
+ * behind the difference goes into its weights. */
+static slm_status bind_differential(slm_binder *b, uint32_t i, slm_layer *l) {
+    static const char *const names[] = {"attn_lambda_q1.weight", "attn_lambda_k1.weight",
+                                        "attn_lambda_q2.weight", "attn_lambda_k2.weight"};
+    slm_name n;
+    const float *v[4];
+    double dots[2] = {0, 0}, lambda_0 = 0.8 - 0.6 * exp(-0.3 * i);
+    float *norm = b->next;
+    SLM_TRY(bind_vector(b, in_layer(&n, i, "attn_subln.weight"), 2 * b->c->d_head, 1,
+                        &l->pair_norm));
+    for (uint32_t j = 0; j < 2 * b->c->d_head; j++)
+        norm[j] *= (float)(1.0 - lambda_0);
+    for (int j = 0; j < 4; j++)
+        SLM_TRY(bind_vector(b, in_layer(&n, i, names[j]), b->c->d_head, 1, &v[j]));
+    for (uint32_t j = 0; j < b->c->d_head; j++) {
+        dots[0] += (double)v[0][j] * (double)v[1][j];
+        dots[1] += (double)v[2][j] * (double)v[3][j];
+    }
+    l->lambda = (float)(exp(dots[0]) - exp(dots[1]) + lambda_0);
+    if (!isfinite(l->lambda))
+        return slm_fail(b->error, SLM_ERR_NUMERIC, n.text, SLM_NO_OFFSET,
+                        "layer %u: lambda of its attention is not a finite number", i);
+    return SLM_OK;
+}
+
+static slm_status bind_attention(slm_binder *b, uint32_t i, slm_layer *l) {
     const slm_config *c = b->c;
+    slm_kv_group *groups = b->model->groups;
     slm_name n;
     uint32_t n_q = c->n_heads * c->d_head;
-    SLM_TRY(bind_vector(b, in_layer(&n, i, "attn_norm.weight"), c->d_model, 1, &l->attn_norm));
     SLM_TRY(bind_qkv(b, i, l));
     if (c->arch->qk_norm) {
         SLM_TRY(bind_vector(b, in_layer(&n, i, "attn_q_norm.weight"), c->d_head, 1, &l->q_norm));
         SLM_TRY(bind_vector(b, in_layer(&n, i, "attn_k_norm.weight"), c->d_head, 1, &l->k_norm));
     }
-    if (c->arch->sub_norm) {
+    if (c->arch->sub_norm)
         SLM_TRY(bind_vector(b, in_layer(&n, i, "attn_sub_norm.weight"), n_q, 1, &l->attn_sub_norm));
-        SLM_TRY(bind_vector(b, in_layer(&n, i, "ffn_sub_norm.weight"), c->d_ff, 1, &l->ffn_sub_norm));
-    }
+    if (c->arch->differential)
+        SLM_TRY(bind_differential(b, i, l));
     SLM_TRY(bind_matrix(b, in_layer(&n, i, "attn_output.weight"), n_q, c->d_model, &l->attn_output));
-    SLM_TRY(bind_vector(b, in_layer(&n, i, "ffn_norm.weight"), c->d_model, 1, &l->ffn_norm));
-    SLM_TRY(bind_gate_up(b, i, l));
-    SLM_TRY(bind_matrix(b, in_layer(&n, i, "ffn_down.weight"), c->d_ff, c->d_model, &l->down));
-    l->kv_group = 0;
-    l->kv_index = i;
+    if (c->arch->output_bias)
+        SLM_TRY(bind_vector(b, in_layer(&n, i, "attn_output.bias"), c->d_model, 1,
+                            &l->attn_output.bias));
+    l->kv_group = l->mixer != SLM_MIXER_ATTENTION;
+    l->kv_index = l->mixer == SLM_MIXER_CROSS ? groups[1].n_layers - 1
+                                              : groups[l->kv_group].n_layers++;
     return SLM_OK;
+}
+
+static slm_status bind_scan(slm_binder *b, uint32_t i, slm_layer *l) {
+    const slm_config *c = b->c;
+    slm_name n;
+    uint32_t d = c->d_inner;
+    SLM_TRY(bind_matrix(b, in_layer(&n, i, "ssm_in.weight"), c->d_model, 2 * d, &l->in));
+    SLM_TRY(bind_channels(b, in_layer(&n, i, "ssm_conv1d.weight"), c->n_conv, &l->conv));
+    SLM_TRY(bind_vector(b, in_layer(&n, i, "ssm_conv1d.bias"), d, 1, &l->conv_bias));
+    SLM_TRY(bind_matrix(b, in_layer(&n, i, "ssm_x.weight"), d, c->dt_rank + 2 * c->d_state,
+                        &l->scan_x));
+    SLM_TRY(bind_matrix(b, in_layer(&n, i, "ssm_dt.weight"), c->dt_rank, d, &l->scan_dt));
+    SLM_TRY(bind_vector(b, in_layer(&n, i, "ssm_dt.bias"), d, 1, &l->scan_dt.bias));
+    SLM_TRY(bind_channels(b, in_layer(&n, i, "ssm_a"), c->d_state, &l->scan_a));
+    SLM_TRY(bind_vector(b, in_layer(&n, i, "ssm_d"), d, 1, &l->scan_skip));
+    l->scan_index = b->model->n_scans++;
+    return bind_matrix(b, in_layer(&n, i, "ssm_out.weight"), d, c->d_model, &l->attn_output);
+}
+
+static slm_status bind_memory(slm_binder *b, uint32_t i, slm_layer *l) {
+    const slm_config *c = b->c;
+    slm_name n;
+    SLM_TRY(bind_matrix(b, in_layer(&n, i, "gmu_in.weight"), c->d_model, c->d_inner, &l->in));
+    return bind_matrix(b, in_layer(&n, i, "gmu_out.weight"), c->d_inner, c->d_model,
+                       &l->attn_output);
+}
+
+static slm_status bind_layer(slm_binder *b, uint32_t i, slm_layer *l) {
+    const slm_config *c = b->c;
+    slm_name n;
+    if (c->arch->mixer != NULL)
+        l->mixer = c->arch->mixer(i, c->n_layers);
+    SLM_TRY(bind_norm(b, in_layer(&n, i, "attn_norm"), &l->attn_norm, &l->attn_norm_bias));
+    if (l->mixer == SLM_MIXER_SCAN)
+        SLM_TRY(bind_scan(b, i, l));
+    else if (l->mixer == SLM_MIXER_MEMORY)
+        SLM_TRY(bind_memory(b, i, l));
+    else
+        SLM_TRY(bind_attention(b, i, l));
+    if (l->mixer != SLM_MIXER_MEMORY && l->mixer != SLM_MIXER_CROSS)
+        b->model->last_writer = i;
+    if (c->arch->sub_norm)
+        SLM_TRY(bind_vector(b, in_layer(&n, i, "ffn_sub_norm.weight"), c->d_ff, 1, &l->ffn_sub_norm));
+    SLM_TRY(bind_norm(b, in_layer(&n, i, "ffn_norm"), &l->ffn_norm, &l->ffn_norm_bias));
+    SLM_TRY(bind_gate_up(b, i, l));
+    return bind_matrix(b, in_layer(&n, i, "ffn_down.weight"), c->d_ff, c->d_model, &l->down);
 }
 
 /* One table of frequencies, divided by the factors of a tensor if the file has it. */
@@ -198,11 +322,13 @@ static slm_status bind_global(slm_binder *b) {
     slm_model *m = b->model;
     const slm_config *c = b->c;
     SLM_TRY(bind_rows(b, "token_embd.weight", c->d_model, c->n_vocab, 0, c->n_vocab, 0, &m->embed));
-    SLM_TRY(bind_vector(b, "output_norm.weight", c->d_model, 1, &m->output_norm));
+    SLM_TRY(bind_norm(b, "output_norm", &m->output_norm, &m->output_norm_bias));
     if (slm_gguf_find_tensor(m->gguf, "output.weight") != NULL)
         SLM_TRY(bind_rows(b, "output.weight", c->d_model, c->n_vocab, 0, c->n_vocab, 0, &m->head));
     else
         m->head = m->embed; /* tied */
+    if (c->arch->no_rope)
+        return SLM_OK;
     if (c->arch->long_rope &&
         slm_gguf_find_tensor(m->gguf, "rope_factors_long.weight") != NULL) {
         SLM_TRY(bind_rope(b, "rope_factors_short.weight", 1, &m->inv_freq[0]));
@@ -229,14 +355,28 @@ static slm_status report_unused(slm_binder *b, uint32_t flags) {
     return SLM_OK;
 }
 
+/* The biases of Q, K and V together are the longest vector. */
+#define MAX_VECTOR (3 * (uint64_t)SLM_MAX_WIDTH)
+
+/* What bind_channels copies. */
+static int is_of_channels(const slm_model *m, const slm_gguf_tensor *t) {
+    static const slm_str ends[] = {{".ssm_a", 6}, {".ssm_conv1d.weight", 18}};
+    for (size_t i = 0; m->config.arch->recurrent && i < sizeof ends / sizeof ends[0]; i++)
+        if (t->type == SLM_DTYPE_F32 && t->name.len > ends[i].len &&
+            memcmp(t->name.ptr + t->name.len - ends[i].len, ends[i].ptr, ends[i].len) == 0)
+            return 1;
+    return 0;
+}
+
 /* Floats that all vectors of the file can need at most, each rounded up to 64 bytes. */
 static slm_status count_vectors(const slm_model *m, size_t *total, slm_error *error) {
     size_t sum = 0;
     for (uint64_t i = 0; i < slm_gguf_n_tensors(m->gguf); i++) {
         const slm_gguf_tensor *t = slm_gguf_tensor_at(m->gguf, i);
-        if (t->n_elements != t->ne[0] || t->ne[0] > SLM_MAX_WIDTH)
+        int is_vector = t->n_elements == t->ne[0] && t->ne[0] <= MAX_VECTOR;
+        if (!is_vector && !is_of_channels(m, t))
             continue;
-        if (!slm_add_size(sum, slm_round_up((size_t)t->ne[0], 16), &sum))
+        if (!slm_add_size(sum, slm_round_up((size_t)t->n_elements, 16), &sum))
             return slm_fail_nomem(error, UINT64_MAX, "norms and biases");
     }
     *total = sum;
@@ -264,8 +404,8 @@ slm_status slm_weights_bind(slm_model *m, uint32_t flags, slm_error *error) {
         status = report_unused(&b, flags);
     slm_free(&m->host, used);
 
-    m->groups[0] = (slm_kv_group){c->n_layers, c->window};
-    m->n_groups = 1;
+    m->groups[0].window = c->window;
+    m->n_groups = m->groups[1].n_layers > 0 ? 2 : 1;
     for (uint64_t i = 0; i < n_tensors; i++) {
         m->weight_bytes += slm_gguf_tensor_at(m->gguf, i)->bytes;
         m->n_parameters += slm_gguf_tensor_at(m->gguf, i)->n_elements;

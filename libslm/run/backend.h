@@ -24,20 +24,30 @@ typedef struct slm_step {
 } slm_step;
 
 /* Where a product's input comes from. */
-typedef enum slm_branch { SLM_BRANCH_ATTENTION, SLM_BRANCH_FFN } slm_branch;
+typedef enum slm_branch { SLM_BRANCH_MIXER, SLM_BRANCH_FFN } slm_branch;
 
 /* Every lane (thread) of the backend calls the same ops in the same order; an op splits its work by
  * lane and returns when all lanes are done with it. x is the residual stream [n_rows][d_model]. */
 typedef struct slm_ops {
     /* x = rows of the token embedding */
     void (*embed)(void *backend, int lane);
-    /* q = RoPE(q_norm(Wq norm(x) + b)); K and V likewise, appended to the sessions' pages */
+    /* q = RoPE(q_norm(Wq norm(x) + b)); K and V likewise, appended to the sessions' pages; a layer that
+     * reads those of another one has q alone */
     void (*qkv)(void *backend, const slm_layer *layer, int lane);
-    /* a = attention of q over the pages of the row's session: causal, within the window */
+    /* Every session's state is complete: what follows may leave out the rows that want no logits.
+     * Returns how many rows go on; 0 ends the step, without head. */
+    uint32_t (*narrow)(void *backend, int lane);
+    /* a = attention of q over the pages of the row's session: causal, within the window; or the norm of
+     * the difference of two */
     void (*attend)(void *backend, const slm_layer *layer, int lane);
+    /* u, z = Win norm(x); a = silu(z) * m, where m = the scan of the convolution of u, from the state of
+     * the row's session, which goes on */
+    void (*scan)(void *backend, const slm_layer *layer, int lane);
+    /* a = silu(Win norm(x)) * m, the m of the last scan */
+    void (*gate_memory)(void *backend, const slm_layer *layer, int lane);
     /* h = act(Wgate norm(x)) * (Wup norm(x)) */
     void (*gate_up)(void *backend, const slm_layer *layer, int lane);
-    /* x += W sub_norm(branch), branch being a or h */
+    /* x += W sub_norm(branch) + b, branch being a or h */
     void (*project_add)(void *backend, const slm_linear *w, slm_branch branch,
                         const float *sub_norm, int lane);
     /* logits = Whead norm(x), for the rows that want them */

@@ -9,6 +9,7 @@
 /* What the backend needs to know of a session, by slot. */
 typedef struct slm_seq {
     slm_kv_table tables[SLM_MAX_KV_GROUPS];
+    float *recurrent;  /* [n_scans][slm_scan_floats], or NULL */
     uint8_t rope_long; /* which of model->inv_freq */
     uint8_t wants_row; /* the choice of a token always needs all logits */
     uint32_t n_named;  /* tokens whose logits it wants beside the best */
@@ -36,18 +37,22 @@ typedef struct slm_backend_cpu { /* 64-aligned */
     const slm_kv_layout *layout;
     const slm_kv_pool *pools; /* [n_groups] */
     const slm_seq *seqs;      /* [slots] */
-    const slm_step *step;     /* being run */
+    const slm_step *step;     /* being run, all of it or the rows that want logits */
+    slm_step wanted;          /* these */
     slm_cpu_shape shape;
     uint32_t n_lanes;         /* threads that the running region really has */
     slm_op_sum sums[SLM_OP_COUNT]; /* kept by lane 0                                                 */
     uint64_t op_began;        /* slm_now_ns                                                          */
 
     float *x;                        /* [max_rows][d_model]    residual stream                       */
-    float *raw;                      /* [max_rows][raw_stride] products before their epilogue        */
+    float *raw;                      /* [max_rows][raw_stride] queries, keys, values as multiplied   */
     float *q;                        /* [max_rows][n_heads * d_head]                                 */
-    float *attended;                 /* [max_rows][n_heads * d_head]                                 */
-    float *gate;                     /* [max_rows][d_ff]       then h                                */
-    float *up;                       /* [max_rows][d_ff]                                             */
+    float *attended;                 /* [max_rows][n_heads * d_head, or d_inner] what mixers give    */
+    float *memory;                   /* [max_rows][d_inner]    of the last scan, before its gate     */
+    float *channels;                 /* [max_rows][d_inner]    of its convolution                    */
+    float *bc;                       /* [max_rows][bc_stride]  time steps, b, c                      */
+    slm_row *wanted_rows;            /* [max_rows] */
+    float *h;                        /* [max_rows][h_stride]   between gate and up, and down         */
     float *cos, *sin;                /* [max_rows][n_rot / 2]                                        */
     uint8_t *act[SLM_ACT_LIMIT];     /* [max_rows][act_bytes]  inputs of products                    */
     size_t act_bytes[SLM_ACT_LIMIT]; /* of the longest row; 0: format not used                       */
@@ -60,8 +65,10 @@ typedef struct slm_backend_cpu { /* 64-aligned */
     uint8_t *lane_key;               /* [n_threads][lane_key_bytes] a key before it joins its group  */
     size_t lane_key_bytes;
     float *lane_row;                 /* [n_threads][lane_stride]                                     */
+    float *lane_out;                 /* [n_threads][2][out_floats] products before their epilogue    */
+    size_t out_floats;
     float *logits;                   /* [n_logits][n_vocab]                                          */
-    size_t raw_stride, lane_stride;
+    size_t raw_stride, h_stride, bc_stride, lane_stride;
 } slm_backend_cpu;
 
 /* Fills the strides and sizes and, when memory is not NULL, the pointers into it. Returns the bytes

@@ -342,10 +342,17 @@ static void op_project_add(void *backend, const slm_linear *w, slm_branch branch
                            const float *sub_norm, int lane) {
     slm_backend_cuda *b = backend;
     (void)lane;
-    const float *from = branch == SLM_BRANCH_ATTENTION ? b->attended : b->gate;
+    const float *from = branch == SLM_BRANCH_MIXER ? b->attended : b->gate;
     float *const y = b->x;
     prepare(b, from, w->n_in, sub_norm, format_bit(w), NULL, b->step->n_rows, by_row(b));
     multiply(b, &w, &y, 1, SLM_CUDA_ADD, b->model->config.d_model, NULL, b->step->n_rows);
+}
+
+/* All rows go on: op_head picks those that want logits. */
+static uint32_t op_narrow(void *backend, int lane) {
+    const slm_backend_cuda *b = backend;
+    (void)lane;
+    return b->step->n_rows;
 }
 
 static void op_head(void *backend, int lane) {
@@ -365,6 +372,7 @@ static void op_head(void *backend, int lane) {
 static const slm_ops ops = {
     .embed = op_embed,
     .qkv = op_qkv,
+    .narrow = op_narrow,
     .attend = op_attend,
     .gate_up = op_gate_up,
     .project_add = op_project_add,
@@ -511,6 +519,27 @@ slm_status slm_backend_cuda_run(slm_backend_cuda *b, const slm_step *step, slm_e
     SLM_TRY(finish(b, "a step on the device", error));
     int code = slm_op_times_take(&b->times);
     return code == 0 ? SLM_OK : slm_device_fail(code, "times of ops", error);
+}
+
+/* ---------------------------------------------------------------- pages ------------------------- */
+
+static uint8_t *place_in(const slm_kv_pool *pool, uint32_t page, size_t offset) {
+    return pool->memory + (size_t)page * pool->page_bytes + offset;
+}
+
+slm_status slm_backend_cuda_read_page(slm_backend_cuda *b, const slm_kv_pool *pool, uint32_t page,
+                                      size_t offset, size_t n, void *to, slm_error *error) {
+    SLM_TRY(check_lost(b, error));
+    TRY(b, slm_cuda_from_device(&b->stream, to, place_in(pool, page, offset), n));
+    return finish(b, "keys and values from the device", error);
+}
+
+slm_status slm_backend_cuda_write_page(slm_backend_cuda *b, const slm_kv_pool *pool, uint32_t page,
+                                       size_t offset, size_t n, const void *from,
+                                       slm_error *error) {
+    SLM_TRY(check_lost(b, error));
+    TRY(b, slm_cuda_to_device(&b->stream, place_in(pool, page, offset), from, n));
+    return finish(b, "keys and values to the device", error);
 }
 
 /* ---------------------------------------------------------------- logits ------------------------ */

@@ -43,4 +43,12 @@ void slm_backend_cuda_set_row(slm_backend_cuda *cuda, uint32_t row);
 int slm_backend_cuda_best(const slm_backend_cuda *cuda, uint32_t slot, slm_best *best);
 const slm_op_sum *slm_backend_cuda_sums(const slm_backend_cuda *cuda);
 
+/* Copy bytes of a page to pinned memory and back, and wait for it. Fail as a step does. */
+slm_status slm_backend_cuda_read_page(slm_backend_cuda *cuda, const slm_kv_pool *pool,
+                                      uint32_t page, size_t offset, size_t n, void *to,
+                                      slm_error *error);
+slm_status slm_backend_cuda_write_page(slm_backend_cuda *cuda, const slm_kv_pool *pool,
+                                       uint32_t page, size_t offset, size_t n, const void *from,
+                                       slm_error *error);
+
 #endif

@@ -1,4 +1,4 @@
-#include "run/session.h"
+#include "run/state.h"
 
 #include "base/checked.h"
 #include "model/device.h"
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define DEVICE_CHUNK_MS 40u
+#define N_CHECKPOINTS   4u
 
 /* ---------------------------------------------------------------- plan ----------------------- */
 
@@ -17,6 +18,8 @@ typedef struct slm_sizes {
     uint32_t pages_per_session[SLM_MAX_KV_GROUPS]; /* entries of a page table */
     uint32_t n_pages[SLM_MAX_KV_GROUPS];
     size_t page_bytes[SLM_MAX_KV_GROUPS];
+    uint32_t n_checkpoints; /* of all sessions */
+    size_t recurrent_bytes; /* of sessions and checkpoints */
     size_t tables_bytes;
     size_t backend_bytes; /* of scratch, in the system's memory */
     size_t sampler_bytes;
@@ -46,6 +49,8 @@ static slm_status fill_options(const slm_model *m, slm_cache_options *o, slm_err
         o->max_logits = 1;
     if (o->n_threads == 0)
         o->n_threads = slm_cpu_count();
+    if (o->n_checkpoints == 0)
+        o->n_checkpoints = N_CHECKPOINTS;
     if (o->chunk_ms == 0)
         o->chunk_ms = m->device != NULL ? DEVICE_CHUNK_MS : SLM_CHUNK_WHOLE;
     if (o->kv_type == SLM_KV_DEFAULT)
@@ -59,6 +64,7 @@ static slm_status fill_options(const slm_model *m, slm_cache_options *o, slm_err
     SLM_TRY(check_u32("max_rows", o->max_rows, 1, 65536, error));
     SLM_TRY(check_u32("max_logits", o->max_logits, 1, 65536, error));
     SLM_TRY(check_u32("n_threads", o->n_threads, 1, 1024, error));
+    SLM_TRY(check_u32("n_checkpoints", o->n_checkpoints, 1, 256, error));
     if (o->chunk_ms != SLM_CHUNK_WHOLE)
         SLM_TRY(check_u32("chunk_ms", o->chunk_ms, 1, 60000, error));
     if (o->flags & ~(uint32_t)(SLM_CACHE_TIME_OPS | SLM_CACHE_CUBLAS))
@@ -90,6 +96,21 @@ static uint32_t pages_for(const slm_kv_layout *layout, uint64_t n_tokens) {
     return (uint32_t)((n_tokens + layout->page_tokens - 1) >> layout->page_shift);
 }
 
+/* Pages of a windowed group that a session can hold at most. */
+static uint64_t window_pages(const slm_model *m, const slm_cache_options *o, const slm_sizes *s,
+                             uint32_t g) {
+    /* a window, what may be taken back, the rows of a step, and one page cut by an edge */
+    uint64_t window = m->groups[g].window;
+    uint64_t most = pages_for(&s->layout, window + slm_state_slack(m) + o->max_rows) + 1u;
+    if (m->n_scans == 0)
+        return most;
+    /* Checkpoints hold windows of their own. Of a page that is written while one holds it there are
+     * two from then on; all others are pages of one text. */
+    most += o->n_checkpoints * (pages_for(&s->layout, window) + (uint64_t)1);
+    uint64_t of_text = s->pages_per_session[g] + (uint64_t)o->n_checkpoints;
+    return most < of_text ? most : of_text;
+}
+
 static void size_groups(const slm_model *m, const slm_cache_options *o, slm_sizes *s) {
     for (uint32_t g = 0; g < m->n_groups; g++) {
         uint64_t cells = o->n_cells;
@@ -98,11 +119,9 @@ static void size_groups(const slm_model *m, const slm_cache_options *o, slm_size
         if (o->n_cells == (uint64_t)o->n_ctx * o->max_sessions)
             s->n_pages[g] = s->pages_per_session[g] * o->max_sessions;
         if (m->groups[g].window != 0) {
-            /* a window, what may be taken back, the rows of a step, and one page cut by an edge */
-            uint64_t most = pages_for(&s->layout, (uint64_t)m->groups[g].window +
-                                                      SLM_WINDOW_SLACK + o->max_rows) + 1u;
-            if (most * o->max_sessions < s->n_pages[g])
-                s->n_pages[g] = (uint32_t)(most * o->max_sessions);
+            uint64_t most = window_pages(m, o, s, g) * o->max_sessions;
+            if (m->n_scans > 0 || most < s->n_pages[g])
+                s->n_pages[g] = (uint32_t)(most < UINT32_MAX ? most : UINT32_MAX);
         }
         s->page_bytes[g] = slm_kv_page_bytes(&s->layout, m->groups[g].n_layers);
     }
@@ -123,15 +142,21 @@ static size_t place_tables(const slm_model *m, const slm_cache_options *o, const
     PLACE(c->rows, o->max_rows);
     PLACE(c->n_before, o->max_sessions);
     PLACE(c->items, o->max_sessions);
+    PLACE(c->checkpoints, s->n_checkpoints);
     for (uint32_t g = 0; g < m->n_groups; g++) {
         PLACE(c->pools[g].n_refs, s->n_pages[g]);
         PLACE(c->pools[g].free_list, s->n_pages[g]);
     }
     for (uint32_t i = 0; i < o->max_sessions; i++) {
         PLACE(c->sessions[i].tokens, o->n_ctx);
+        PLACE(c->sessions[i].checkpoints, s->n_checkpoints > 0 ? o->n_checkpoints : 0);
         for (uint32_t g = 0; g < m->n_groups; g++)
             PLACE(c->seqs[i].tables[g].pages, s->pages_per_session[g]);
     }
+    for (uint32_t i = 0; i < s->n_checkpoints; i++)
+        for (uint32_t g = 0; g < m->n_groups; g++)
+            if (m->groups[g].window != 0)
+                PLACE(c->checkpoints[i].tables[g].pages, s->pages_per_session[g]);
 #undef PLACE
     return used;
 }
@@ -188,6 +213,13 @@ static slm_status make_plan(const slm_model *m, const slm_cache_options *options
         plan->n_pages += s->n_pages[g];
         plan->kv_bytes_per_token += s->page_bytes[g] >> s->layout.page_shift;
     }
+    if (m->n_scans > 0) {
+        s->n_checkpoints = o->n_checkpoints * o->max_sessions;
+        s->recurrent_bytes = ((size_t)s->n_checkpoints + o->max_sessions) * slm_state_floats(m) *
+                             sizeof(float);
+        plan->recurrent_bytes = s->recurrent_bytes + SLM_ALLOC_HEADER;
+        plan->checkpoint_tokens = SLM_CHECKPOINT_TOKENS;
+    }
     s->tables_bytes = place_tables(m, o, s, NULL, NULL);
     size_backend(m, o, s);
     s->sampler_bytes = slm_sampler_scratch_bytes(m->config.n_vocab, o->n_ctx);
@@ -200,7 +232,7 @@ static slm_status make_plan(const slm_model *m, const slm_cache_options *options
     plan->model_bytes = m->own_bytes;
     slm_plan_token(m, &plan->bytes_per_token, &plan->macs_per_token);
     plan->total_bytes = plan->weights_mapped + plan->weights_allocated + plan->model_bytes +
-                        plan->kv_bytes + plan->scratch_bytes;
+                        plan->kv_bytes + plan->recurrent_bytes + plan->scratch_bytes;
     return SLM_OK;
 }
 
@@ -227,17 +259,23 @@ static void close_backend(slm_cache *c) {
 static void destroy(slm_cache *c) {
     slm_model *m = c->model;
     close_backend(c);
+    slm_free(c->host, c->recurrent);
     slm_free(c->host, c->scratch);
     slm_free(c->host, c->tables);
     slm_free(c->host, c);
     slm_model_release(m);
 }
 
+/* Bytes of a cache. */
+static uint64_t bytes_of_cache(const slm_plan *plan) {
+    return plan->kv_bytes + plan->recurrent_bytes + plan->scratch_bytes;
+}
+
 static slm_status does_not_fit(const slm_plan *plan, uint64_t limit, const char *what,
                                slm_error *error) {
     return slm_fail(error, SLM_ERR_NOMEM, what, SLM_NO_OFFSET,
                     "the cache needs %llu bytes (%llu of keys and values, %llu of scratch), but %s "
-                    "is %llu", (unsigned long long)(plan->kv_bytes + plan->scratch_bytes),
+                    "is %llu", (unsigned long long)bytes_of_cache(plan),
                     (unsigned long long)plan->kv_bytes, (unsigned long long)plan->scratch_bytes,
                     what, (unsigned long long)limit);
 }
@@ -257,7 +295,7 @@ static slm_status open_backend(slm_cache *c, const slm_sizes *s, slm_error *erro
     for (uint32_t g = 0; g < m->n_groups; g++) {
         c->pools[g].memory = slm_alloc_touched(c->host, s->n_pages[g] * s->page_bytes[g]);
         if (c->pools[g].memory == NULL)
-            return slm_fail_nomem(error, c->plan.kv_bytes + c->plan.scratch_bytes, "the cache");
+            return slm_fail_nomem(error, bytes_of_cache(&c->plan), "the cache");
     }
     slm_cpu_shape shape = cpu_shape(&c->options);
     slm_backend_cpu_layout(&c->cpu, m, &shape, c->scratch);
@@ -274,13 +312,30 @@ static slm_status open_backend(slm_cache *c, const slm_sizes *s, slm_error *erro
     return SLM_OK;
 }
 
+/* A session that holds nothing has a recurrent state of zeros. */
+static void place_recurrent(slm_cache *c, const slm_sizes *s) {
+    float *next = c->recurrent;
+    size_t n = slm_state_floats(c->model);
+    memset(c->recurrent, 0, s->recurrent_bytes);
+    for (uint32_t i = 0; i < c->options.max_sessions; i++, next += n)
+        c->seqs[i].recurrent = next;
+    for (uint32_t i = 0; i < s->n_checkpoints; i++, next += n)
+        c->checkpoints[i].recurrent = next;
+}
+
 static slm_status allocate(slm_cache *c, const slm_sizes *s, slm_error *error) {
     slm_model *m = c->model;
     c->tables = slm_calloc(c->host, s->tables_bytes, 1);
     c->scratch = slm_alloc_touched(c->host, s->scratch_bytes);
     if (c->tables == NULL || c->scratch == NULL)
-        return slm_fail_nomem(error, c->plan.kv_bytes + c->plan.scratch_bytes, "the cache");
+        return slm_fail_nomem(error, bytes_of_cache(&c->plan), "the cache");
     place_tables(m, &c->options, s, c, c->tables);
+    if (s->recurrent_bytes > 0) {
+        c->recurrent = slm_alloc_touched(c->host, s->recurrent_bytes);
+        if (c->recurrent == NULL)
+            return slm_fail_nomem(error, bytes_of_cache(&c->plan), "the cache");
+        place_recurrent(c, s);
+    }
     c->sampler_scratch = (uint8_t *)c->scratch + s->backend_bytes;
     memset(c->sampler_scratch, 0, s->sampler_bytes);
     c->layout = s->layout;
@@ -354,7 +409,7 @@ int slm_cache_best(const slm_cache *c, uint32_t slot, slm_best *best) {
 /* Refuses what memory_limit or the memory there is cannot hold. */
 static slm_status check_room(const slm_model *m, const slm_plan *plan, const slm_sizes *s,
                              slm_error *error) {
-    uint64_t needed = plan->kv_bytes + plan->scratch_bytes, held = atomic_load(&m->host.bytes);
+    uint64_t needed = bytes_of_cache(plan), held = atomic_load(&m->host.bytes);
     if (m->host.limit != 0 && (held > m->host.limit || needed > m->host.limit - held))
         return does_not_fit(plan, m->host.limit > held ? m->host.limit - held : 0,
                             "what memory_limit leaves", error);
@@ -386,7 +441,7 @@ slm_status slm_cache_create(slm_model *m, const slm_cache_options *options, slm_
     SLM_TRY(check_room(m, &plan, &sizes, error));
     slm_cache *c = slm_calloc(&m->host, 1, sizeof *c);
     if (c == NULL)
-        return slm_fail_nomem(error, plan.kv_bytes + plan.scratch_bytes, "the cache");
+        return slm_fail_nomem(error, bytes_of_cache(&plan), "the cache");
     c->model = m;
     c->host = &m->host;
     c->options = filled;

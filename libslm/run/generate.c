@@ -19,6 +19,8 @@ struct slm_generator {
     uint32_t begin;            /* tokens that the session held before the answer */
     int32_t forced[MAX_FORCED];/* tokens that the guide leaves no choice about, from next_forced on */
     size_t n_forced, next_forced;
+    int32_t spelled[SLM_MARKERS_MAX]; /* control tokens that are part of the text */
+    size_t n_spelled;
     slm_utf8_stream utf8;
     char *token_bytes;         /* [max_token_bytes] */
     char *text;                /* [text_cap] whole characters of this event */
@@ -62,6 +64,29 @@ static slm_status open_sampler(slm_generator *g, const slm_sampling *sampling, u
     return status;
 }
 
+static int is_spelled(const slm_generator *g, int32_t token) {
+    for (size_t i = 0; i < g->n_spelled; i++)
+        if (g->spelled[i] == token)
+            return 1;
+    return 0;
+}
+
+void slm_generator_spell(slm_generator *g, const int32_t *ids, size_t n) {
+    for (size_t i = 0; i < n && g->n_spelled < SLM_MARKERS_MAX; i++)
+        if (!is_spelled(g, ids[i]))
+            g->spelled[g->n_spelled++] = ids[i];
+}
+
+slm_status slm_generator_lead(slm_generator *g, const char *text, size_t len, slm_error *error) {
+    return g->matcher != NULL ? slm_matcher_take_bytes(g->matcher, text, len, error) : SLM_OK;
+}
+
+void slm_generator_force(slm_generator *g, const int32_t *ids, size_t n) {
+    g->n_forced = n < MAX_FORCED ? n : MAX_FORCED;
+    g->next_forced = 0;
+    memcpy(g->forced, ids, g->n_forced * sizeof *ids);
+}
+
 static int any_bit(const uint64_t *bits, size_t n_words) {
     for (size_t w = 0; w < n_words; w++)
         if (bits[w] != 0)
@@ -76,6 +101,7 @@ static slm_status open_matcher(slm_generator *g, slm_guide *guide, slm_error *er
     if (guide->trie == NULL || guide->trie->vocab != g->model->vocab)
         return slm_fail(error, SLM_ERR_ARG, "guide", SLM_NO_OFFSET,
                         "slm_generate_options.guide: it was compiled for another model or for none");
+    slm_generator_spell(g, guide->spelled, guide->n_spelled);
     SLM_TRY(slm_matcher_create(guide, &g->matcher, error));
     SLM_TRY(slm_matcher_find(g->matcher, &bits, &n_words, error));
     if (!any_bit(bits, n_words))
@@ -200,8 +226,9 @@ static void end(slm_generator *g, slm_end_reason reason, slm_event *ev) {
 
 /* The text that a token adds; returns 1 when a stop text appeared. */
 static int add_text(slm_generator *g, int32_t token, slm_event *ev) {
-    slm_str bytes = slm_vocab_token_bytes(g->session->cache->model->vocab, token,
-                                          g->detokenize_flags, g->token_bytes);
+    uint32_t flags = is_spelled(g, token) ? (uint32_t)SLM_DETOKENIZE_SPECIAL : g->detokenize_flags;
+    slm_str bytes = slm_vocab_token_bytes(g->session->cache->model->vocab, token, flags,
+                                          g->token_bytes);
     size_t n = slm_utf8_feed(&g->utf8, bytes.ptr, bytes.len, g->text);
     ev->text = g->text;
     ev->text_len = n;
@@ -323,8 +350,15 @@ slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error)
     if (atomic_exchange(&s->cancelled, 0))
         return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET, "the generation was cancelled");
     if (g->next_forced < g->n_forced) {
+        slm_error why = SLM_ERROR_INIT;
         ev->token = g->forced[g->next_forced++];
-        return accept(g, ev, error);
+        slm_status status = accept(g, ev, &why);
+        if (status == SLM_OK)
+            return SLM_OK;
+        if (status != SLM_ERR_RANGE)
+            return slm_fail(error, status, why.subject, why.offset, "%s", why.message);
+        g->n_forced = g->next_forced = 0; /* the guide has no place for it */
+        ev->token = -1;
     }
     if (g->matcher != NULL) {
         slm_end_reason reason = SLM_END_NONE;

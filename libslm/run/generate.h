@@ -8,6 +8,12 @@ slm_status slm_generator_create(slm_session *session, const slm_generate_options
                                 slm_generator **out, slm_error *error);
 /* Fills *event (a full-sized one). */
 slm_status slm_generator_next(slm_generator *g, slm_event *event, slm_error *error);
+/* Control tokens that are part of the text, at most SLM_MARKERS_MAX in all. */
+void slm_generator_spell(slm_generator *g, const int32_t *ids, size_t n);
+/* The prompt ends in text that the guide is to begin with. SLM_ERR_RANGE where it has no place for it. */
+slm_status slm_generator_lead(slm_generator *g, const char *text, size_t len, slm_error *error);
+/* The next tokens, at most 64, which are not sampled; as far as the guide has a place for them. */
+void slm_generator_force(slm_generator *g, const int32_t *ids, size_t n);
 /* The session is being closed under the generator, which may be NULL. */
 void slm_generator_detach(slm_generator *g);
 void slm_generator_destroy(slm_generator *g);

@@ -3,7 +3,8 @@
  *   [layer of the group][K, V][kv head][group of 16 tokens]
  *
  * A group of V is sixteen rows of slm_kv_row_bytes(type, d_head); one of K has the same size and lies
- * element by element (kernels.h).
+ * element by element (kernels.h). In differential attention the values of two heads are one row: [pair]
+ * in place of [kv head], and rows of twice the size.
  *
  * Pages are reference-counted: forks share them, and a shared page is copied when one of its
  * holders is about to write to it. All memory is allocated once. */

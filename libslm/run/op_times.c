@@ -70,6 +70,11 @@ static void op_qkv(void *backend, const slm_layer *l, int lane) {
            macs_of(&l->q, n) + macs_of(&l->k, n) + macs_of(&l->v, n));
 }
 
+static uint32_t op_narrow(void *backend, int lane) {
+    const slm_op_times *t = backend;
+    return t->ops->narrow(t->backend, lane);
+}
+
 /* A session's keys and values are read once for its rows of a step. */
 static void op_attend(void *backend, const slm_layer *l, int lane) {
     slm_op_times *t = backend;
@@ -99,7 +104,7 @@ static void op_project_add(void *backend, const slm_linear *w, slm_branch branch
                            const float *sub_norm, int lane) {
     slm_op_times *t = backend;
     t->ops->project_add(t->backend, w, branch, sub_norm, lane);
-    end_op(t, branch == SLM_BRANCH_ATTENTION ? SLM_OP_ATTN_OUTPUT : SLM_OP_DOWN, bytes_of(w),
+    end_op(t, branch == SLM_BRANCH_MIXER ? SLM_OP_ATTN_OUTPUT : SLM_OP_DOWN, bytes_of(w),
            macs_of(w, t->step->n_rows));
 }
 
@@ -112,7 +117,15 @@ static void op_head(void *backend, int lane) {
         end_op(t, SLM_OP_HEAD, bytes_of(w), macs_of(w, n));
 }
 
-static const slm_ops timed = {op_embed, op_qkv, op_attend, op_gate_up, op_project_add, op_head};
+static const slm_ops timed = {
+    .embed = op_embed,
+    .qkv = op_qkv,
+    .narrow = op_narrow,
+    .attend = op_attend,
+    .gate_up = op_gate_up,
+    .project_add = op_project_add,
+    .head = op_head,
+};
 
 int slm_op_times_run(slm_op_times *t, const slm_step *step) {
     t->step = step;

@@ -25,10 +25,9 @@ static const double node_us[2] = {1.0, 4.0}; /* nobody has measured it on an Ori
 static const double host_us[2] = {50.0,
                                   150.0}; /* one wait, and sampling from the best candidates     */
 
-/* Kernels of a layer: norm and quantise, Q K V, attention over pages, its merge, output, norm and
- * quantise, gate and up, down. Around the layers: embedding, norm, head, best candidates. */
-#define LAYER_NODES 8u
-#define STEP_NODES  4u
+/* Kernels of a step around the layers: embedding, norm, head, best candidates in two. */
+#define STEP_KERNELS 5u
+#define CHUNK_TOKENS 256u /* of a context, that attention takes by itself; then it joins them */
 #define PROMPT_ROWS                                                                                \
     512u /* of one pass over the weights                                              */
 
@@ -144,13 +143,27 @@ void slm_predict_traffic(const slm_device_profile *p, const slm_traffic *t, slm_
     }
 }
 
+/* Kernels of a layer, as run/backend_cuda.c starts them: preparing rows before each of the four products,
+ * products of one type together, the heads, attention and what joins its chunks. */
+static uint32_t layer_kernels(const slm_layer *l, int joins) {
+    uint32_t n_qkv = 1u + (l->k.type != l->q.type) + (l->v.type != l->k.type);
+    uint32_t n_gate_up = l->gate.type == l->up.type ? 1 : 3;
+    return 4 + n_qkv + 1 + 1 + (joins != 0) + 1 + n_gate_up + 1;
+}
+
+static uint32_t step_kernels(const slm_model *m, uint32_t depth, slm_dtype kv_type) {
+    uint32_t n = STEP_KERNELS;
+    for (uint32_t i = 0; i < m->config.n_layers; i++)
+        n += layer_kernels(&m->layers[i], depth >= CHUNK_TOKENS && kv_type != SLM_DTYPE_F32);
+    return n;
+}
+
 static void predict_token(const slm_model *m, const slm_device_profile *p, uint32_t depth,
                           double kv_bytes, slm_dtype kv_type, slm_prediction *r) {
     uint64_t weights[SLM_DTYPE_LIMIT];
     slm_instruction_cost kv = slm_predict_cost(kv_type);
     double cache = keys_seen(m, depth) / m->config.n_layers * kv_bytes;
-    slm_traffic t = {cache, cache * kv.all, cache * kv.integer,
-                     LAYER_NODES * m->config.n_layers + STEP_NODES};
+    slm_traffic t = {cache, cache * kv.all, cache * kv.integer, step_kernels(m, depth, kv_type)};
     slm_predict_bytes(m, weights);
     for (uint32_t i = 0; i < SLM_DTYPE_LIMIT; i++) {
         slm_instruction_cost cost = slm_predict_cost(i);

@@ -1,4 +1,4 @@
-#include "run/session.h"
+#include "run/state.h"
 
 #include "base/file.h"
 #include "base/threads.h"
@@ -7,32 +7,11 @@
 
 static slm_seq *seq_of(const slm_session *s) { return &s->cache->seqs[s->slot]; }
 
-/* Forgets that anything was evaluated; the tokens stay. */
-static void give_up(slm_session *s) {
-    slm_cache *c = s->cache;
-    for (uint32_t g = 0; g < c->model->n_groups; g++)
-        slm_kv_truncate(&c->pools[g], &c->layout, &seq_of(s)->tables[g], 0);
-    s->n_valid = 0;
-}
+void slm_session_give_up(slm_session *s) { slm_state_truncate(s, 0); }
 
-/* A device failed: what its pages hold is not known. */
-static void give_up_all(slm_cache *c) {
+void slm_cache_give_up(slm_cache *c) {
     for (uint32_t i = 0; i < c->options.max_sessions; i++)
-        give_up(&c->sessions[i]);
-}
-
-/* Whether a row at n_valid finds all the keys it may look at. */
-static int keys_are_there(const slm_session *s) {
-    const slm_cache *c = s->cache;
-    for (uint32_t g = 0; g < c->model->n_groups; g++) {
-        uint32_t window = c->model->groups[g].window;
-        uint32_t first = window != 0 && s->n_valid >= window ? s->n_valid + 1 - window : 0;
-        const slm_kv_table *table = &seq_of(s)->tables[g];
-        if (s->n_valid > first &&
-            (table->begin == table->end || table->begin > first >> c->layout.page_shift))
-            return 0;
-    }
-    return 1;
+        slm_session_give_up(&c->sessions[i]);
 }
 
 /* Makes what is valid agree with a length of n_total tokens: the LongRoPE factors that this length
@@ -44,14 +23,14 @@ static slm_reuse_stop settle(slm_session *s, uint32_t n_total) {
         uint8_t rope_long = n_total > m->config.n_ctx_original;
         if (rope_long != seq->rope_long) {
             uint32_t had = s->n_valid;
-            give_up(s);
+            slm_session_give_up(s);
             seq->rope_long = rope_long;
             if (had > 0)
                 return SLM_REUSE_ROPE;
         }
     }
-    if (s->n_valid > 0 && !keys_are_there(s)) {
-        give_up(s);
+    if (s->n_valid > 0 && !slm_state_is_whole(s)) {
+        slm_session_give_up(s);
         return SLM_REUSE_WINDOW;
     }
     return SLM_REUSE_ALL;
@@ -59,14 +38,10 @@ static slm_reuse_stop settle(slm_session *s, uint32_t n_total) {
 
 /* Takes tokens back; keeps the logits flag as it is. */
 static void roll_back(slm_session *s, uint32_t n) {
-    slm_cache *c = s->cache;
     s->n_tokens = n;
     if (s->n_seen > n)
         s->n_seen = n;
-    if (s->n_valid > n)
-        s->n_valid = n;
-    for (uint32_t g = 0; g < c->model->n_groups; g++)
-        slm_kv_truncate(&c->pools[g], &c->layout, &seq_of(s)->tables[g], s->n_valid);
+    slm_state_truncate(s, s->n_valid < n ? s->n_valid : n);
 }
 
 /* None of the session's logits are at hand any more. */
@@ -118,6 +93,14 @@ static slm_status check_items(slm_cache *c, const slm_eval_item *items, size_t n
     return SLM_OK;
 }
 
+/* Where the session's rows of a step end at most: recurrent state that is evaluated again stops where
+ * the new tokens begin, so that it need not be from there. */
+static uint32_t end_of_rows(const slm_session *s) {
+    const slm_cache *c = s->cache;
+    uint32_t before = c->n_before[s->slot];
+    return c->model->n_scans > 0 && s->n_valid < before ? before : s->n_tokens;
+}
+
 /* Rows of one step: what is pending, in the order of the items, as many as may be at a time. */
 static uint32_t gather(slm_cache *c, const slm_eval_item *items, size_t n_items,
                        uint32_t *n_logits) {
@@ -128,7 +111,7 @@ static uint32_t gather(slm_cache *c, const slm_eval_item *items, size_t n_items,
     for (size_t i = 0; i < n_items; i++) {
         const slm_session *s = items[i].session;
         uint32_t before = c->n_before[s->slot];
-        for (uint32_t p = s->n_valid; p < s->n_tokens && n < most; p++, n++) {
+        for (uint32_t p = s->n_valid; p < end_of_rows(s) && n < most; p++, n++) {
             slm_row *row = &c->rows[n];
             *row = (slm_row){s->tokens[p], s->slot, p, SLM_NO_LOGITS};
             if (items[i].logits == SLM_LOGITS_ALL && p >= before)
@@ -149,33 +132,24 @@ static slm_status make_room(slm_cache *c, uint32_t n_rows, slm_error *error) {
         uint32_t slot = c->rows[i].slot, first = c->rows[i].position;
         for (j = i; j < n_rows && c->rows[j].slot == slot; j++)
             ;
-        for (uint32_t g = 0; g < c->model->n_groups; g++)
-            if (!slm_kv_prepare(&c->pools[g], &c->layout, &c->seqs[slot].tables[g], first,
-                                first + (j - i)))
-                return slm_fail(error, SLM_ERR_LIMIT, "n_cells", SLM_NO_OFFSET,
-                                "all %u pages of the cache are in use; it was opened for %u tokens",
-                                c->pools[g].n_pages, c->options.n_cells);
+        SLM_TRY(slm_state_make_room(&c->sessions[slot], first + (j - i), error));
     }
     return SLM_OK;
 }
 
 static void finish_step(slm_cache *c, uint32_t n_rows) {
-    for (uint32_t i = 0; i < n_rows; i++) {
-        slm_session *s = &c->sessions[c->rows[i].slot];
-        s->n_evaluated++;
-        s->n_reevaluated += c->rows[i].position < s->n_seen;
-        s->n_valid = c->rows[i].position + 1;
-    }
-    for (uint32_t i = 0; i < n_rows; i++) {
-        slm_session *s = &c->sessions[c->rows[i].slot];
+    for (uint32_t i = 0, j; i < n_rows; i = j) {
+        uint32_t slot = c->rows[i].slot, first = c->rows[i].position;
+        slm_session *s = &c->sessions[slot];
+        for (j = i; j < n_rows && c->rows[j].slot == slot; j++)
+            s->n_reevaluated += c->rows[j].position < s->n_seen;
+        s->n_evaluated += j - i;
+        s->n_valid = first + (j - i);
         if (s->n_seen < s->n_valid)
             s->n_seen = s->n_valid;
-        for (uint32_t g = 0; g < c->model->n_groups; g++) {
-            uint32_t keep = c->model->groups[g].window + SLM_WINDOW_SLACK;
-            if (c->model->groups[g].window != 0 && s->n_valid > keep)
-                slm_kv_drop_before(&c->pools[g], &c->layout, &seq_of(s)->tables[g],
-                                   s->n_valid - keep);
-        }
+        slm_state_advance(s, first);
+        if (s->n_valid == c->n_before[slot] && s->n_valid < s->n_tokens)
+            slm_state_mark(s);
     }
 }
 
@@ -248,7 +222,7 @@ static slm_status run_steps(slm_cache *c, const slm_eval_item *items, size_t n_i
         uint64_t began = slm_now_ns();
         slm_status status = slm_cache_step(c, &step, error);
         if (status != SLM_OK) {
-            give_up_all(c);
+            slm_cache_give_up(c);
             return status;
         }
         slm_pace_learn(&c->pace, step.n_rows, slm_now_ns() - began);
@@ -267,12 +241,14 @@ slm_status slm_session_run(slm_cache *c, const slm_eval_item *items, size_t n_it
     for (size_t i = 0; i < n_items; i++) {
         slm_session *s = items[i].session;
         c->n_before[s->slot] = s->n_tokens;
+        if (items[i].n > 1 && s->n_valid == s->n_tokens)
+            slm_state_mark(s); /* a turn begins */
         if (items[i].n > 0)
             memcpy(s->tokens + s->n_tokens, items[i].ids, items[i].n * sizeof *s->tokens);
         s->n_tokens += (uint32_t)items[i].n;
         if (items[i].logits == SLM_LOGITS_LAST && items[i].n == 0 && !s->has_last &&
             s->n_valid > 0 && s->n_valid == s->n_tokens)
-            s->n_valid--; /* its logits were not kept: once more */
+            slm_state_truncate(s, s->n_valid - 1); /* its logits were not kept: once more */
         s->gave_up = (uint8_t)settle(s, s->n_tokens);
     }
     slm_status status = run_steps(c, items, n_items, error);
@@ -284,6 +260,8 @@ slm_status slm_session_run(slm_cache *c, const slm_eval_item *items, size_t n_it
     uint32_t all_row = c->options.max_sessions;
     for (size_t i = 0; i < n_items; i++) {
         slm_session *s = items[i].session;
+        if (items[i].n > 1)
+            slm_state_mark(s);
         if (items[i].n > 0)
             forget_logits(s);
         if (items[i].logits == SLM_LOGITS_LAST) {
@@ -336,7 +314,7 @@ slm_status slm_session_set_prompt(slm_session *s, const int32_t *ids, size_t n,
 static slm_status fetch_row(slm_cache *c, uint32_t row, slm_error *error) {
     slm_status status = slm_cache_fetch(c, row, error);
     if (status != SLM_OK)
-        give_up_all(c);
+        slm_cache_give_up(c);
     return status;
 }
 
@@ -368,10 +346,12 @@ static slm_status take_slot(slm_cache *c, slm_session **out, slm_error *error) {
         if (s->is_open)
             continue;
         int32_t *tokens = s->tokens;
+        uint32_t *checkpoints = s->checkpoints;
         memset(s, 0, sizeof *s);
         s->cache = c;
         s->slot = i;
         s->tokens = tokens;
+        s->checkpoints = checkpoints;
         s->is_open = 1;
         c->n_open++;
         *out = s;
@@ -400,13 +380,11 @@ slm_status slm_session_copy(slm_session *s, slm_session **out, slm_error *error)
     SLM_TRY(take_slot(c, &f, error));
     f->rope_auto = s->rope_auto;
     f->n_tokens = s->n_tokens;
-    f->n_valid = s->n_valid;
     f->n_seen = s->n_seen;
     f->has_last = s->has_last;
     memcpy(f->tokens, s->tokens, s->n_tokens * sizeof *s->tokens);
     seq_of(f)->rope_long = seq_of(s)->rope_long;
-    for (uint32_t g = 0; g < c->model->n_groups; g++)
-        slm_kv_share(&c->pools[g], &seq_of(s)->tables[g], &seq_of(f)->tables[g]);
+    slm_state_fork(s, f);
     if (s->has_last)
         slm_cache_copy_row(c, f->slot, s->slot);
     *out = f;
@@ -420,4 +398,11 @@ void slm_session_destroy(slm_session *s) {
     c->n_open--;
     if (c->is_closed && c->n_open == 0)
         slm_cache_drop(c);
+}
+
+slm_status slm_session_check_free(const slm_session *s, slm_error *error) {
+    if (s->generator == NULL)
+        return SLM_OK;
+    return slm_fail(error, SLM_ERR_BUSY, "session", SLM_NO_OFFSET,
+                    "the session has a generator open: end it first");
 }

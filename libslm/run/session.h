@@ -5,6 +5,8 @@
 #include "run/backend_cuda.h"
 #include "run/pace.h"
 
+typedef struct slm_checkpoint slm_checkpoint;
+
 struct slm_session {
     slm_cache *cache;
     slm_generator *generator;   /* open on it, or NULL                                               */
@@ -16,8 +18,10 @@ struct slm_session {
     uint8_t gave_up;            /* slm_reuse_stop of the last evaluation                             */
     uint32_t slot;
     int32_t *tokens;            /* [n_ctx]                                                           */
+    uint32_t *checkpoints;      /* [n_checkpoints] of the cache's, by the tokens before them (state.h) */
+    uint32_t n_checkpoints;
     uint32_t n_tokens;          /* held                                                              */
-    uint32_t n_valid;           /* of these, the first n_valid have their K and V in the pages       */
+    uint32_t n_valid;           /* of these, the first n_valid are in its state                      */
     uint32_t n_seen;            /* most tokens that were ever valid since the last divergence        */
     uint32_t n_all_logits;      /* rows of the shared logits area that are this session's            */
     uint32_t first_all_logits;  /* the first of them                                                 */
@@ -37,6 +41,8 @@ struct slm_cache {
     slm_kv_pool pools[SLM_MAX_KV_GROUPS];
     slm_seq *seqs;              /* [max_sessions]                                                    */
     slm_session *sessions;      /* [max_sessions]                                                    */
+    slm_checkpoint *checkpoints; /* [max_sessions * n_checkpoints], or NULL where nothing is recurrent */
+    float *recurrent;           /* of the sessions, then of the checkpoints; or NULL                 */
     slm_row *rows;              /* [max_rows]                                                        */
     uint32_t *n_before;         /* [max_sessions] state to go back to, during an evaluation          */
     slm_eval_item *items;       /* [max_sessions] of the caller, in our size                         */
@@ -66,6 +72,8 @@ void slm_cache_copy_row(slm_cache *cache, uint32_t to, uint32_t from);
 slm_status slm_session_create(slm_cache *cache, slm_rope_factors rope, slm_session **out,
                               slm_error *error);
 void slm_session_destroy(slm_session *session);
+/* SLM_ERR_BUSY while a generator is open on it. */
+slm_status slm_session_check_free(const slm_session *session, slm_error *error);
 
 /* Evaluates items after appending their ids; the shared core of all evaluation. Items of
  * generators pass n = 0: what is pending is evaluated. */
@@ -74,6 +82,10 @@ slm_status slm_session_run(slm_cache *cache, const slm_eval_item *items, size_t 
 slm_status slm_session_set_prompt(slm_session *session, const int32_t *ids, size_t n,
                                   slm_prompt_report *report, slm_error *error);
 void slm_session_cut(slm_session *session, uint32_t n);
+/* Forgets that anything was evaluated; the tokens stay. */
+void slm_session_give_up(slm_session *session);
+/* The same for all sessions: a device failed, and what its pages hold is not known. */
+void slm_cache_give_up(slm_cache *cache);
 /* Appends a token, to be evaluated later; there must be room. */
 void slm_session_push(slm_session *session, int32_t id);
 slm_status slm_session_copy(slm_session *session, slm_session **out, slm_error *error);

@@ -73,13 +73,20 @@ static slm_str spelling(const slm_vocab *v, int32_t id) {
     return id < 0 ? (slm_str){NULL, 0} : slm_vocab_text(v, id);
 }
 
-slm_status slm_chat_open(slm_chat_prompt *p, slm_host *host, slm_chat_format f, const slm_gguf *g,
-                         const slm_vocab *v, const slm_chat_input *input, slm_error *error) {
+slm_status slm_chat_prompt_open(slm_chat_prompt *p, slm_host *host, slm_chat_format f,
+                                const slm_gguf *g, const slm_vocab *v, const slm_chat_input *input,
+                                slm_error *error) {
     slm_str source = slm_chat_template(g, "tokenizer.chat_template");
     slm_str with_tools = slm_chat_template(g, "tokenizer.chat_template.tool_use");
     *p = (slm_chat_prompt){.parts_apart = f == SLM_CHAT_BITNET};
     if (f == SLM_CHAT_BITNET) {
         source = (slm_str){BITNET, sizeof BITNET - 1};
+        with_tools.ptr = NULL;
+    }
+    if (input->chat_template) {
+        source = (slm_str){input->chat_template, input->chat_template_len};
+        if (source.len == SLM_NTS)
+            source.len = strlen(source.ptr);
         with_tools.ptr = NULL;
     }
     if (!source.ptr)
@@ -92,7 +99,7 @@ slm_status slm_chat_open(slm_chat_prompt *p, slm_host *host, slm_chat_format f, 
                                     input, error);
 }
 
-void slm_chat_close(slm_chat_prompt *p) {
+void slm_chat_prompt_close(slm_chat_prompt *p) {
     slm_jinja_end(&p->j);
 }
 
@@ -134,4 +141,26 @@ slm_status slm_chat_ids(const slm_chat_prompt *p, const slm_vocab *v, int32_t *i
                                           !p->parts_apart, ids, cap, n_ids, error);
     slm_buffer_free(&spans);
     return status;
+}
+
+/* ---- where it comes from ---- */
+
+slm_status slm_chat_token_byte(const slm_chat_prompt *p, const slm_vocab *v, const int32_t *ids,
+                               size_t index, size_t *byte, slm_error *error) {
+    slm_host *host = p->j.text.host;
+    const char *text = p->j.text.ptr;
+    size_t max = slm_vocab_max_token_bytes(v), at = 0;
+    char *spelt = slm_alloc(host, max);
+    if (!spelt)
+        return slm_fail_nomem(error, max, "the bytes of a token");
+    for (size_t i = 0; i < index; i++) {
+        slm_str s = slm_vocab_token_bytes(v, ids[i], SLM_DETOKENIZE_SPECIAL, spelt);
+        if (s.len > 0 && s.ptr[0] == ' ' && (at == p->j.text.len || text[at] != ' '))
+            s = (slm_str){s.ptr + 1, s.len - 1}; /* the blank that the tokenizer put before a text */
+        if (i > 0 || p->spells_bos || ids[i] != slm_vocab_bos(v))
+            at += s.len < p->j.text.len - at ? s.len : p->j.text.len - at;
+    }
+    slm_free(host, spelt);
+    *byte = at;
+    return SLM_OK;
 }

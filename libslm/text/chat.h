@@ -38,15 +38,30 @@ typedef struct slm_chat_names {
 slm_status slm_chat_render_template(slm_chat_prompt *p, slm_host *host, slm_str source,
                                     const slm_str *with_tools, const slm_chat_names *names,
                                     const slm_chat_input *input, slm_error *error);
-/* The same with the template and the vocabulary of a file. */
-slm_status slm_chat_open(slm_chat_prompt *p, slm_host *host, slm_chat_format f, const slm_gguf *g,
-                         const slm_vocab *v, const slm_chat_input *input, slm_error *error);
-void slm_chat_close(slm_chat_prompt *p);
+/* The same with the template of the input, or where it has none of the file, and the vocabulary. */
+slm_status slm_chat_prompt_open(slm_chat_prompt *p, slm_host *host, slm_chat_format f,
+                                const slm_gguf *g, const slm_vocab *v, const slm_chat_input *input,
+                                slm_error *error);
+void slm_chat_prompt_close(slm_chat_prompt *p);
 
 /* As slm_chat_render and slm_chat_tokenize (slm.h). */
 slm_status slm_chat_text(const slm_chat_prompt *p, char *text, size_t cap, size_t *len,
                          slm_error *error);
 slm_status slm_chat_ids(const slm_chat_prompt *p, const slm_vocab *v, int32_t *ids, size_t cap,
                         size_t *n_ids, slm_error *error);
+
+/* Whether templates know the role: others could be made control tokens of. */
+int slm_chat_is_role(slm_str role);
+
+/* Where in the conversation a byte of what was rendered belongs. */
+typedef struct slm_chat_place {
+    size_t message; /* SIZE_MAX: before all; as many as there are: behind the last                   */
+    size_t offset;  /* bytes of data of this message that come before                                */
+    int is_other;   /* data that is of no message: tools, extra                                      */
+} slm_chat_place;
+slm_chat_place slm_chat_find_place(const slm_chat_prompt *p, size_t byte);
+/* The byte at which the token of this index begins, as far as tokens spell what they were made of. */
+slm_status slm_chat_token_byte(const slm_chat_prompt *p, const slm_vocab *v, const int32_t *ids,
+                               size_t index, size_t *byte, slm_error *error);
 
 #endif

@@ -22,10 +22,55 @@ static slm_str text_of(const char *text, size_t len) {
     return (slm_str){text, len == SLM_NTS && text ? strlen(text) : len};
 }
 
+/* ---- marks ---- */
+
+/* Marks say which message a byte is of. There are fewer of them than messages there may be. */
+enum { N_MARKS = 256 - SLM_MARK_MESSAGE };
+
+static uint8_t mark_of(size_t index) {
+    return (uint8_t)(SLM_MARK_MESSAGE + index % N_MARKS);
+}
+
+/* The message of this mark that is nearest to the one seen before. */
+static size_t marked_message(uint8_t mark, size_t before) {
+    size_t low = (size_t)(mark - SLM_MARK_MESSAGE);
+    if (before == SIZE_MAX)
+        return low;
+    size_t index = before - before % N_MARKS + low;
+    if (index + N_MARKS / 2 < before)
+        return index + N_MARKS;
+    return index > before + N_MARKS / 2 && index >= N_MARKS ? index - N_MARKS : index;
+}
+
+slm_chat_place slm_chat_find_place(const slm_chat_prompt *p, size_t byte) {
+    const uint8_t *marks = (const uint8_t *)p->j.marks.ptr;
+    slm_chat_place place = {.message = SIZE_MAX};
+    uint8_t seen = SLM_MARK_TEMPLATE;
+    for (size_t i = 0; i < p->j.text.len && i <= byte; i++) {
+        if (marks[i] == SLM_MARK_TEMPLATE)
+            continue;
+        if (marks[i] != seen) {
+            seen = marks[i];
+            place.is_other = seen < SLM_MARK_MESSAGE;
+            if (!place.is_other) {
+                place.message = marked_message(seen, place.message);
+                place.offset = 0;
+            }
+        }
+        place.offset += !place.is_other && i < byte;
+    }
+    /* What the template writes right behind a text goes with it, as it shows where that ends; what comes
+     * then introduces the next message. */
+    if (byte == 0 || byte >= p->j.text.len || marks[byte] != SLM_MARK_TEMPLATE ||
+        marks[byte - 1] != SLM_MARK_TEMPLATE || seen == SLM_MARK_TEMPLATE)
+        return place;
+    return (slm_chat_place){.message = place.message == SIZE_MAX ? 0 : place.message + 1};
+}
+
 /* ---- messages ---- */
 
 /* A template can make a control token of any role: '<|' + role + '|>'. */
-static int is_known_role(slm_str role) {
+int slm_chat_is_role(slm_str role) {
     static const char *const ROLES[] = {"system",       "developer",    "user",     "assistant",
                                         "tool",         "tools",        "function", "ipython",
                                         "tool_results", "tool_response"};
@@ -37,7 +82,7 @@ static int is_known_role(slm_str role) {
 
 static slm_status put_role(conversation *c, slm_jvalue message, size_t index, slm_str role) {
     slm_jvalue v;
-    if (!is_known_role(role))
+    if (!slm_chat_is_role(role))
         return slm_fail(c->j->error, SLM_ERR_TEMPLATE, "role", SLM_NO_OFFSET,
                         "message %zu has the role \"%.*s\", wanted system, developer, user, "
                         "assistant, tool, tools, function, ipython, tool_results or tool_response",
@@ -87,6 +132,7 @@ static slm_status add_json(conversation *c, size_t index, const slm_json *v) {
     if (calls && calls->type != SLM_JSON_NULL)
         SLM_TRY(check_calls(c, index, calls));
     SLM_TRY(slm_j_dict(c->j, &message));
+    c->j->data_mark = mark_of(index);
     for (uint32_t i = 0; i < v->n_items; i++) {
         const slm_json *member = &v->items[i];
         if (member->type == SLM_JSON_NULL)
@@ -96,12 +142,13 @@ static slm_status add_json(conversation *c, size_t index, const slm_json *v) {
             continue;
         }
         slm_jvalue key;
-        SLM_TRY(slm_j_string(c->j, member->name.ptr, member->name.len, SLM_MARK_DATA, &key));
+        SLM_TRY(slm_j_string(c->j, member->name.ptr, member->name.len, c->j->data_mark, &key));
         SLM_TRY(slm_j_from_json(c->j, member, &value));
         SLM_TRY(slm_j_put_value(c->j, message.u.dict, key, value));
         if (slm_str_is(member->name, "reasoning_content") && !slm_json_get(v, "thinking"))
             SLM_TRY(slm_j_put(c->j, message, "thinking", value));
     }
+    c->j->data_mark = SLM_MARK_DATA;
     return slm_j_append(c->j, c->messages, message);
 }
 
@@ -121,7 +168,7 @@ static slm_status add_message(conversation *c, size_t index, const slm_message *
     }
     SLM_TRY(slm_j_dict(c->j, &message));
     SLM_TRY(put_role(c, message, index, role));
-    SLM_TRY(slm_j_string(c->j, content.ptr, content.len, SLM_MARK_DATA, &value));
+    SLM_TRY(slm_j_string(c->j, content.ptr, content.len, mark_of(index), &value));
     SLM_TRY(slm_j_put(c->j, message, "content", value));
     return slm_j_append(c->j, c->messages, message);
 }

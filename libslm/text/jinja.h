@@ -23,7 +23,8 @@ enum {
 enum {
     SLM_MARK_TEMPLATE = 0, /* of the template, or made by the language                               */
     SLM_MARK_DATA = 1,     /* of the variables                                                       */
-    SLM_MARK_CUT = 2       /* of the variables: where the caller wants to find a place again         */
+    SLM_MARK_CUT = 2,      /* of the variables: where the caller wants to find a place again         */
+    SLM_MARK_MESSAGE = 3   /* and on: of a message, whose index is this much less, but for wrapping   */
 };
 
 typedef struct slm_jstr {
@@ -83,6 +84,7 @@ typedef struct slm_jinja {
     slm_buffer text, marks;     /* the output, byte for byte   */
     struct slm_jframe *globals; /* the variables               */
     size_t input_bytes;         /* of them                     */
+    uint8_t data_mark;          /* of values made from JSON    */
     /* while it runs */
     slm_str source;
     uint64_t steps;

@@ -284,7 +284,8 @@ static slm_status run(slm_jinja *j, slm_jframe *f, const slm_jnode *first) {
 
 void slm_jinja_begin(slm_jinja *j, slm_host *host, slm_error *error) {
     *j = (slm_jinja){
-        .arena = {.host = host}, .error = error, .text = {.host = host}, .marks = {.host = host}};
+        .arena = {.host = host}, .error = error, .text = {.host = host}, .marks = {.host = host},
+        .data_mark = SLM_MARK_DATA};
 }
 
 void slm_jinja_end(slm_jinja *j) {

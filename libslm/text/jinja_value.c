@@ -227,11 +227,11 @@ slm_status slm_j_from_json(slm_jinja *j, const slm_json *v, slm_jvalue *out) {
     case SLM_JSON_FALSE:
     case SLM_JSON_TRUE:
         *out = slm_j_bool(v->type == SLM_JSON_TRUE);
-        out->mark = SLM_MARK_DATA;
+        out->mark = j->data_mark;
         return SLM_OK;
     case SLM_JSON_NUMBER:
         if (slm_json_is_integer(v) && !slm_json_int64(v, &i)) {
-            SLM_TRY(slm_j_string(j, v->text.ptr, v->text.len, SLM_MARK_DATA, out));
+            SLM_TRY(slm_j_string(j, v->text.ptr, v->text.len, j->data_mark, out));
             out->type = SLM_J_BIG;
         } else if (slm_json_is_integer(v)) {
             *out = slm_j_int(i);
@@ -239,10 +239,10 @@ slm_status slm_j_from_json(slm_jinja *j, const slm_json *v, slm_jvalue *out) {
             (void)slm_json_double(v, &f);
             *out = slm_j_float(f);
         }
-        out->mark = SLM_MARK_DATA;
+        out->mark = j->data_mark;
         return SLM_OK;
     case SLM_JSON_STRING:
-        return slm_j_string(j, v->text.ptr, v->text.len, SLM_MARK_DATA, out);
+        return slm_j_string(j, v->text.ptr, v->text.len, j->data_mark, out);
     case SLM_JSON_ARRAY:
         SLM_TRY(slm_j_list(j, v->n_items, out));
         for (uint32_t k = 0; k < v->n_items; k++) {
@@ -256,7 +256,7 @@ slm_status slm_j_from_json(slm_jinja *j, const slm_json *v, slm_jvalue *out) {
         for (uint32_t k = 0; k < v->n_items; k++) {
             slm_jvalue key, value;
             const slm_json *member = &v->items[k];
-            SLM_TRY(slm_j_string(j, member->name.ptr, member->name.len, SLM_MARK_DATA, &key));
+            SLM_TRY(slm_j_string(j, member->name.ptr, member->name.len, j->data_mark, &key));
             SLM_TRY(slm_j_from_json(j, member, &value));
             SLM_TRY(add_pair(j, out->u.dict, key, value));
         }

@@ -12,7 +12,10 @@ enum {
     SLM_SPEAK_LEAST_PIECE = 32, SLM_SPEAK_MOST_PIECE = 1 << 16 /* that can be asked for */
 };
 
-/* Options with every field filled in. */
+/* The options of a caller with defaults filled in; options may be NULL. */
+slm_status slm_speaker_options(const slm_speech_options *options, slm_speech_options *o,
+                               slm_error *error);
+/* options: as from there */
 slm_status slm_speaker_open(slm_host *host, const slm_speech_options *options, slm_speaker **out,
                             slm_error *error);
 void slm_speaker_close(slm_speaker *s);

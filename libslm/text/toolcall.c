@@ -13,45 +13,27 @@
 
 #include <string.h>
 
-/* What may stand in a block. */
-enum {
-    OBJECT = 1u << 0,  /* a call as JSON                                              */
-    LIST = 1u << 1,    /* several in a list                                           */
-    BUILTIN = 1u << 2, /* name.call(query="...")                                      */
-    PYTHON = 1u << 3   /* [f(a='x')], which has to go on to the end of the reply      */
-};
-
-typedef struct marker {
-    const char *text;
-    const char *close; /* what ends the block, or NULL; the end of the reply does too    */
-    size_t n_own;      /* bytes of text that are not part of the block's value           */
-    unsigned shapes;
-} marker;
-
-typedef struct format {
-    const char *name;
-    marker markers[2];
-    unsigned bare;    /* shapes that need no marker at the start of a reply and behind a call */
-    int parameters;   /* "parameters" is a name for arguments too                         */
-    char separator;   /* that may stand between calls, besides white space                */
-} format;
-
-static const format FORMATS[] = {
-    [SLM_TOOLS_HERMES] = {"hermes", {{"<tool_call>", "</tool_call>", 11, OBJECT}}, 0, 0, ' '},
+static const slm_call_format FORMATS[] = {
+    [SLM_TOOLS_HERMES] = {"hermes",
+                          {{"<tool_call>", "</tool_call>", 11, SLM_CALL_OBJECT}},
+                          0, 0, ' ', "arguments"},
     [SLM_TOOLS_PHI4_MINI] = {"phi4_mini",
-                             {{"<|tool_call|>", "<|/tool_call|>", 13, OBJECT | LIST},
-                              {"functools[", NULL, 9, LIST}},
-                             0, 1, ' '},
+                             {{"<|tool_call|>", "<|/tool_call|>", 13,
+                               SLM_CALL_OBJECT | SLM_CALL_LIST},
+                              {"functools[", NULL, 9, SLM_CALL_LIST}},
+                             0, 1, ' ', "arguments"},
     [SLM_TOOLS_LLAMA3_JSON] = {"llama3_json",
-                               {{"<|python_tag|>", NULL, 14, OBJECT | BUILTIN}},
-                               OBJECT, 1, ';'},
+                               {{"<|python_tag|>", NULL, 14, SLM_CALL_OBJECT | SLM_CALL_BUILTIN}},
+                               SLM_CALL_OBJECT, 1, ';', "parameters"},
     [SLM_TOOLS_LLAMA32_PYTHONIC] = {"llama32_pythonic",
-                                    {{"<|python_tag|>", NULL, 14, PYTHON}},
-                                    PYTHON, 0, ' '},
-    [SLM_TOOLS_JSON] = {"json", {{NULL, NULL, 0, 0}}, OBJECT | LIST, 1, ' '},
+                                    {{"<|python_tag|>", NULL, 14, SLM_CALL_PYTHON}},
+                                    SLM_CALL_PYTHON, 0, ' ', NULL},
+    [SLM_TOOLS_JSON] = {"json",
+                        {{NULL, NULL, 0, 0}},
+                        SLM_CALL_OBJECT | SLM_CALL_LIST, 1, ' ', "arguments"},
 };
 static const char BUILTIN_CALL[] = ".call(query=\"", BUILTIN_END[] = "\")";
-enum { N_FORMATS = sizeof FORMATS / sizeof *FORMATS, N_MARKERS = 2 };
+enum { N_FORMATS = sizeof FORMATS / sizeof *FORMATS };
 
 typedef enum stream_state {
     AT_START, /* of the reply, or behind a call: a call may come without a marker */
@@ -64,7 +46,7 @@ typedef enum stream_state {
 
 struct slm_toolcall {
     slm_host *host;
-    const format *format;
+    const slm_call_format *format;
     size_t max_block;
     slm_buffer bytes; /* what has come; the first `start` of them are handed out. All places below
                          are counted from there */
@@ -72,7 +54,7 @@ struct slm_toolcall {
     slm_buffer calls; /* records of the block that was read                                       */
     slm_status failed;
     stream_state state;
-    const marker *marker; /* of the block being read; NULL when it has none                       */
+    const slm_call_marker *marker; /* of the block being read; NULL when it has none              */
     size_t start;
     size_t text_len;  /* bytes that are text, to be handed out                                    */
     size_t at;        /* bytes before have been looked at                                         */
@@ -117,8 +99,31 @@ slm_tool_format slm_toolcall_detect(slm_str t) {
     return SLM_TOOLS_JSON;
 }
 
+const slm_call_format *slm_call_format_of(slm_tool_format f) {
+    return f > SLM_TOOLS_AUTO && f < N_FORMATS ? &FORMATS[f] : NULL;
+}
+
 const char *slm_toolcall_name(slm_tool_format f) {
-    return f > SLM_TOOLS_AUTO && f < N_FORMATS ? FORMATS[f].name : NULL;
+    const slm_call_format *format = slm_call_format_of(f);
+    return format ? format->name : NULL;
+}
+
+/* As they are: {{ call.arguments }}. A template that knows of both asks which one it has, or has a
+ * place where it makes JSON of them. */
+int slm_toolcall_wants_text(slm_str t) {
+    static const char NAME[] = "arguments", JSON[] = "tojson";
+    int prints = 0;
+    for (size_t i = 0; i + strlen(NAME) < t.len; i++) {
+        if (memcmp(t.ptr + i, NAME, strlen(NAME)) != 0)
+            continue;
+        size_t at = i + strlen(NAME);
+        while (at < t.len && (t.ptr[at] == ' ' || t.ptr[at] == '|' || t.ptr[at] == '-'))
+            at++;
+        if (t.len - at >= strlen(JSON) && memcmp(t.ptr + at, JSON, strlen(JSON)) == 0)
+            return 0;
+        prints |= t.len - at >= 2 && memcmp(t.ptr + at, "}}", 2) == 0;
+    }
+    return prints;
 }
 
 /* ---------------------------------------------------------------- life */
@@ -221,9 +226,9 @@ static int match(view v, size_t at, const char *text) {
 }
 
 /* The marker that stands at a place, or NULL; *partial: one may. */
-static const marker *marker_at(const slm_toolcall *t, view v, size_t at, int *partial) {
+static const slm_call_marker *marker_at(const slm_toolcall *t, view v, size_t at, int *partial) {
     *partial = 0;
-    for (size_t i = 0; i < N_MARKERS && t->format->markers[i].text; i++) {
+    for (size_t i = 0; i < SLM_CALL_MARKERS && t->format->markers[i].text; i++) {
         int found = match(v, at, t->format->markers[i].text);
         if (found > 0)
             return &t->format->markers[i];
@@ -265,13 +270,13 @@ static progress accept(slm_toolcall *t, size_t end) {
 static progress begin_value(slm_toolcall *t, view v, unsigned shapes) {
     char c = v.p[t->at];
     t->value_at = t->at;
-    if (((shapes & OBJECT) && c == '{') || ((shapes & LIST) && c == '[')) {
+    if (((shapes & SLM_CALL_OBJECT) && c == '{') || ((shapes & SLM_CALL_LIST) && c == '[')) {
         slm_json_scan_begin(&t->json);
         t->state = IN_JSON;
-    } else if ((shapes & PYTHON) && c == '[') {
+    } else if ((shapes & SLM_CALL_PYTHON) && c == '[') {
         memset(&t->python, 0, sizeof t->python);
         t->state = IN_PYTHON;
-    } else if ((shapes & BUILTIN) && (c == '_' || slm_toolcall_is_letter(c))) {
+    } else if ((shapes & SLM_CALL_BUILTIN) && (c == '_' || slm_toolcall_is_letter(c))) {
         t->state = IN_BUILTIN_NAME;
     } else {
         return reject(t);
@@ -294,7 +299,7 @@ static progress step_start(slm_toolcall *t, view v) {
         return WANT_MORE;
     }
     int partial;
-    const marker *m = marker_at(t, v, t->at, &partial);
+    const slm_call_marker *m = marker_at(t, v, t->at, &partial);
     if (partial)
         return wait(t, v);
     if (!m)
@@ -310,7 +315,7 @@ static progress step_text(slm_toolcall *t) {
     view v = {bytes(t), t->bytes.len - t->start, t->final, 0};
     for (; t->at < v.end; t->at++) {
         int partial;
-        const marker *m = marker_at(t, v, t->at, &partial);
+        const slm_call_marker *m = marker_at(t, v, t->at, &partial);
         if (m && t->at == 0) {
             t->marker = m;
             t->block_at = 0;

@@ -11,9 +11,41 @@
 
 typedef struct slm_toolcall slm_toolcall;
 
+/* ---- formats ---- */
+
+/* What may stand in a block. */
+enum {
+    SLM_CALL_OBJECT = 1u << 0,  /* a call as JSON                                              */
+    SLM_CALL_LIST = 1u << 1,    /* several in a list                                           */
+    SLM_CALL_BUILTIN = 1u << 2, /* name.call(query="...")                                      */
+    SLM_CALL_PYTHON = 1u << 3   /* [f(a='x')], which has to go on to the end of the reply      */
+};
+
+typedef struct slm_call_marker {
+    const char *text;
+    const char *close; /* what ends the block, or NULL; the end of the reply does too    */
+    size_t n_own;      /* bytes of text that are not part of the block's value           */
+    unsigned shapes;
+} slm_call_marker;
+
+enum { SLM_CALL_MARKERS = 2 };
+typedef struct slm_call_format {
+    const char *name;
+    slm_call_marker markers[SLM_CALL_MARKERS]; /* text NULL: no more of them             */
+    unsigned bare;    /* shapes that need no marker at the start of a reply and behind a call */
+    int parameters;   /* "parameters" is a name for arguments too                         */
+    char separator;   /* that may stand between calls, besides white space                */
+    const char *arguments; /* the name under which models were taught to write them      */
+} slm_call_format;
+
+const char *slm_toolcall_name(slm_tool_format format); /* "hermes"; NULL for what is none */
+/* NULL for AUTO and what is none. */
+const slm_call_format *slm_call_format_of(slm_tool_format format);
+/* Whether a chat template prints arguments as they are, and so wants them as text. */
+int slm_toolcall_wants_text(slm_str chat_template);
+
 /* The format that a chat template asks for; SLM_TOOLS_JSON where it says nothing. */
 slm_tool_format slm_toolcall_detect(slm_str chat_template);
-const char *slm_toolcall_name(slm_tool_format format); /* "hermes"; NULL for what is none */
 
 /* format: not AUTO. max_call_bytes: what is longer is text; 0: SLM_TOOLCALL_MAX_BYTES. */
 enum { SLM_TOOLCALL_MAX_BYTES = 1 << 20 };

@@ -1,8 +1,8 @@
 /* Calls written as a list in Python's syntax: [f(a='x', b=[1, True]), g()]. An automaton over bytes
  * with a stack of what is open; it writes the arguments as JSON while it reads.
  *
- * Values are literals: strings with Python's escapes (octal ones and \N stay as they are written,
- * like unknown ones), numbers, True, False, None and JSON's words for them, lists, dicts with
+ * Values are literals: strings with Python's escapes and JSON's \/ (octal ones and \N stay as they are
+ * written, like unknown ones), numbers, True, False, None and JSON's words for them, lists, dicts with
  * strings as keys. Commas may trail. */
 #include "base/json.h"
 #include "base/utf8.h"
@@ -279,7 +279,7 @@ static step_result step_string(slm_python *p, char c, slm_buffer *out) {
 }
 
 static step_result step_escape(slm_python *p, char c, slm_buffer *out) {
-    static const char LETTERS[] = "abfnrtv\\'\"", VALUES[] = "\a\b\f\n\r\t\v\\'\"";
+    static const char LETTERS[] = "abfnrtv\\'\"/", VALUES[] = "\a\b\f\n\r\t\v\\'\"/";
     const char *found = c ? strchr(LETTERS, c) : NULL;
     p->state = IN_STRING;
     if (c == 'x' || c == 'u' || c == 'U') {

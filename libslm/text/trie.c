@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int slm_trie_compare(const void *a, const void *b) {
+static int compare_entries(const void *a, const void *b) {
     const slm_trie_entry *x = a, *y = b;
     int order = memcmp(x->bytes, y->bytes, x->len < y->len ? x->len : y->len);
     if (order != 0)
@@ -11,6 +11,65 @@ int slm_trie_compare(const void *a, const void *b) {
     if (x->len != y->len)
         return x->len < y->len ? -1 : 1;
     return x->token < y->token ? -1 : x->token > y->token;
+}
+
+/* An entry by the first eight bytes of its text, zeros behind a shorter one. */
+typedef struct ranked {
+    uint64_t key;
+    uint32_t entry;
+} ranked;
+
+static uint64_t key_of(const slm_trie_entry *e) {
+    uint64_t key = 0;
+    for (uint32_t i = 0; i < 8; i++)
+        key = key << 8 | (i < e->len ? (uint8_t)e->bytes[i] : 0);
+    return key;
+}
+
+/* By counting (radix sort), from the last byte of the keys to the first; in an even number of
+ * moves, so that the result is where it began. */
+static void sort_keys(ranked *r, ranked *other, uint32_t n) {
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+        uint32_t at[257] = {0};
+        for (uint32_t i = 0; i < n; i++)
+            at[(r[i].key >> shift & 255) + 1]++;
+        for (uint32_t b = 0; b < 256; b++)
+            at[b + 1] += at[b];
+        for (uint32_t i = 0; i < n; i++)
+            other[at[r[i].key >> shift & 255]++] = r[i];
+        ranked *sorted = other;
+        other = r;
+        r = sorted;
+    }
+}
+
+/* Few differ behind their first eight bytes: those are compared. */
+slm_status slm_trie_sort(slm_host *host, slm_trie_entry *entries, uint32_t n, slm_error *error) {
+    ranked *ranks = slm_alloc(host, n * sizeof *ranks);
+    ranked *other = slm_alloc(host, n * sizeof *other);
+    slm_trie_entry *copy = slm_alloc(host, n * sizeof *copy);
+    slm_status status = SLM_OK;
+    if (ranks == NULL || other == NULL || copy == NULL) {
+        status = slm_fail_nomem(error, n * sizeof *copy, "the tokens by their bytes");
+    } else {
+        memcpy(copy, entries, n * sizeof *copy);
+        for (uint32_t i = 0; i < n; i++)
+            ranks[i] = (ranked){key_of(&entries[i]), i};
+        sort_keys(ranks, other, n);
+        for (uint32_t i = 0, j; i < n; i = j) {
+            int same = 1;
+            for (j = i; j < n && ranks[j].key == ranks[i].key; j++) {
+                entries[j] = copy[ranks[j].entry];
+                same &= entries[j].len == entries[i].len && entries[j].len <= 8;
+            }
+            if (!same)
+                qsort(entries + i, j - i, sizeof *entries, compare_entries);
+        }
+    }
+    slm_free(host, ranks);
+    slm_free(host, other);
+    slm_free(host, copy);
+    return status;
 }
 
 /* The tokens with bytes, which *pool holds. The others go into t. */
@@ -135,12 +194,14 @@ static slm_status fill(slm_trie *t, slm_error *error) {
         status = slm_fail_nomem(error, t->n_vocab * sizeof *entries, "the tokens by their bytes");
     if (status == SLM_OK)
         status = collect(t, entries, &n, &pool, error);
+    if (status == SLM_OK)
+        status = slm_trie_sort(host, entries, n, error);
     if (status == SLM_OK) {
-        if (n > 0)
-            qsort(entries, n, sizeof *entries, slm_trie_compare);
         n = drop_twins(t, entries, n);
         status = slm_trie_build(host, entries, n, &t->nodes, &t->n_nodes, &t->max_depth, error);
     }
+    if (status == SLM_OK)
+        status = slm_trie_find_branches(t, error);
     if (status == SLM_OK) {
         void *twins = slm_realloc(host, t->twins, t->n_twins * sizeof *t->twins);
         void *ends = slm_realloc(host, t->ends, t->n_ends * sizeof *t->ends);
@@ -177,6 +238,8 @@ void slm_trie_close(slm_trie *t) {
     if (extra != NULL)
         extra->destroy(host, extra);
     slm_free(host, t->nodes);
+    slm_free(host, t->branches);
+    slm_free(host, t->ids);
     slm_free(host, t->twins);
     slm_free(host, t->ends);
     slm_free(host, t->outside);

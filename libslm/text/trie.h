@@ -23,12 +23,31 @@ typedef struct slm_trie_entry {
     int32_t token;
 } slm_trie_entry;
 
-/* By bytes, then by token; for qsort. */
-int slm_trie_compare(const void *a, const void *b);
+/* Sorts entries with ascending tokens by their bytes; equal ones keep their order. */
+slm_status slm_trie_sort(slm_host *host, slm_trie_entry *entries, uint32_t n, slm_error *error);
 /* Nodes of n texts that ascend and differ; *nodes is to be freed. */
 slm_status slm_trie_build(slm_host *host, const slm_trie_entry *entries, uint32_t n,
                           slm_trie_node **nodes, uint32_t *n_nodes, uint32_t *max_depth,
                           slm_error *error);
+
+/* Kinds of characters, as bits of a set: what lies below a node is known by its kinds. Characters that
+ * grammars tell apart from others have kinds of their own. */
+#define SLM_N_KINDS 64u
+#define SLM_KIND_WIDE   ((uint64_t)1 << 62) /* UTF-8 of several bytes, or the beginning of it */
+#define SLM_KIND_BROKEN ((uint64_t)1 << 63) /* bytes that are none of these                   */
+extern const uint8_t slm_kinds[128];        /* the kinds of ASCII, as numbers of bits         */
+
+/* A node with much below it. */
+typedef struct slm_trie_branch {
+    uint64_t kinds;        /* of the characters below the node                                    */
+    uint32_t node;
+    uint32_t first, n_ids; /* of the trie's ids: the tokens below the node                        */
+    uint32_t height;       /* bytes of the longest text below it                                  */
+} slm_trie_branch;
+
+static inline int slm_trie_is_branch(const slm_trie_node *node, uint32_t at) {
+    return node->skip - at > 8;
+}
 
 /* What others keep with a trie begins with this. */
 typedef struct slm_trie_extra slm_trie_extra;
@@ -42,6 +61,10 @@ typedef struct slm_trie {
     slm_trie_node *nodes;
     uint32_t n_nodes;
     uint32_t max_depth;
+    slm_trie_branch *branches; /* by ascending node                                               */
+    uint32_t n_branches;
+    int32_t *ids;        /* [n_ids] the tokens in the order of their nodes                        */
+    uint32_t n_ids;
     uint32_t n_vocab;    /* entries of the vocabulary                                             */
     int32_t (*twins)[2]; /* tokens with the bytes of one that is in the trie: {token, that one}   */
     uint32_t n_twins;
@@ -51,6 +74,9 @@ typedef struct slm_trie {
     uint64_t *outside;   /* bitmap of those that are neither in the trie nor twins nor ends:
                             control tokens and what has no bytes                                  */
 } slm_trie;
+
+/* Finds the branches; the nodes are there. */
+slm_status slm_trie_find_branches(slm_trie *t, slm_error *error);
 
 slm_status slm_trie_open(slm_host *host, const slm_vocab *vocab, slm_trie **out, slm_error *error);
 void slm_trie_close(slm_trie *t); /* NULL is fine */

@@ -45,7 +45,7 @@ typedef struct check_test {
                      in; 2: for each type that packs, with tiles                                  */
 } check_test;
 extern const check_test tests_files[], tests_quantize[], tests_matmul[], tests_attention[],
-    tests_math[],
+    tests_math[], tests_scan[],
     tests_packed[]; /* each ends with a NULL name */
 
 void fail(check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));

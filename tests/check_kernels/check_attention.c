@@ -65,10 +65,10 @@ static void store(check *c) {
 
 /* Queries over a few blocks of a session's tokens. */
 typedef struct cache {
-    size_t d, stride, n_q, n_tokens, row_bytes, q8_bytes;
+    size_t d, d_v, stride, o_stride, n_q, n_tokens, row_bytes, v_bytes, q8_bytes;
     float *q, *o, *m, *l;
     uint8_t *q8, *keys, *values; /* groups one behind the other */
-    double *x, *k, *v;           /* queries as they are multiplied, keys, values: [n][d] */
+    double *x, *k, *v;           /* queries as they are multiplied, keys, values: [n][d or d_v] */
 } cache;
 
 static double *doubles(size_t n) {
@@ -81,23 +81,27 @@ static double *doubles(size_t n) {
 static void make_cache(check *c, slm_kv kv, cache *m) {
     static const size_t sizes[] = {16, 32, 64, 80, 96, 112, 128, 256, 8, 33, 100};
     m->d = sizes[random_below(c, sizeof sizes / sizeof sizes[0])];
+    m->d_v = m->d % 32 == 0 && m->d <= 128 && random_below(c, 2) ? 2 * m->d : m->d;
     m->stride = (m->d + 15) / 16 * 16;
+    m->o_stride = (m->d_v + 15) / 16 * 16;
     m->n_q = 1 + random_below(c, random_below(c, 3) == 0 ? 33 : 9);
     m->n_tokens = 1 + random_below(c, 200);
     m->row_bytes = slm_kv_row_bytes(kv, m->d);
+    m->v_bytes = slm_kv_row_bytes(kv, m->d_v);
     m->q8_bytes = slm_act_row_bytes(SLM_ACT_Q8_0, m->d);
     size_t n_groups = (m->n_tokens + SLM_KV_GROUP - 1) / SLM_KV_GROUP;
     size_t bytes = n_groups * SLM_KV_GROUP * m->row_bytes;
+    size_t values_bytes = n_groups * SLM_KV_GROUP * m->v_bytes;
     m->q = guard_alloc(m->n_q * m->stride * sizeof(float));
-    m->o = guard_alloc(m->n_q * m->stride * sizeof(float));
+    m->o = guard_alloc(m->n_q * m->o_stride * sizeof(float));
     m->m = guard_alloc(m->n_q * sizeof(float));
     m->l = guard_alloc(m->n_q * 16 * sizeof(float));
     m->q8 = guard_alloc(m->n_q * m->q8_bytes);
     m->keys = guard_alloc(bytes);
-    m->values = guard_alloc(bytes);
+    m->values = guard_alloc(values_bytes);
     m->x = doubles(m->n_q * m->d);
     m->k = doubles(m->n_tokens * m->d);
-    m->v = doubles(m->n_tokens * m->d);
+    m->v = doubles(m->n_tokens * m->d_v);
     memset(m->q, 0, m->n_q * m->stride * sizeof(float));
     for (size_t j = 0; j < m->n_q; j++) {
         float *q = m->q + j * m->stride;
@@ -109,7 +113,7 @@ static void make_cache(check *c, slm_kv kv, cache *m) {
                 kv == SLM_KVT_Q8_0 ? (double)b[i / 32].d * b[i / 32].q[i % 32] : (double)q[i];
     }
     memset(m->keys, 0xff, bytes); /* NaN where no token is */
-    memset(m->values, 0xff, bytes);
+    memset(m->values, 0xff, values_bytes);
     for (size_t t = 0; t < m->n_tokens; t++) {
         float row[300];
         uint8_t stored[1200];
@@ -118,9 +122,9 @@ static void make_cache(check *c, slm_kv kv, cache *m) {
         row_values(kv, stored, m->d, m->k + t * m->d);
         slm_kv_put_key(kv, m->keys + t / SLM_KV_GROUP * SLM_KV_GROUP * m->row_bytes,
                        t % SLM_KV_GROUP, stored, m->d);
-        random_floats(c, row, m->d, 1.0f);
-        c->ref->kv_store[kv](m->values + t * m->row_bytes, row, m->d);
-        row_values(kv, m->values + t * m->row_bytes, m->d, m->v + t * m->d);
+        random_floats(c, row, m->d_v, 1.0f);
+        c->ref->kv_store[kv](m->values + t * m->v_bytes, row, m->d_v);
+        row_values(kv, m->values + t * m->v_bytes, m->d_v, m->v + t * m->d_v);
     }
     guard_freeze(m->q);
     guard_freeze(m->q8);
@@ -137,10 +141,11 @@ static void free_cache(check *c, cache *m) {
 
 /* Tokens [begin, end) by the blocks that hold them, for queries [first, first + n). */
 static void go(check *c, slm_kv kv, cache *m, size_t first, size_t n, size_t begin, size_t end) {
-    slm_attention a = {.d = m->d, .stride = m->stride, .q = m->q, .q8 = m->q8,
-                       .q8_bytes = m->q8_bytes, .o = m->o, .m = m->m, .l = m->l};
+    slm_attention a = {.d = m->d, .d_v = m->d_v, .stride = m->stride, .o_stride = m->o_stride,
+                       .q = m->q, .q8 = m->q8, .q8_bytes = m->q8_bytes, .o = m->o, .m = m->m,
+                       .l = m->l};
     for (size_t j = first; j < first + n; j++) {
-        memset(m->o + j * m->stride, 0, m->stride * sizeof *m->o);
+        memset(m->o + j * m->o_stride, 0, m->o_stride * sizeof *m->o);
         memset(m->l + j * 16, 0, 16 * sizeof *m->l);
         m->m[j] = -INFINITY;
     }
@@ -150,12 +155,12 @@ static void go(check *c, slm_kv kv, cache *m, size_t first, size_t n, size_t beg
         size_t t1 = end - base < SLM_KV_BLOCK ? end - base : SLM_KV_BLOCK;
         for (size_t g = t0 / SLM_KV_GROUP; g * SLM_KV_GROUP < t1; g++) {
             k[g] = m->keys + (base + g * SLM_KV_GROUP) * m->row_bytes;
-            v[g] = m->values + (base + g * SLM_KV_GROUP) * m->row_bytes;
+            v[g] = m->values + (base + g * SLM_KV_GROUP) * m->v_bytes;
             if (base + SLM_KV_BLOCK + g * SLM_KV_GROUP < end)
                 next_k[g] = m->keys + (base + SLM_KV_BLOCK + g * SLM_KV_GROUP) * m->row_bytes;
         }
         a.next_k = base % (2 * SLM_KV_BLOCK) == 0 ? next_k : NULL;
-        c->k->attend[kv](&a, first, n, k, v, m->row_bytes, t0, t1);
+        c->k->attend[kv](&a, first, n, k, v, m->v_bytes, t0, t1);
     }
 }
 
@@ -173,8 +178,9 @@ static int compare(check *c, slm_kv kv, const cache *m, size_t j, size_t begin, 
             double term = m->x[j * m->d + i] * m->k[(begin + t) * m->d + i];
             s[t] += term;
             sum_abs += fabs(term);
-            most_v = fmax(most_v, fabs(m->v[(begin + t) * m->d + i]));
         }
+        for (size_t i = 0; i < m->d_v; i++)
+            most_v = fmax(most_v, fabs(m->v[(begin + t) * m->d_v + i]));
         /* one chain of d sums */
         off = fmax(off, 1.01 * ((double)m->d + 8) * U * sum_abs);
         max = fmax(max, s[t]);
@@ -185,10 +191,10 @@ static int compare(check *c, slm_kv kv, const cache *m, size_t j, size_t begin, 
     double limit = 2.02 * relative * most_v, sum_l = 0;
     for (int i = 0; i < 16; i++)
         sum_l += (double)m->l[j * 16 + (size_t)i];
-    for (size_t i = 0; i < m->d; i++) {
-        double want = 0, got = (double)m->o[j * m->stride + i] / sum_l;
+    for (size_t i = 0; i < m->d_v; i++) {
+        double want = 0, got = (double)m->o[j * m->o_stride + i] / sum_l;
         for (size_t t = 0; t < n; t++)
-            want += s[t] * m->v[(begin + t) * m->d + i];
+            want += s[t] * m->v[(begin + t) * m->d_v + i];
         want /= total;
         if (!(fabs(got - want) <= limit)) {
             fail(c, "%s d %zu n_q %zu tokens %zu to %zu: o[%zu][%zu] = %.9g, exact %.9g, limit %.3g",
@@ -197,8 +203,8 @@ static int compare(check *c, slm_kv kv, const cache *m, size_t j, size_t begin, 
             return 0;
         }
     }
-    for (size_t i = m->d; i < m->stride; i++)
-        if (m->o[j * m->stride + i] != 0)
+    for (size_t i = m->d_v; i < m->o_stride; i++)
+        if (m->o[j * m->o_stride + i] != 0)
             fail(c, "%s d %zu: wrote behind the end of a query", kv_names[kv], m->d);
     free(s);
     return 1;
@@ -217,10 +223,10 @@ static void attend(check *c) {
             /* THE RULE OF ORDER: a query alone gives the same bits */
             for (size_t j = 0; j < m.n_q; j++) {
                 float o[256], l[16], most = m.m[j];
-                memcpy(o, m.o + j * m.stride, m.d * sizeof *o);
+                memcpy(o, m.o + j * m.o_stride, m.d_v * sizeof *o);
                 memcpy(l, m.l + j * 16, sizeof l);
                 go(c, (slm_kv)kv, &m, j, 1, begin, end);
-                if (bits_differ(o, m.o + j * m.stride, m.d * sizeof *o) ||
+                if (bits_differ(o, m.o + j * m.o_stride, m.d_v * sizeof *o) ||
                     bits_differ(l, m.l + j * 16, sizeof l) || most != m.m[j]) {
                     fail(c, "%s d %zu n_q %zu: query %zu alone differs", kv_names[kv], m.d, m.n_q,
                          j);
@@ -240,9 +246,10 @@ static void not_finite(check *c) {
             size_t begin = 0, end = m.n_tokens, bad = random_below(c, m.n_tokens);
             float row[300];
             uint8_t stored[1200];
-            random_floats(c, row, m.d, 1.0f);
-            row[random_below(c, m.d)] = NAN;
-            c->ref->kv_store[kv](stored, row, m.d);
+            size_t length = where == 2 ? m.d_v : m.d;
+            random_floats(c, row, length, 1.0f);
+            row[random_below(c, length)] = NAN;
+            c->ref->kv_store[kv](stored, row, length);
             guard_thaw(where == 0 ? (void *)m.q : where == 1 ? m.keys : m.values);
             if (where == 0) {
                 guard_thaw(m.q8);
@@ -252,11 +259,11 @@ static void not_finite(check *c) {
                 slm_kv_put_key((slm_kv)kv, m.keys + bad / SLM_KV_GROUP * SLM_KV_GROUP * m.row_bytes,
                                bad % SLM_KV_GROUP, stored, m.d);
             } else {
-                memcpy(m.values + bad * m.row_bytes, stored, m.row_bytes);
+                memcpy(m.values + bad * m.v_bytes, stored, m.v_bytes);
             }
             go(c, (slm_kv)kv, &m, 0, m.n_q, begin, end);
             int shown = 0;
-            for (size_t i = 0; i < m.d; i++)
+            for (size_t i = 0; i < m.d_v; i++)
                 shown += isnan(m.o[i]);
             if (!shown)
                 fail(c, "%s d %zu: NaN in a %s does not show", kv_names[kv], m.d,

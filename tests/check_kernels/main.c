@@ -76,7 +76,7 @@ static uint64_t seed_for(uint64_t seed, const char *test) {
 }
 
 static const check_test *const groups[] = {tests_files, tests_quantize, tests_matmul,
-                                           tests_attention, tests_math,
+                                           tests_attention, tests_math, tests_scan,
                                            tests_packed};
 #define N_GROUPS (sizeof groups / sizeof groups[0])
 

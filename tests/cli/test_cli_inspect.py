@@ -90,7 +90,7 @@ class Inspect(Case):
         for plan in (small, large):
             self.assertGreaterEqual(plan["kv_bytes"], plan["n_ctx"] * plan["kv_bytes_per_token"])
             parts = ("weights_mapped", "weights_allocated", "model_bytes", "kv_bytes",
-                     "scratch_bytes")
+                     "recurrent_bytes", "scratch_bytes")
             self.assertEqual(sum(plan[p] for p in parts), plan["total_bytes"])
         text = slm("inspect", STORIES, "--plan").out.decode()
         self.assertIn("\nMemory plan: context 512, cache f16, ", text)

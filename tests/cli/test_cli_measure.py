@@ -123,6 +123,15 @@ class Bench(Case):
         self.assertEqual(head.split()[:3], ["test", "n", "depth"])
         self.assertEqual([x.split()[:3] for x in rows], [["pp", "8", "0"], ["tg", "4", "0"]])
 
+    def test_prompts_in_steps_of_milliseconds(self):
+        def macs_of_a_step(*options):
+            r = slm("bench", STORIES, "--json", "--ops", "-p", "256", "-n", "0", "-r", "1", *options)
+            self.done(r)
+            ops = [json.loads(line) for line in r.out.splitlines()]
+            return sum(x["gmacs"] * x["ms_per_step"] for x in ops if "op" in x)
+        # where nothing is known yet, the first of them has few tokens
+        self.assertLess(macs_of_a_step("--chunk-ms", "1"), 0.7 * macs_of_a_step("--cublas"))
+
     def test_the_context_grows_with_the_tests_and_has_a_limit(self):
         rows = self.bench("-p", "12", "-n", "0", "-d", "500", "-r", "1")
         self.assertEqual([(x["test"], x["depth"]) for x in rows], [("pp", 500)])

@@ -42,10 +42,12 @@ class Help(Case):
         sampling = """--max-tokens --temp --top-k --top-p --min-p --repeat-penalty
             --presence-penalty --frequency-penalty --seed --stop --logit-bias""".split()
         common = ["--threads", "--device", "--ctx", "--kv"]
+        on_gpu = ["--chunk-ms", "--cublas"]
         wanted = {
-            "run": sampling + common + ["--raw", "--system", "--stats", "--grammar", "--json-schema"],
-            "chat": sampling + common + ["--system", "--stats"],
-            "bench": sampling[1:] + common + ["--json", "-p,", "-n,", "-d,", "-r,"],
+            "run": sampling + common + on_gpu + ["--raw", "--system", "--stats", "--grammar",
+                                                 "--json-schema"],
+            "chat": sampling + common + on_gpu + ["--system", "--stats"],
+            "bench": sampling[1:] + common + on_gpu + ["--json", "-p,", "-n,", "-d,", "-r,"],
             "logits": common + ["--ids", "--ids-file", "-o,", "--batch", "--rope-factors"],
             "perplexity": common,
             "tokenize": ["--special", "--bos", "--no-bos"],
@@ -89,7 +91,7 @@ class CommandLine(Case):
         for name in COMMANDS:
             self.wrong(name, "m", "--no-such", words=['"--no-such"', f"slm {name} --help"])
             self.wrong(name, "m", "-Z", words=['"-Z"'])
-        for option in ("--tools",):
+        for option in ("--tool",):
             self.wrong("run", "m", "p", option, "f", words=[f'"{option}"'])
 
     def test_values_that_are_missing_or_one_too_many(self):
@@ -111,6 +113,7 @@ class CommandLine(Case):
                               ("--repeat-penalty", "0"), ("--typical", "2"), ("--ctx", "0"),
                               ("--presence-penalty", "101"), ("--frequency-penalty", "x"),
                               ("--penalty-last-n", "-2"), ("--dry-base", "0.5"),
+                              ("--chunk-ms", "0"), ("--chunk-ms", "60001"),
                               ("--max-tokens", "-1"), ("--max-tokens", "2147483648")):
             self.wrong("run", "m", "p", option, value, words=[option, f'"{value}"', "from"])
 

@@ -64,9 +64,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (size_t i = 0; i + 3 <= out->len; i++)
             if (memcmp(out->ptr + i, SIGN, 3) == 0)
                 for (size_t k = i; k < i + 3; k++)
-                    CHECK(p[0].j.marks.ptr[k] == SLM_MARK_DATA);
+                    CHECK(p[0].j.marks.ptr[k] != SLM_MARK_TEMPLATE);
     for (int i = 0; i < 2; i++) {
-        slm_chat_close(&p[i]);
+        slm_chat_prompt_close(&p[i]);
         CHECK(atomic_load(&hosts[i].bytes) == 0);
     }
     return 0;

@@ -2,7 +2,7 @@
 
     tools, examples -> slm.h             (inspect, quantize, doctor: gguf/, base/, kernels/ too)
     bench/src measures what is inside, and like the tests it may look there
-    api -> run -> {guide, model} -> text -> gguf -> base;  kernels -> kernels
+    api -> chat -> run -> {guide, model} -> text -> gguf -> base;  kernels -> kernels
 """
 
 import re
@@ -16,7 +16,8 @@ BELOW = {
     "guide": ["text", "gguf", "base", "kernels"],
     "model": ["text", "gguf", "base", "kernels"],
     "run": ["guide", "model", "text", "gguf", "base", "kernels"],
-    "api": ["run", "guide", "model", "text", "gguf", "base", "kernels"],
+    "chat": ["run", "guide", "model", "text", "gguf", "base", "kernels"],
+    "api": ["chat", "run", "guide", "model", "text", "gguf", "base", "kernels"],
     "kernels": [],
     "tools": [],
     "examples": [],
@@ -33,6 +34,7 @@ SYSTEM_ALLOWED = {
     "guide": LIBC,
     "model": LIBC,
     "run": LIBC | {"omp.h"},
+    "chat": LIBC,
     "api": LIBC,
     "kernels": LIBC - {"stdio.h", "errno.h"},
     "tools": None,

@@ -1,5 +1,5 @@
 /* Every family's tiny model against the logits of its reference implementation: the files and the
- * tolerances of the folder "golden" (its README says how they were made). */
+ * tolerances of the folders "golden" and "golden-sambay" (their READMEs say how they were made). */
 #include "golden.h"
 
 #include <math.h>
@@ -145,13 +145,16 @@ static void run_entry(const char *dir, const json_t *file, const json_t *entry, 
     free(rows);
 }
 
-static void golden_at(uint32_t levels) {
-    json_t *index = golden_json("", "index.json");
+/* The models of a folder of the reference data. */
+static void golden_folder(const char *folder, uint32_t levels) {
+    char dir[256];
     size_t i, j, k;
     json_t *model, *file, *entry;
-    failures = comparisons = 0;
+    snprintf(dir, sizeof dir, "%s:", folder);
+    json_t *index = golden_json(dir, "index.json");
     json_array_foreach(json_object_get(index, "models"), i, model) {
-        const char *dir = json_string_value(json_object_get(model, "name"));
+        snprintf(dir, sizeof dir, "%s/%s:", folder,
+                 json_string_value(json_object_get(model, "name")));
         size_t n_vocab = (size_t)json_integer_value(json_object_get(model, "n_vocab"));
         json_t *ids = golden_json(dir, "ids.json");
         json_array_foreach(json_object_get(model, "files"), j, file)
@@ -162,6 +165,14 @@ static void golden_at(uint32_t levels) {
         json_decref(ids);
     }
     json_decref(index);
+}
+
+static void golden_at(uint32_t levels) {
+    failures = comparisons = 0;
+    golden_folder("golden", levels);
+#ifndef GOLDEN_ON_DEVICE /* which has no kernels for recurrent layers */
+    golden_folder("golden-sambay", levels);
+#endif
     print_message("%d comparisons, %d outside of their tolerance\n", comparisons, failures);
 #ifdef SLM_SLOW
     assert_true(comparisons > 50);

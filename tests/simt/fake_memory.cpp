@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <sys/mman.h>
 
 #ifdef SIMT_ASAN
 #include <sanitizer/asan_interface.h>
@@ -31,8 +32,13 @@ unsigned char *guarded_alloc(std::size_t bytes) {
     }
     return static_cast<unsigned char *>(at);
 #else
-    if (posix_memalign(&at, 256, bytes + 2 * guard_bytes) != 0) {
+    std::size_t all = bytes + 2 * guard_bytes, huge_page = std::size_t(2) << 20;
+    bool is_large = all >= 8 * huge_page; // by huge pages: no device has its memory made when it is written
+    if (posix_memalign(&at, is_large ? huge_page : 256, all) != 0) {
         std::abort();
+    }
+    if (is_large) {
+        (void)madvise(at, all, MADV_HUGEPAGE);
     }
     unsigned char *first = static_cast<unsigned char *>(at) + guard_bytes;
     std::memset(at, guard_byte, guard_bytes);

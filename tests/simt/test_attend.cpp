@@ -17,12 +17,12 @@ std::vector<slm_cuda_row> rows_from(std::uint32_t slot, std::uint32_t first, std
 
 // One session of `length` tokens; rows at these positions.
 void check(const Shape &shape, const std::vector<slm_cuda_row> &rows, float size = 1) {
-    Pages pages(shape, 1, 1024);
     std::uint32_t last = 0, first = UINT32_MAX;
     for (const slm_cuda_row &row : rows) {
         last = std::max(last, row.position);
         first = std::min(first, row.position);
     }
+    Pages pages(shape, 1, std::max(last + 1, 1024u));
     // Pages that a window has passed are not there.
     const std::uint32_t page = ~((1u << shape.page_shift) - 1);
     pages.fill(0,
@@ -96,6 +96,17 @@ void page_sizes(void **) {
             shape.window = 50;
             check(shape, {row_at(0, 333)});
         }
+    }
+}
+
+// The end of a context of 128 K.
+void a_long_context(void **) {
+    const std::uint32_t last = (1u << 17) - 1;
+    for (std::uint32_t type : both_types) {
+        Shape shape{type, 16, 2, 1};
+        check(shape, {row_at(0, last)});
+        shape.window = 300;
+        check(shape, rows_from(0, last - 16, 17));
     }
 }
 
@@ -253,6 +264,7 @@ int main() {
         DEVICE_TEST(lengths),
         DEVICE_TEST(windows),
         DEVICE_TEST(page_sizes),
+        DEVICE_TEST(a_long_context),
         DEVICE_TEST(large_scores),
         DEVICE_TEST(both_halves_of_queries),
         DEVICE_TEST(sessions),

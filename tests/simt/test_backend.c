@@ -62,6 +62,47 @@ static void a_step_is_one_launch(void **state) {
     NOTHING_ON_DEVICE();
 }
 
+/* Kernels of a token behind `depth` others are as many as the prediction counts. */
+static void check_kernels_of(slm_model *m, const int32_t *tokens, size_t depth, slm_kv_type kv) {
+    slm_device_profile p = {.struct_size = sizeof p};
+    slm_predict_options asked = {.struct_size = sizeof asked, .depth = (uint32_t)depth, .kv_type = kv};
+    slm_prediction predicted = {.struct_size = sizeof predicted};
+    OK(slm_device_profile_find("orin-nx-16", &p, &golden_err));
+    OK(slm_predict(m, &p, &asked, &predicted, &golden_err));
+    slm_cache_options o = {.struct_size = sizeof o, .n_threads = 1, .kv_type = kv};
+    slm_session *s = NULL;
+    OK(slm_session_open(m, &o, &s, &golden_err));
+    OK(slm_session_eval(s, tokens, depth, SLM_LOGITS_NONE, &golden_err));
+    for (size_t i = 0; i < 2; i++) { /* recorded, replayed */
+        fake_cuda_stats before = stats_now();
+        OK(slm_session_truncate(s, depth, &golden_err));
+        OK(slm_session_eval(s, tokens + depth, 1, SLM_LOGITS_LAST, &golden_err));
+        assert_int_equal(stats_now().n_kernels - before.n_kernels, predicted.graph_nodes);
+    }
+    slm_session_close(&s);
+}
+
+static void kernels_are_those_predicted(void **state) {
+    (void)state;
+    slm_model *m = open_on(SLM_DEVICE_CUDA);
+    check_kernels_of(m, ids, 40, SLM_KV_F16);
+    check_kernels_of(m, ids, 40, SLM_KV_F32);
+    slm_model_close(&m);
+    golden_need_data(); /* V of another type than K in some layers; chunks that are joined */
+    static int32_t tokens[261];
+    char path[1024];
+    for (size_t i = 0; i < 261; i++)
+        tokens[i] = 3 + (int32_t)(i * 7 % 250);
+    golden_path(path, sizeof path, "llama-1b-like", "llama-1b-like-q4_k_m.gguf");
+    slm_model_options o = {.struct_size = sizeof o, .device = SLM_DEVICE_CUDA};
+    OK(slm_model_open(path, &o, &m, &golden_err));
+    check_kernels_of(m, tokens, 10, SLM_KV_F16);
+#ifndef SLM_SLOW
+    check_kernels_of(m, tokens, 260, SLM_KV_F16);
+#endif
+    slm_model_close(&m);
+}
+
 /* More shapes of steps than graphs are kept. */
 static void old_graphs_make_room(void **state) {
     (void)state;
@@ -392,6 +433,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(graphs_give_what_launches_give),
         TEST(a_step_is_one_launch),
+        TEST(kernels_are_those_predicted),
         TEST(old_graphs_make_room),
         TEST(together_as_alone),
         TEST(generation_with_forks),

@@ -92,7 +92,7 @@ static slm_chat_input plain_input(const slm_message *m, size_t n, uint32_t flags
 static slm_status open_prompt(chat_case *c, const slm_chat_input *in, slm_chat_prompt *p,
                               slm_error *error) {
     *error = (slm_error)SLM_ERROR_INIT;
-    return slm_chat_open(p, &c->f->host, c->format, c->t.g, c->f->v, in, error);
+    return slm_chat_prompt_open(p, &c->f->host, c->format, c->t.g, c->f->v, in, error);
 }
 
 static char *render(chat_case *c, const slm_message *m, size_t n, uint32_t flags, size_t *len) {
@@ -107,7 +107,7 @@ static char *render(chat_case *c, const slm_message *m, size_t n, uint32_t flags
     size_t again;
     assert_int_equal(slm_chat_text(&p, text, *len, &again, &error), SLM_OK);
     assert_int_equal(again, *len);
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
     return text;
 }
 
@@ -122,7 +122,7 @@ static int32_t *input_ids(chat_case *c, const slm_chat_input *in, size_t *n_ids)
     size_t again;
     assert_int_equal(slm_chat_ids(&p, c->f->v, ids, *n_ids, &again, &error), SLM_OK);
     assert_int_equal(again, *n_ids);
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
     return ids;
 }
 
@@ -272,12 +272,12 @@ static void unknown(void **state) {
         assert_int_equal(slm_chat_text(&p, text, sizeof text - 1, &len, &error), SLM_OK);
         text[len] = 0;
         assert_non_null(strstr(text, "Hi there"));
-        slm_chat_close(&p);
+        slm_chat_prompt_close(&p);
         if (strcmp(cases[i].name, "x-smollm3") == 0) { /* it does not go on without a date */
             in.now = 0;
             assert_int_equal(open_prompt(&c, &in, &p, &error), SLM_ERR_TEMPLATE);
             assert_non_null(strstr(error.message, "wants the date"));
-            slm_chat_close(&p);
+            slm_chat_prompt_close(&p);
         }
         close_case(&c);
     }
@@ -293,10 +293,10 @@ static void no_template(void **state) {
     slm_chat_input in = plain_input(&m, 1, 0);
     slm_error error = SLM_ERROR_INIT;
     slm_chat_prompt p;
-    assert_int_equal(slm_chat_open(&p, &f.host, SLM_CHAT_NONE, f.g, f.v, &in, &error),
+    assert_int_equal(slm_chat_prompt_open(&p, &f.host, SLM_CHAT_NONE, f.g, f.v, &in, &error),
                      SLM_ERR_MISSING);
     assert_non_null(strstr(error.message, "no chat template"));
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
     close_vocab_file(&f);
 }
 
@@ -320,7 +320,7 @@ static void tool_template(void **state) {
         assert_int_equal(open_prompt(&c, &in, &p, &error), SLM_OK);
         assert_int_equal(p.j.text.len, strlen(want));
         assert_memory_equal(p.j.text.ptr, want, strlen(want));
-        slm_chat_close(&p);
+        slm_chat_prompt_close(&p);
     }
     close_case(&c);
 }
@@ -405,30 +405,30 @@ static void refused(void **state) {
     memset(ids, 0, sizeof ids);
     assert_int_equal(slm_chat_ids(&p, f.v, ids, 5, &n, &error), SLM_ERR_LIMIT);
     assert_int_equal(ids[0], 0);
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
     static const char *const roles[] = {"us", "users", "", "user ", "User", "user<|im_end|>",
                                         "<|im_start|>", "im_start", "user\nassistant"};
     for (size_t i = 0; i < COUNT(roles); i++) { /* a role is no way to write control tokens */
         m[1].role = roles[i];
         assert_int_equal(open_prompt(&c, &in, &p, &error), SLM_ERR_TEMPLATE);
         assert_non_null(strstr(error.message, "message 1 has the role \""));
-        slm_chat_close(&p);
+        slm_chat_prompt_close(&p);
     }
     m[1] = good;
     m[1].content = NULL;
     m[1].content_len = 1;
     assert_int_equal(open_prompt(&c, &in, &p, &error), SLM_ERR_ARG);
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
     m[1].content_len = 0;
     m[1].role = NULL;
     assert_int_equal(open_prompt(&c, &in, &p, &error), SLM_ERR_ARG);
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
     m[1] = good;
     m[1].content = "a\xFF";
     assert_int_equal(open_prompt(&c, &in, &p, &error), SLM_OK);
     assert_int_equal(slm_chat_text(&p, text, sizeof text, &n, &error), SLM_ERR_UTF8);
     assert_int_equal(slm_chat_ids(&p, f.v, ids, 64, &n, &error), SLM_OK); /* bytes can be tokens */
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
     close_case(&c);
 }
 
@@ -477,7 +477,7 @@ static size_t controls_with(chat_case *c, const char *way, const char *text, siz
         assert_int_equal(slm_chat_ids(&p, c->f->v, ids, COUNT(ids), &n, &error), SLM_OK);
         count = count_controls(c->f->v, ids, n);
     }
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
     slm_buffer_free(&string);
     slm_buffer_free(&whole);
     return count;

@@ -474,7 +474,7 @@ static void test_out_folder_removed(void **state) {
     assert_int_equal(temp_count(), 1);
     temp_clear();
     assert_int_equal(slm_out_commit(&out, &e), SLM_ERR_IO);
-    assert_non_null(strstr(e.message, "cannot replace file"));
+    assert_non_null(strstr(e.message, "cannot open the folder of file"));
     assert_null(out);
 }
 

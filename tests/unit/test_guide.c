@@ -116,6 +116,10 @@ static void hostile_grammars(void **state) {
     hostile("root ::= \"\xff\"", 0, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
     hostile("root ::= <[7]>", 0, SLM_ERR_UNSUP, SLM_ERR_UNSUP);
     hostile("root ::= \"a\"{18446744073709551615}", 0, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    hostile("root ::= \"a\"{1000000000}", 0, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    hostile("root ::= \"a\"{0,2001}", 0, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    hostile("root ::= \"a\"{5,0}", 0, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    hostile("root ::= \"a\"{0,1999}", 0, SLM_OK, SLM_OK);
     hostile("root ::= \"a\"{0,2000}", 0, SLM_OK, SLM_OK);
     /* ambiguous, where determinism explodes and where stacks do */
     hostile("root ::= [ab]* \"a\" [ab]{500}", 0, SLM_OK, SLM_OK);
@@ -140,6 +144,37 @@ static void many_rules(void **state) {
         n += (size_t)snprintf(text + n, cap - n, "r%d::=\"\"\n", i);
     hostile(text, 0, SLM_ERR_LIMIT, SLM_ERR_NOMEM);
     free(text);
+}
+
+/* before, n parts that hold their number, after. */
+static void hostile_numbered(const char *before, const char *part, int n, const char *after,
+                             slm_status wanted, slm_status other) {
+    size_t cap = strlen(before) + strlen(after) + (size_t)n * (strlen(part) + 12) + 1, at;
+    char *text = malloc(cap);
+    assert_non_null(text);
+    at = (size_t)snprintf(text, cap, "%s", before);
+    for (int i = 0; i < n; i++) {
+        const char *digit = strchr(part, '#');
+        at += (size_t)snprintf(text + at, cap - at, "%s%.*s%d%s", i > 0 ? "," : "",
+                               (int)(digit - part), part, i, digit + 1);
+    }
+    snprintf(text + at, cap - at, "%s", after);
+    hostile(text, 1, wanted, other);
+    free(text);
+}
+
+static void many_parts(void **state) {
+    (void)state;
+    hostile("{\"enum\":[]}", 1, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    hostile("{\"type\":\"object\",\"properties\":{}}", 1, SLM_OK, SLM_OK);
+    hostile_numbered("{\"enum\":[", "\"value #\"", 10000, "]}", SLM_OK, SLM_ERR_LIMIT);
+    hostile_numbered("{\"type\":\"object\",\"properties\":{", "\"p#\":{}", 10000, "}}", SLM_OK,
+                     SLM_ERR_LIMIT);
+    hostile_numbered("{\"type\":\"object\",\"properties\":{", "\"p#\":{}", 10000,
+                     "},\"required\":[\"p9999\"]}", SLM_OK, SLM_ERR_LIMIT);
+    hostile_numbered("{\"anyOf\":[", "{\"const\":#}", 10000, "]}", SLM_OK, SLM_ERR_LIMIT);
+    hostile_numbered("{\"anyOf\":[", "{\"type\":\"object\",\"properties\":{\"p#\":{}}}", 10000, "]}",
+                     SLM_OK, SLM_ERR_LIMIT);
 }
 
 static void hostile_schemas(void **state) {
@@ -391,6 +426,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_grammars), cmocka_unit_test(many_rules),
         cmocka_unit_test(hostile_schemas),  cmocka_unit_test(refused_memory),
+        cmocka_unit_test(many_parts),
         cmocka_unit_test(forgetting),       cmocka_unit_test(spacing),
         cmocka_unit_test(forced_bytes),     cmocka_unit_test(lazy),
         cmocka_unit_test(arguments),

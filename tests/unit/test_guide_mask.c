@@ -9,6 +9,11 @@ static const char *const grammars[] = {
     "root ::= item*\nitem ::= \"- \" [^\\n]{1,40} \"\\n\"",
     "root ::= \"[\" (value (\", \" value)*)? \"]\"\nvalue ::= [0-9]+ | root | \"'\" [^'\\n]* \"'\"",
     "root ::= [\\u0400-\\u04FF]+ | [\\U0001F600-\\U0001F64F]{2} | \"caf\\u00e9\"",
+    /* kinds of characters that may all come, with the few that may not */
+    "root ::= [^x]*",
+    "root ::= line+\nline ::= [^\\n\u00e9]{1,80} \"\\n\"",
+    "root ::= word (\" \" word)* \".\"\nword ::= [a-z]+ | [A-Z] [a-z]* | [0-9a-f]{2,60}",
+    "root ::= (word \"-\")+\nword ::= [^ -]+ | \" \" [^-]+",
     "root ::= \"a\" root \"b\" | \"a\" root \"c\" | x root? \nx ::= \"x\" y*\ny ::= \"y\"? \"z\"",
 };
 
@@ -28,6 +33,8 @@ static const char *const schemas[] = {
     "\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/n\"}}},\"required\":[\"v\"]}},"
     "\"$ref\":\"#/$defs/n\"}",
     "{\"type\":\"string\",\"format\":\"date-time\"}",
+    "{\"type\":\"string\",\"pattern\":\"^[^x]{1,90}$\"}",
+    "{\"type\":\"array\",\"items\":{\"type\":\"string\",\"pattern\":\"ab$\"}}",
 };
 
 /* A second automaton of the same guide, which is only ever stepped. */

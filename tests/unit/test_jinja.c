@@ -68,7 +68,7 @@ static void check_spans(golden *g, const slm_json *spans, const slm_chat_prompt 
         assert_true(slm_json_int64(&spans->items[i].items[0], &from));
         assert_true(slm_json_int64(&spans->items[i].items[1], &to));
         for (size_t k = (size_t)from; k < (size_t)to; k++) {
-            if (p->j.marks.ptr[k] == SLM_MARK_DATA || strchr(" \n\t\r", p->j.text.ptr[k]))
+            if (p->j.marks.ptr[k] != SLM_MARK_TEMPLATE || strchr(" \n\t\r", p->j.text.ptr[k]))
                 continue;
             size_t tag = think_tag(&p->j.text, k);
             if (tag == 0)
@@ -115,7 +115,7 @@ static void check_rendering(golden *g, const char *line, size_t len) {
         }
         g->n_errors++;
     }
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
     slm_arena_free(&arena);
 }
 
@@ -506,7 +506,7 @@ static void many_messages(void **state) {
 #else
         (void)before;
 #endif
-        slm_chat_close(&p);
+        slm_chat_prompt_close(&p);
         free(m);
     }
 }
@@ -545,7 +545,7 @@ static void inputs(void **state) {
     assert_int_equal(converse(&in, &p, &error), SLM_OK);
     assert_int_equal(p.j.text.len, sizeof WANT - 1);
     assert_memory_equal(p.j.text.ptr, WANT, sizeof WANT - 1);
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
 
     /* The same in one text, which wins over what stands beside it. */
     slm_chat_input whole = {.struct_size = sizeof whole, .extra = "{\"flavour\": \"sour\"}",
@@ -558,7 +558,7 @@ static void inputs(void **state) {
     assert_int_equal(converse(&whole, &p, &error), SLM_OK);
     assert_int_equal(p.j.text.len, sizeof WANT - 1);
     assert_memory_equal(p.j.text.ptr, WANT, sizeof WANT - 1);
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
 
     /* Going on with the last message. */
     in.n_messages = 1;
@@ -568,7 +568,7 @@ static void inputs(void **state) {
     assert_int_equal(converse(&in, &p, &error), SLM_OK);
     assert_int_equal(p.j.text.len, strlen("[system:to be  "));
     assert_memory_equal(p.j.text.ptr, "[system:to be  ", p.j.text.len);
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
 }
 
 static void bad_inputs(void **state) {
@@ -611,28 +611,28 @@ static void bad_inputs(void **state) {
         slm_status status = converse(&in, &p, &error);
         if (status != table[i].status || !strstr(error.message, table[i].says))
             fail_msg("%s: status %d, %s", table[i].conversation, status, error.message);
-        slm_chat_close(&p);
+        slm_chat_prompt_close(&p);
     }
     slm_message m = {sizeof m, NULL, 0, NULL, 0};
     slm_chat_input in = {.struct_size = sizeof in};
     assert_int_equal(converse(&in, &p, &error), SLM_ERR_ARG);
     assert_non_null(strstr(error.message, "no messages"));
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
     in.messages = &m;
     in.n_messages = 1;
     assert_int_equal(converse(&in, &p, &error), SLM_ERR_ARG);
     assert_non_null(strstr(error.message, "role is NULL"));
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
     m = (slm_message){sizeof m, "user", SLM_NTS, "x", SLM_NTS};
     in.conversation = "{\"messages\": []}";
     in.conversation_len = SLM_NTS;
     assert_int_equal(converse(&in, &p, &error), SLM_ERR_ARG);
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
     in = (slm_chat_input){.struct_size = sizeof in, .messages = &m, .n_messages = 1, .tools = "{",
                           .tools_len = SLM_NTS};
     assert_int_equal(converse(&in, &p, &error), SLM_ERR_FORMAT);
     assert_non_null(strstr(error.message, "tools is not JSON"));
-    slm_chat_close(&p);
+    slm_chat_prompt_close(&p);
 }
 
 /* Every allocation that can fail, failing. */
@@ -656,7 +656,7 @@ static void no_memory(void **state) {
         slm_host_init(&host, &allocator, NULL, NULL, SLM_LOG_NONE);
         slm_status status = slm_chat_render_template(&p, &host, (slm_str){SOURCE, sizeof SOURCE - 1},
                                                      NULL, &names, &in, NULL);
-        slm_chat_close(&p);
+        slm_chat_prompt_close(&p);
         assert_int_equal(fa.outstanding, 0);
         if (fa.calls < fa.fail_at) {
             assert_int_equal(status, SLM_OK);
@@ -697,7 +697,7 @@ static void more_templates(void **state) {
         memcpy(whole, text.ptr, text.len);
         assert_non_null(strstr(whole, m.content));
         free(whole);
-        slm_chat_close(&p);
+        slm_chat_prompt_close(&p);
         free(source);
         n++;
     }

@@ -206,6 +206,27 @@ static void test_work_of_late_lanes(void **state) {
     expect_none(w, 2);
 }
 
+/* Runs of chunks of its own share, which get shorter; single ones of others'. */
+static void test_work_in_runs(void **state) {
+    (void)state;
+    slm_work *w = &new_team()->work;
+    slm_work_start(w, 2);
+    slm_work_begin_runs(w, 0, 39, 2, 4); /* twenty chunks: ten each */
+    slm_work_begin_runs(w, 1, 39, 2, 4);
+    expect(w, 0, 0, 8);
+    expect(w, 0, 8, 14);
+    expect(w, 0, 14, 18);
+    expect(w, 0, 18, 20);
+    expect(w, 0, 38, 39);
+    expect(w, 1, 20, 28);
+    expect(w, 0, 36, 38);
+    expect(w, 1, 28, 32);
+    expect(w, 1, 32, 34);
+    expect(w, 1, 34, 36);
+    expect_none(w, 0);
+    expect_none(w, 1);
+}
+
 /* A lane goes on for several ops while another still holds a chunk of the first. */
 static void test_work_of_lanes_ahead(void **state) {
     (void)state;
@@ -299,6 +320,7 @@ int main(void) {
         cmocka_unit_test(test_barrier_sleeps),
         cmocka_unit_test(test_work_once_each),
         cmocka_unit_test(test_work_of_late_lanes),
+        cmocka_unit_test(test_work_in_runs),
         cmocka_unit_test(test_work_of_lanes_ahead),
         cmocka_unit_test(test_work_of_many_ops),
         cmocka_unit_test(test_shares),

@@ -255,6 +255,8 @@ static void own_cases(void **state) {
         {SLM_TOOLS_LLAMA32_PYTHONIC, "[f(a='\\ud83d\\ude00')]",
          "{\"content\":\"\",\"tool_calls\":[{\"name\":\"f\",\"arguments\":"
          "{\"a\":\"\xf0\x9f\x98\x80\"}}]}"},
+        {SLM_TOOLS_LLAMA32_PYTHONIC, "[f(a='x\\/y')]", /* as JSON has it */
+         "{\"content\":\"\",\"tool_calls\":[{\"name\":\"f\",\"arguments\":{\"a\":\"x/y\"}}]}"},
         {SLM_TOOLS_LLAMA32_PYTHONIC, "[f(a='\\ud83d')]",
          "{\"content\":\"[f(a='\\\\ud83d')]\"" NO_CALLS},
         {SLM_TOOLS_LLAMA32_PYTHONIC, "[f(a='\\ude00')]",

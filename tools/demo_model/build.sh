@@ -1,10 +1,10 @@
 #!/bin/sh
 # Builds examples/models/hearth.gguf from nothing: corpus, vocabulary, training, export, measure.
 #
-#   SLM_LIBRARY=build/release/libslm.so tools/demo_model/build.sh WORK [MINUTES [MINUTES]]
+#   SLM_LIBRARY=build/release/libslm.so tools/demo_model/build.sh WORK [MINUTES [MINUTES [MINUTES]]]
 #
-# WORK is a folder outside the repository (about 400 MB); MINUTES are the most time that the two
-# stages of the training may take (47 and 10.5).  Wants the packages of requirements.txt in $PYTHON
+# WORK is a folder outside the repository (about 450 MB); MINUTES are the most time of both processor
+# cores that the three stages of the training may take (47, 10.5 and 40).  Wants the packages of requirements.txt in $PYTHON
 # (python3), a C++ compiler for the compiled layers (train.py --no-compile does without), and a
 # built shared library, which answers the questions of the measurement.
 
@@ -16,6 +16,7 @@ mkdir -p "$1"
 work=$(cd "$1" && pwd)
 minutes=${2:-47}
 second=${3:-10.5}
+third=${4:-40}
 cd "$(dirname "$0")"
 python=${PYTHON:-python3}
 
@@ -32,9 +33,16 @@ rm -f "$work/model.pt" "$work/hearth.gguf"
 "$python" -u train.py --corpus "$work/train2.jsonl" --tokenizer "$work/tokenizer.json" \
     --start "$work/model.pt" --out "$work/model2.pt" --minutes "$second" --rate 0.008 --seed 8 |
     tee -a "$work/train.log"
-"$python" export.py --model "$work/model.pt" --average "$work/model2.pt" --tokenizer "$work/tokenizer.json" \
+"$python" corpus.py --split train --stage 2 --tools 0.6 --count 70000 --seed 5 --out "$work/train3.jsonl"
+"$python" grow.py --corpus "$work/train3.jsonl" --tokenizer "$work/tokenizer.json" \
+    --model "$work/model.pt" "$work/model2.pt" --out "$work/grown.pt" --out-tokenizer "$work/tokenizer3.json"
+"$python" -u train.py --corpus "$work/train3.jsonl" --tokenizer "$work/tokenizer3.json" \
+    --start "$work/grown.pt" --out "$work/model3.pt" \
+    --tokens 8000000 --minutes "$third" --rate 0.008 --seed 9 | tee -a "$work/train.log"
+"$python" export.py --model "$work/model3.pt" --tokenizer "$work/tokenizer3.json" \
     --full "$work/hearth-f16.gguf" --small "$work/hearth.gguf"
+"$python" corpus.py --split test --tools 1 --count 1200 --seed 4 --out "$work/tools.jsonl"
 "$python" evaluate.py --gguf "$work/hearth.gguf" --corpus "$work/test.jsonl" \
-    --library "$library" --report "$work/answers.jsonl" | tee "$work/quality.md"
+    --tool-corpus "$work/tools.jsonl" --library "$library" --report "$work/answers.jsonl" | tee "$work/quality.md"
 mkdir -p ../../examples/models
 cp "$work/hearth.gguf" ../../examples/models/hearth.gguf

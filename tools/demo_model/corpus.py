@@ -14,8 +14,9 @@ import intents_shopping as shopping
 import intents_smalltalk as smalltalk
 import intents_talk as talk
 import intents_time as times
+import tooltalk
 from grammar import Gen
-from slots import MONTHS, WEEKDAYS, number
+from slots import clock_time, date, number
 
 PERSONAS = [
     "You are Hearth, a helpful household assistant.",
@@ -64,34 +65,40 @@ SECOND = {
     no.refuse: 24,
 }
 
+# For dialogues with tools: less of what calls none.
+WITH_TOOLS = {
+    home.vague: 5,
+    home.blinds: 5,
+    times.cancel: 4,
+    clock.order_ask: 1,
+    talk.sums: 2,
+    smalltalk.small_talk: 9,
+    no.unknown: 8,
+    no.refuse: 12,
+}
+TOOLS_ONLY = [(times.ask_list, 5), (times.asked_back, 6)]
+
 
 class Context:
     """What a dialogue knows: the facts of the system message and what was said so far."""
 
-    def __init__(self, gen, told):
+    def __init__(self, gen, told, tools=()):
         rng = gen.rng
+        self.tools = tools
         self.items, self.timer, self.alarm, self.name = [], None, None, None
         self.time = self.date = self.weather = None
         if told and gen.chance(0.5):
-            hour, minute = rng.randint(0, 23), rng.randint(0, 59)
-            self.time = gen.pick(
-                [
-                    f"{hour:02d}:{minute:02d}",
-                    f"{hour % 12 + 1}:{minute:02d} " + gen.pick(["am", "pm"]),
-                ]
-            )
+            self.time = clock_time(gen)
         if told and gen.chance(0.5):
             year = rng.randint(2024, 2035) if gen.chance(0.3) else None
-            month = rng.randrange(12)
-            last = 28 if month == 1 else 30 if month in (3, 5, 8, 10) else 31
-            self.date = gen.pick(WEEKDAYS), rng.randint(1, last), MONTHS[month], year
+            self.date = date(gen, year)
         if told and gen.chance(0.5):
             degrees = rng.choice([n for n in range(-10, 37) if abs(n) != 1])
             sky = gen.pick(talk.SKIES[gen.pick(["dry", "wet"])])
             self.weather = sky, str(degrees) if gen.chance(0.8) else number(degrees)
 
-    def system(self, gen):
-        """The text of the system message."""
+    def facts(self, gen):
+        """Sentences that tell the facts."""
         facts = []
         if self.time:
             way = gen.pick(
@@ -116,6 +123,11 @@ class Context:
             warm = degrees + (unit if degrees[-1].isdigit() else " degrees")
             facts.append(way.format(sky, warm))
         gen.rng.shuffle(facts)
+        return facts
+
+    def system(self, gen):
+        """The text of the system message."""
+        facts = self.facts(gen)
         lines = [gen.pick(PERSONAS)] if not facts or gen.chance(0.6) else []
         return gen.pick([" ", " ", "\n"]).join(lines + facts)
 
@@ -133,7 +145,35 @@ def dialogue(gen, mix):
     count = gen.pick([1, 1, 1, 1, 2, 2, 3]) if gen.chance(0.985) else gen.rng.randint(4, 10)
     for _ in range(count):
         turns += gen.rng.choices(subjects, weights)[0](gen, ctx)
-    return None if gen.misplaced else {"system": system, "turns": turns}
+    if gen.misplaced:
+        return None
+    return {"system": system, "turns": [tooltalk.in_words(turn) for turn in turns]}
+
+
+def tool_dialogue(gen, mix):
+    """One conversation with tools, or None where a phrasing was of the wrong split."""
+    offered = tooltalk.offer(gen)
+    ctx = Context(gen, gen.chance(0.25), offered)
+    facts = ctx.facts(gen) + tooltalk.state(gen)
+    behind = gen.chance(0.5)  # facts may come with each question
+    system = [gen.pick(PERSONAS + tooltalk.PERSONAS)] if gen.chance(0.7) else []
+    gen.misplaced = False
+    turns = []
+    subjects, weights = zip(*mix)
+    for _ in range(gen.pick([1, 1, 1, 2, 2, 3, 4])):
+        said = gen.rng.choices(subjects, weights)[0](gen, ctx)
+        part, goes_on = tooltalk.with_tools(gen, said, offered)
+        turns += part
+        if not goes_on:
+            break
+    if gen.misplaced:
+        return None
+    if behind and facts:
+        tail = gen.pick(["\n", "\n\n"]) + " ".join(facts)
+        turns = [turn | {"user": turn["user"] + tail} for turn in turns]
+    else:
+        system += facts
+    return {"system": gen.pick([" ", " ", "\n"]).join(system), "tools": offered, "turns": turns}
 
 
 def main():
@@ -143,14 +183,17 @@ def main():
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--stage", type=int, choices=[1, 2], default=1, help="of the training")
+    parser.add_argument("--tools", type=float, default=0, help="share of dialogues with tools")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
     mix = MIX if args.stage == 1 else [(s, SECOND.get(s, w)) for s, w in MIX]
+    tool_mix = [(s, WITH_TOOLS.get(s, w)) for s, w in MIX] + TOOLS_ONLY
     gen = Gen(args.seed, args.split)
     written = 0
     with open(args.out, "w", encoding="utf-8") as out:
         while written < args.count:
-            conversation = dialogue(gen, mix)
+            tools = args.tools > 0 and gen.chance(args.tools)
+            conversation = tool_dialogue(gen, tool_mix) if tools else dialogue(gen, mix)
             if conversation:
                 out.write(json.dumps(conversation, ensure_ascii=False) + "\n")
                 written += 1

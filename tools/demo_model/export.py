@@ -81,16 +81,11 @@ def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--average", help="a second model: the mean of both is written")
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--full", required=True)
     parser.add_argument("--small", required=True)
     args = parser.parse_args()
     saved = torch.load(args.model, map_location="cpu", weights_only=True)
-    if args.average:
-        other = torch.load(args.average, map_location="cpu", weights_only=True)["weights"]
-        for name, weight in saved["weights"].items():
-            saved["weights"][name] = 0.5 * weight + 0.5 * other[name]
     config = Config(**saved["config"])
     write(args.full, config, saved["weights"], args.tokenizer, Kind.F16)
     write(args.small, config, saved["weights"], args.tokenizer, Kind.Q8_0)

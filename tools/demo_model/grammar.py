@@ -164,7 +164,10 @@ class Gen:
 
     def user(self, templates, command=False, **slots):
         """What the user types: a carrier of this split with the slots filled in."""
-        text = self.carrier(templates)
+        return self.typed(self.carrier(templates), command, **slots)
+
+    def typed(self, text, command=False, **slots):
+        """A carrier as people type it, with the slots filled in."""
         if command:
             text = courtesy(self.rng, text)
         return roughen(self.rng, text).format(**slots)
@@ -175,11 +178,25 @@ class Gen:
         return capital(text)
 
 
-def turn(intent, user, bot, need=(), ban=()):
+def turn(intent, user, bot, need=(), ban=(), call=None, result=None,
+         wants=None):
     """One exchange with the rule that an answer must meet.
 
     need: groups of alternatives, one of each group must be in the answer;
-    ban: words that must not be in it.
+    ban: words that must not be in it;
+    call: (tool, arguments) that come before the answer where there are tools; arguments that are
+    None were not said;
+    result: what the tool returns when all goes well;
+    wants: the tool that the exchange is about, where it has no call.
     """
     groups = [[g] if isinstance(g, str) else list(g) for g in need]
-    return {"intent": intent, "user": user, "bot": bot, "need": groups, "ban": list(ban)}
+    exchange = {"intent": intent, "user": user, "bot": bot, "need": groups, "ban": list(ban)}
+    if call:
+        name, arguments = call
+        said = {key: value for key, value in arguments.items() if value is not None}
+        exchange["call"] = {"name": name, "arguments": said}
+        exchange["result"] = result or {"ok": True}
+        wants = name
+    if wants:
+        exchange["wants"] = wants
+    return exchange

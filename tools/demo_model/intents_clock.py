@@ -2,7 +2,7 @@
 
 from grammar import turn
 from phrases import ASIDE, WONDER
-from slots import MONTHS, WEEKDAYS
+from slots import MONTHS, WEEKDAYS, clock_time, date
 
 NOW = "[|||now|right now|please|at the moment|currently|here|again|just now|exactly|, please]"
 DAY_NOW = "[|||today|now|right now|please|again|exactly|, please]"
@@ -99,6 +99,12 @@ def clock_ask(gen, ctx):
         ["time"] * 4 + ["date", "date", "day", "day", "next", "past", "month", "year"]
     )
     user = gen.user(ASKS[kind])
+    if "clock" in ctx.tools and not (ctx.time if kind == "time" else ctx.date):
+        time, now = clock_time(gen), date(gen, gen.rng.randint(2024, 2035))
+        intent, text, need = ("clock", f"It's {time}.", time) if kind == "time" else (
+            "calendar", *in_words(kind, now))
+        return [turn(intent, user, text, [need], (), ("clock", {}),
+                     {"time": time, "date": "{}, {} {} {}".format(*now)})]
     if kind == "time":
         if ctx.time:
             return [turn("clock", user, gen.answer(["It's {t}."], t=ctx.time), [ctx.time])]
@@ -110,19 +116,24 @@ def clock_ask(gen, ctx):
     if not ctx.date:
         bot = "I don't have a calendar here, so I can't tell the date."
         return [turn("calendar", user, bot, ["don't have a calendar"])]
-    weekday, number_, month, year = ctx.date
+    text, need = in_words(kind, ctx.date)
+    return [turn("calendar", user, text, [need])]
+
+
+def in_words(kind, known):
+    """The answer to a question about the date, and what must be in it."""
+    weekday, number_, month, year = known
     i = WEEKDAYS.index(weekday)
     full = f"{weekday}, {number_} {month}" + (f" {year}" if year else "")
     after, before = WEEKDAYS[(i + 1) % 7], WEEKDAYS[(i - 1) % 7]
-    text, need = {
+    return {
         "date": (f"It's {full}.", full),
         "day": (f"It's {weekday}.", weekday),
         "month": (f"It's {month}.", month),
-        "year": (f"It's {year}.", year),
+        "year": (f"It's {year}.", str(year)),
         "next": (f"Tomorrow is {after}.", after),
         "past": (f"Yesterday was {before}.", before),
     }[kind]
-    return [turn("calendar", user, text, [str(need)])]
 
 
 DAY_AFTER = [

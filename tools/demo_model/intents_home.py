@@ -2,7 +2,7 @@
 
 from grammar import turn
 from phrases import ASIDE, ASK, CHANGE, REASON, TAIL, WANT, WELL, after, more
-from slots import BLINDS, COLOURS, ROOMS, device, is_plural, number, place, typed
+from slots import BLINDS, COLOURS, ROOMS, device, is_plural, number, place, typed, whereabouts
 
 TURN = "[turn|turn|switch|switch|put|flip]"
 EITHER = "[{state} {what}|{what} {state}]"
@@ -86,6 +86,12 @@ VAGUE_OFF = [
 ]
 
 
+def one_light(heard, word):
+    """The arguments that say which light is meant; a plain lamp goes without saying."""
+    special = word in heard and word not in ("light", "lights", "lamp", "lamps")
+    return {"place": whereabouts(heard, word), "lamp": word if special else None}
+
+
 def switch(gen, ctx):
     """Turn a light or a device on or off, with follow-ups."""
     lamp = gen.chance(0.65)
@@ -98,9 +104,14 @@ def switch(gen, ctx):
                     be="are" if many else "is", them="them" if many else "it")
     bot = gen.answer(["Okay, I've turned {s} {w}."], s=state, w=heard)
     intent = "lights" if lamp else "devices"
-    turns = [turn(intent, user, bot, [heard, state], ["off" if state == "on" else "on"])]
+    if lamp:
+        call = "light", one_light(heard, word) | {"state": state}
+    else:
+        call = "device", {"name": word, "place": whereabouts(heard, word), "state": state}
+    other = "off" if state == "on" else "on"
+    turns = [turn(intent, user, bot, [heard, state], [other], call)]
     if gen.chance(0.5):
-        turns += after_switch(gen, heard, word, state, lamp, "them" if many else "it")
+        turns += after_switch(gen, heard, word, state, call, "them" if many else "it")
     return turns
 
 
@@ -135,23 +146,27 @@ BACK = [
 ]
 
 
-def after_switch(gen, heard, word, state, lamp, it):
+def after_switch(gen, heard, word, state, call, it):
     """A follow-up to switching: another room, back again, dimmer, another colour."""
     other = "off" if state == "on" else "on"
+    tool, said = call
+    lamp = tool == "light"
     kind = gen.rng.random()
     if kind < 0.4:
         room = gen.fresh(lambda: (gen.pick(ROOMS), word, state))[0]
         user = gen.user(after(WELL, ANOTHER), r=room)
         bot = gen.answer(["Okay, I've turned {s} the {r} {w} too."], s=state, r=room, w=word)
-        return [turn("follow-up: another room", user, bot, [room, word, state], [other])]
+        return [turn("follow-up: another room", user, bot, [room, word, state], [other],
+                     (tool, said | {"place": room}))]
     if kind < 0.7 or not lamp:
         user = gen.user(after(WELL, BACK), it=it, s=other,
                         they="they" if it == "them" else it)
         bot = gen.answer(["Okay, I've turned {s} {w} again."], s=other, w=heard)
-        return [turn("follow-up: back again", user, bot, [heard, other], [state])]
+        return [turn("follow-up: back again", user, bot, [heard, other], [state],
+                     (tool, said | {"state": other}))]
     if kind < 0.85:
-        return [colour_turn(gen, it, heard, "follow-up: colour")]
-    return [level_turn(gen, it, heard, "follow-up: level")]
+        return [colour_turn(gen, it, heard, word, "follow-up: colour")]
+    return [level_turn(gen, it, heard, word, "follow-up: level")]
 
 
 COLOUR = [
@@ -183,15 +198,16 @@ LEVEL = [
 ]
 
 
-def colour_turn(gen, said, heard, intent):
+def colour_turn(gen, said, heard, word, intent):
     """Change the colour of a light."""
     tone = gen.fresh(lambda: (gen.pick(COLOURS), heard))[0]
     user = gen.user(COLOUR, command=True, w=said, c=tone)
     bot = gen.answer(["Okay, I've set {w} to {c}."], w=heard, c=tone)
-    return turn(intent, user, bot, [heard, tone])
+    return turn(intent, user, bot, [heard, tone], (),
+                ("light", one_light(heard, word) | {"colour": tone}))
 
 
-def level_turn(gen, said, heard, intent):
+def level_turn(gen, said, heard, word, intent):
     """Set a brightness in percent."""
     n = gen.fresh(
         lambda: (gen.rng.choice([gen.rng.randint(1, 20) * 5, gen.rng.randint(1, 100)]), heard)
@@ -202,7 +218,8 @@ def level_turn(gen, said, heard, intent):
         amount = str(n)
     user = gen.user(LEVEL, command=True, w=said, n=amount + sign)
     bot = gen.answer(["Okay, I've set {w} to {n} percent."], w=heard, n=amount)
-    return turn(intent, user, bot, [heard, amount + " percent"])
+    return turn(intent, user, bot, [heard, amount + " percent"], (),
+                ("light", one_light(heard, word) | {"brightness": n}))
 
 
 LITTLE = "[||a bit|a little|a touch|a tad|slightly|some|somewhat|much|a lot]"
@@ -237,15 +254,17 @@ def shade(gen, ctx):
     said, heard, word = gen.fresh(lambda: place(gen.rng))
     kind = gen.rng.random()
     if kind < 0.35:
-        return [colour_turn(gen, said, heard, "lights")]
+        return [colour_turn(gen, said, heard, word, "lights")]
     if kind < 0.65:
-        return [level_turn(gen, said, heard, "lights")]
+        return [level_turn(gen, said, heard, word, "lights")]
     down = gen.chance(0.5)
     be = "are" if is_plural(said, word) else "is"
     user = gen.user(DIMMER if down else BRIGHTER, command=gen.chance(0.6), w=said, be=be)
     done = "dimmed" if down else "brightened"
     bot = gen.answer(["Okay, I've {v} {w}."], v=done, w=heard)
-    return [turn("lights", user, bot, [heard, done])]
+    change = {"change": "dimmer" if down else "brighter"}
+    return [turn("lights", user, bot, [heard, done], (),
+                 ("light", one_light(heard, word) | change))]
 
 
 def vague(gen, ctx):
@@ -256,10 +275,11 @@ def vague(gen, ctx):
         user = gen.user([t.replace(WHERE, "[in here|here|"
         "in this room]") for t in ways if WHERE in t])
         bot = gen.answer(["Okay, I've turned {s} the light."], s=state)
-        return [turn("lights", user, bot, ["light", state])]
+        return [turn("lights", user, bot, ["light", state], (), ("light", {"state": state}))]
     user = gen.user(after(ASIDE, ways), room=room)
     bot = gen.answer(["Okay, I've turned {s} the {r} light."], s=state, r=room)
-    return [turn("lights", user, bot, [room, state])]
+    return [turn("lights", user, bot, [room, state], (),
+                 ("light", {"place": room, "state": state}))]
 
 
 def blinds(gen, ctx):
@@ -298,7 +318,8 @@ def blinds(gen, ctx):
     )
     done = "opened" if act == "open" else "closed"
     bot = gen.answer(["Okay, I've {d} {w}."], d=done, w=what)
-    return [turn("devices", user, bot, [what, done])]
+    call = "blinds", {"place": room if room in what else None, "state": state}
+    return [turn("devices", user, bot, [what, done], (), call)]
 
 
 HEAT_TO = [
@@ -361,8 +382,10 @@ def heating(gen, ctx):
     """Set or change the temperature."""
     rng = gen.rng
     where = gen.pick(["the heating", "the heating", "the thermostat", "the temperature"])
+    room = None
     if gen.chance(0.4):
-        where += " in the " + gen.pick(ROOMS)
+        room = gen.pick(ROOMS)
+        where += " in the " + room
     if gen.chance(0.65):
         n = gen.fresh(lambda: (rng.randint(5, 30), where))[0]
         amount = typed(rng, n)
@@ -371,12 +394,15 @@ def heating(gen, ctx):
             amount = str(n)
         user = gen.user(HEAT_TO, command=True, w=where, n=amount + unit)
         bot = gen.answer(["Okay, I've set {w} to {n} degrees."], w=where, n=amount)
-        turns = [turn("heating", user, bot, [where, amount + " degrees"])]
+        call = "heating", {"place": room, "degrees": n}
+        turns = [turn("heating", user, bot, [where, amount + " degrees"], (), call)]
         if gen.chance(0.4):
-            m = typed(rng, rng.randint(5, 30))
+            other = rng.randint(5, 30)
+            m = typed(rng, other)
             user = gen.user(after(WELL, NEW_HEAT), n=m)
             bot = gen.answer(["Okay, I've changed {w} to {n} degrees."], w=where, n=m)
-            turns.append(turn("follow-up: new temperature", user, bot, [where, m + " degrees"]))
+            turns.append(turn("follow-up: new temperature", user, bot, [where, m + " degrees"], (),
+                              ("heating", {"place": room, "degrees": other})))
         return turns
     warmer = gen.chance(0.5)
     way = "up" if warmer else "down"
@@ -395,7 +421,8 @@ def heating(gen, ctx):
             w=where,
         )
     else:
-        where = "the heating"
+        where, room = "the heating", None
         user = gen.user(after(ASIDE, COLD if warmer else HOT))
     bot = gen.answer(["Okay, I've turned {s} {w} a little."], w=where, s=way)
-    return [turn("heating", user, bot, [where, way])]
+    call = "heating", {"place": room, "change": "warmer" if warmer else "cooler"}
+    return [turn("heating", user, bot, [where, way], (), call)]

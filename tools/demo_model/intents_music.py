@@ -51,6 +51,19 @@ OTHER = [
     "[play|put on|] {w} [instead|please|]",
     "[swap|exchange|change] [that|this|it] for {w}",
 ]
+# The call behind each of the controls.
+CALLS = {
+    "paused the music": ("music", {"action": "pause"}),
+    "stopped the music": ("music", {"action": "stop"}),
+    "started the music again": ("music", {"action": "resume"}),
+    "skipped to the next song": ("music", {"action": "next"}),
+    "gone back to the previous song": ("music", {"action": "previous"}),
+    "turned the volume up": ("volume", {"change": "up"}),
+    "turned the volume down": ("volume", {"change": "down"}),
+    "muted the sound": ("volume", {"change": "mute"}),
+    "turned on shuffle": ("music", {"action": "shuffle"}),
+    "put this song on repeat": ("music", {"action": "repeat"}),
+}
 THE_MUSIC = "[the music|the song|this song|this|that|it|the track|this track|my music|the playlist]"
 CONTROLS = {
     "paused the music": [
@@ -175,16 +188,23 @@ VOLUME = [
 ]
 
 
+def play(what):
+    """The call that plays it."""
+    return "music", {"action": "play", "what": what.removeprefix("my ")}
+
+
 def music(gen, ctx):
     """Play something, with follow-ups."""
     what = gen.fresh(lambda: listen(gen.rng))
     user = gen.user(PLAY, command=gen.chance(0.5), w=what)
-    turns = [turn("music", user, gen.answer(["Okay, playing {w}."], w=your(what)), [your(what)])]
+    bot = gen.answer(["Okay, playing {w}."], w=your(what))
+    turns = [turn("music", user, bot, [your(what)], (), play(what))]
     if gen.chance(0.3):
         other = gen.fresh(lambda: listen(gen.rng))
         user = gen.user(after(WELL, OTHER), w=other)
         bot = gen.answer(["Okay, playing {w} instead."], w=your(other))
-        turns.append(turn("follow-up: other music", user, bot, [your(other)]))
+        turns.append(turn("follow-up: other music", user, bot, [your(other)], (),
+                          play(other)))
     if gen.chance(0.3):
         turns += control(gen, ctx)
     return turns
@@ -200,7 +220,7 @@ def control(gen, ctx):
         user = gen.user(VOLUME, command=True, n=amount + unit)
         said = amount + (" percent" if unit else "")
         bot = gen.answer(["Okay, I've set the volume to {n}."], n=said)
-        return [turn("music", user, bot, ["volume", said])]
+        return [turn("music", user, bot, ["volume", said], (), ("volume", {"level": n}))]
     act = gen.pick(list(CONTROLS))
     user = gen.user(after(WELL, CONTROLS[act]), command=gen.chance(0.3))
-    return [turn("music", user, gen.answer(["Okay, I've {a}."], a=act), [act])]
+    return [turn("music", user, gen.answer(["Okay, I've {a}."], a=act), [act], (), CALLS[act])]

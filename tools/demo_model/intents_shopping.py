@@ -2,17 +2,12 @@
 
 from grammar import turn
 from phrases import ASIDE, ASK, REASON, TAIL, WANT, WELL, WONDER, after, more
-from slots import item, nonce
+from slots import item, nonce, spoken_list
 
 LIST = (
     "[the shopping list|my shopping list|the list|my list|our list|our shopping list|"
     "the grocery list|my grocery list]"
 )
-
-
-def spoken_list(items):
-    """a, b and c."""
-    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
 
 
 ADD = more(
@@ -132,7 +127,8 @@ def shopping(gen, ctx):
             ctx.items = []
             bot = "Okay, your shopping list is empty now."
             user = gen.user(CLEAR, command=gen.chance(0.4))
-            turns.append(turn("shopping", user, bot, ["list is empty now"]))
+            turns.append(turn("shopping", user, bot, ["list is empty now"], (),
+                              ("shopping_list", {"action": "clear"})))
         else:
             turns.append(add_turn(gen, ctx, len(turns) > 0))
     return turns
@@ -154,7 +150,8 @@ def add_turn(gen, ctx, following):
         intent = "shopping"
     ctx.items += new
     bot = gen.answer(["Okay, I've added {i} to your shopping list."], i=spoken_list(new))
-    return turn(intent, user, bot, ["added", "shopping list"] + new)
+    return turn(intent, user, bot, ["added", "shopping list"] + new, (),
+                ("shopping_list", {"action": "add", "items": new}))
 
 
 def remove_turn(gen, ctx):
@@ -163,15 +160,20 @@ def remove_turn(gen, ctx):
     user = gen.user(after(WELL, GONE), i=gone)
     ctx.items = [i for i in ctx.items if i != gone]
     bot = gen.answer(["Okay, I've taken {i} off your shopping list."], i=gone)
-    return turn("follow-up: remove item", user, bot, ["taken " + gone + " off"])
+    return turn("follow-up: remove item", user, bot, ["taken " + gone + " off"], (),
+                ("shopping_list", {"action": "remove", "items": [gone]}))
 
 
 def read_turn(gen, ctx):
     """Read the list out."""
     user = gen.user(READ)
+    call = "shopping_list", {"action": "read"}
+    intent = "follow-up: read list" if ctx.items else "shopping"
+    if "shopping_list" in ctx.tools and not ctx.items:  # the list may be older than the talk
+        ctx.items = [item(gen.rng) for _ in range(gen.pick([0, 1, 2, 3, 4, 6]))]
     if not ctx.items:
         bot = "Your shopping list is empty so far."
-        return turn("shopping", user, bot, ["list is empty"])
+        return turn("shopping", user, bot, ["list is empty"], (), call, {"items": []})
     text = spoken_list(ctx.items)
     bot = gen.answer(["On your shopping list you have {i}."], i=text)
-    return turn("follow-up: read list", user, bot, [text])
+    return turn(intent, user, bot, [text], (), call, {"items": list(ctx.items)})

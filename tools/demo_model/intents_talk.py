@@ -102,6 +102,8 @@ LATER = (
     "the day after tomorrow|"
     "next month|in the next days|this week|later this week|tomorrow night]"
 )
+# Those that stand in others come last.
+LATER_DAYS = sorted(LATER[1:-1].split("|"), key=len, reverse=True)
 AWAY_ASK = [
     ASIDE + " [what's|what is|how's|how is] the weather [going to be|going to be like|looking|"
     "] " + LATER,
@@ -123,14 +125,23 @@ def weather(gen, ctx):
     kind = gen.pick(["sky", "sky", "umbrella", "temp", "away"])
     if kind == "away":
         said = gen.pick(WEEKDAYS)
-        user = gen.user(AWAY_ASK, d=said if gen.chance(0.6) else said.lower())
+        typed = said if gen.chance(0.6) else said.lower()
+        way = gen.carrier(AWAY_ASK)
+        user = gen.typed(way, d=typed)
+        if "weather" in ctx.tools:
+            return [other_day(gen, way, said, user)]
         bot = "I have no forecast, so I can't tell what the weather will be."
         return [turn("weather", user, bot, ["no forecast"])]
     user = gen.user({"sky": WEATHER_ASK, "umbrella": UMBRELLA_ASK, "temp": TEMP_ASK}[kind])
-    if not ctx.weather:
+    call = result = None
+    if ctx.weather:
+        sky, degrees = ctx.weather
+    elif "weather" in ctx.tools:
+        sky, degrees = outside(gen)
+        call, result = ("weather", {}), {"weather": sky, "degrees": int(degrees)}
+    else:
         bot = "I can't see outside, and I have no live weather data."
         return [turn("weather", user, bot, ["can't see outside"])]
-    sky, degrees = ctx.weather
     if kind == "sky":
         bot = gen.answer(["The weather today is {s}, with {w} degrees."], s=sky, w=degrees)
         need = [sky, degrees + " degrees"]
@@ -142,7 +153,28 @@ def weather(gen, ctx):
     else:
         bot = gen.answer(["No, it looks dry today. The weather is {s}."], s=sky)
         need = ["no", "dry", sky]
-    return [turn("weather", user, bot, need)]
+    return [turn("weather", user, bot, need, (), call, result)]
+
+
+def outside(gen):
+    """The sky, and the degrees as digits."""
+    degrees = gen.rng.choice([n for n in range(-10, 37) if abs(n) != 1])
+    return gen.pick(SKIES[gen.pick(["dry", "wet"])]), str(degrees)
+
+
+def other_day(gen, way, weekday, user):
+    """The weather of another day, from the tool, which may have none."""
+    words = next(w for w in LATER_DAYS if w in way)
+    said = words.format(d=weekday)
+    call = "weather", {"day": said.removeprefix("on ").removeprefix("at ")}
+    if gen.chance(0.2):
+        bot = "I have no forecast, so I can't tell what the weather will be."
+        return turn("weather", user, bot, ["no forecast"], (), call,
+                    {"ok": False, "error": "no forecast"})
+    sky, degrees = outside(gen)
+    bot = gen.answer(["The weather {d} will be {s}, with {w} degrees."], d=said, s=sky, w=degrees)
+    return turn("weather", user, bot, [said, sky, degrees + " degrees"], (), call,
+                {"weather": sky, "degrees": int(degrees)})
 
 
 SIGNS = {

@@ -2,7 +2,7 @@
 
 from grammar import turn
 from phrases import ASIDE, ASK, ASK_YOU, CHANGE, REASON, TAIL, WANT, WELL, WONDER, after, more
-from slots import clock, day, duration, nonce, task, your
+from slots import clock, day, duration, nonce, spoken_list, task, your
 
 TIMER_NAMES = """pasta|egg|eggs|rice|pizza|cake|tea|laundry|bread|oven|nap|workout|chicken|potato|
 cookie|cookies|homework|break|coffee|soup|roast|lasagne|yoga|reading|meditation|shower|plank|steak|
@@ -81,6 +81,11 @@ LENGTH = [
 ]
 
 
+def set_timer(length, name=None, action="set"):
+    """The call that sets or changes a timer."""
+    return "timer", {"action": action, "name": name, "length": length}
+
+
 def timer(gen, ctx):
     """Set a timer, with follow-ups."""
     turns = []
@@ -91,20 +96,23 @@ def timer(gen, ctx):
         name = gen.pick(TIMER_NAMES) if gen.chance(0.93) else nonce(gen.rng)
         user = gen.user(NAMED, command=True, d=typed_d, k=name)
         bot = gen.answer(["Okay, I've set a {k} timer for {d}."], k=name, d=spoken)
-        turns.append(turn("timer", user, bot, [name, "timer", "for " + spoken]))
+        turns.append(turn("timer", user, bot, [name, "timer", "for " + spoken], (),
+                          set_timer(spoken, name)))
     elif kind < 0.33:
         user = gen.user(BARE, command=gen.chance(0.5))
-        turns.append(turn("timer", user, gen.answer(["For how long?"]), ["how long"]))
+        turns.append(turn("timer", user, gen.answer(["For how long?"]), ["how long"],
+                          wants="timer"))
         user = gen.user(after(WELL, LENGTH), d=typed_d)
         bot = gen.answer(["Okay, I've set a timer for {d}."], d=spoken)
-        turns.append(turn("follow-up: missing length", user, bot, ["timer for " + spoken]))
+        turns.append(turn("follow-up: missing length", user, bot, ["timer for " + spoken], (),
+                          set_timer(spoken)))
     else:
         user = gen.user(TIMER, command=gen.chance(0.7), d=typed_d)
         bot = gen.answer(["Okay, I've set a timer for {d}."], d=spoken)
-        turns.append(turn("timer", user, bot, ["timer", "for " + spoken]))
+        turns.append(turn("timer", user, bot, ["timer", "for " + spoken], (), set_timer(spoken)))
     ctx.timer = (name + " timer").strip(), spoken
     while gen.chance(0.4) and ctx.timer:
-        turns += timer_follow(gen, ctx)
+        turns += timer_follow(gen, ctx, name or None)
     return turns
 
 
@@ -153,7 +161,27 @@ WHICH_TIMER = [
 ]
 
 
-def timer_follow(gen, ctx):
+def running(gen):
+    """A line of the list of timers."""
+    length = duration(gen.rng)[1]
+    return length + " for " + gen.pick(TIMER_NAMES) if gen.chance(0.4) else length
+
+
+def listed(gen, tool, draw, empty, some):
+    """The call that lists what a tool keeps: the call, its result, the answer and its rule."""
+    lines = [draw(gen) for _ in range(gen.pick([0, 1, 1, 1, 2, 2, 3]))]
+    lines = list(dict.fromkeys(lines))
+    bot = some + spoken_list(lines) + "." if lines else empty
+    return {"call": (tool, {"action": "list"}), "result": {tool + "s": lines}, "bot": bot,
+            "need": [spoken_list(lines)] if lines else [empty]}
+
+
+def list_timers(gen):
+    """The timers as the tool lists them."""
+    return listed(gen, "timer", running, "You have no timers.", "Still to go: ")
+
+
+def timer_follow(gen, ctx, name):
     """Change, ask about or cancel the timer that runs."""
     label, length = ctx.timer
     kind = gen.rng.random()
@@ -162,7 +190,12 @@ def timer_follow(gen, ctx):
         user = gen.user(after(WELL, NEW_LENGTH), d=typed_d)
         bot = gen.answer(["Okay, I've changed the {k} to {d}."], k=label, d=spoken)
         ctx.timer = label, spoken
-        return [turn("follow-up: new length", user, bot, [label, spoken])]
+        return [turn("follow-up: new length", user, bot, [label, spoken], (),
+                     set_timer(spoken, name, "change"))]
+    if kind < 0.8 and "timer" in ctx.tools:
+        left = kind < 0.67
+        return [turn("follow-up: time left" if left else "follow-up: which timer",
+                     gen.user(LEFT if left else WHICH_TIMER), **list_timers(gen))]
     if kind < 0.67:
         bot = gen.answer(
             ["I can't see the countdown from here, but I set the {k} for {d}."], k=label, d=length
@@ -173,7 +206,7 @@ def timer_follow(gen, ctx):
         bot = gen.answer(["Your {k} is set for {d}."], k=label, d=length)
         return [turn("follow-up: which timer", gen.user(WHICH_TIMER), bot, [label, length])]
     ctx.timer = None
-    return [cancel_turn(gen, "timer", "follow-up: cancel", label)]
+    return [cancel_turn(gen, "timer", "follow-up: cancel", label, name)]
 
 
 CANCEL = [
@@ -204,12 +237,13 @@ CANCEL_IT = [
 ]
 
 
-def cancel_turn(gen, word, intent, label=None):
-    """Cancel a timer or an alarm; label is the name it has in this talk."""
+def cancel_turn(gen, word, intent, label=None, name=None):
+    """Cancel a timer or an alarm; label is what it is called in this talk."""
     ways = CANCEL + (after(WELL, CANCEL_IT) if label else [])
     user = gen.user(ways, command=gen.chance(0.4), k=word)
     bot = gen.answer(["Okay, I've cancelled the {k}."], k=label or word)
-    return turn(intent, user, bot, ["cancelled the " + (label or word)])
+    return turn(intent, user, bot, ["cancelled the " + (label or word)], (),
+                (word, {"action": "cancel", "name": name}))
 
 
 def cancel(gen, ctx):
@@ -217,6 +251,12 @@ def cancel(gen, ctx):
     word = gen.pick(["timer", "alarm", "reminder"])
     ctx.timer = None if word == "timer" else ctx.timer
     ctx.alarm = None if word == "alarm" else ctx.alarm
+    if ctx.tools and word == "timer" and gen.chance(0.5):
+        name = gen.pick(TIMER_NAMES)
+        user = gen.user(CANCEL, command=gen.chance(0.4), k=name + " timer")
+        bot = gen.answer(["Okay, I've cancelled the {k} timer."], k=name)
+        return [turn("timer", user, bot, [f"cancelled the {name} timer"], (),
+                     ("timer", {"action": "cancel", "name": name}))]
     return [cancel_turn(gen, word, word)]
 
 
@@ -270,20 +310,27 @@ TIME_OF = [
 ]
 
 
+def bare_day(text):
+    """A day as an argument: without "on" or "at" in front; None where no day was said."""
+    return text.strip().removeprefix("on ").removeprefix("at ") or None
+
+
 def alarm(gen, ctx):
     """Set an alarm, with follow-ups."""
     when, (said, heard) = gen.fresh(lambda: (clock(gen.rng), day(gen.rng)))
     turns = []
     if gen.chance(0.12):
         user = gen.user(BARE_ALARM, command=gen.chance(0.5))
-        turns.append(turn("alarm", user, gen.answer(["For what time?"]), ["what time"]))
+        turns.append(turn("alarm", user, gen.answer(["For what time?"]), ["what time"],
+                          wants="alarm"))
         user = gen.user(after(WELL, TIME_OF), t=when, d=said)
         intent = "follow-up: missing time"
     else:
         user = gen.user(ALARM, command=gen.chance(0.7), t=when, d=said)
         intent = "alarm"
     bot = gen.answer(["Okay, I've set an alarm for {t}{d}."], t=when, d=heard)
-    turns.append(turn(intent, user, bot, ["alarm", "for " + when + heard]))
+    turns.append(turn(intent, user, bot, ["alarm", "for " + when + heard], (),
+                      ("alarm", {"action": "set", "time": when, "day": bare_day(heard)})))
     ctx.alarm = when + heard
     while gen.chance(0.35) and ctx.alarm:
         turns += alarm_follow(gen, ctx)
@@ -323,6 +370,16 @@ WHICH_ALARM = [
 ]
 
 
+def ringing(gen):
+    """A line of the list of alarms."""
+    return clock(gen.rng) + day(gen.rng)[1]
+
+
+def list_alarms(gen):
+    """The alarms as the tool lists them."""
+    return listed(gen, "alarm", ringing, "You have no alarms.", "Your alarms are set for ")
+
+
 def alarm_follow(gen, ctx):
     """Change, ask about or cancel the alarm."""
     kind = gen.rng.random()
@@ -331,7 +388,10 @@ def alarm_follow(gen, ctx):
         user = gen.user(after(WELL, NEW_TIME), t=when)
         ctx.alarm = when
         bot = gen.answer(["Okay, I've changed the alarm to {t}."], t=when)
-        return [turn("follow-up: new time", user, bot, ["alarm to " + when])]
+        return [turn("follow-up: new time", user, bot, ["alarm to " + when], (),
+                     ("alarm", {"action": "change", "time": when}))]
+    if kind < 0.78 and "alarm" in ctx.tools:
+        return [turn("follow-up: which alarm", gen.user(WHICH_ALARM), **list_alarms(gen))]
     if kind < 0.78:
         bot = gen.answer(["Your alarm is set for {t}."], t=ctx.alarm)
         return [turn("follow-up: which alarm", gen.user(WHICH_ALARM), bot, [ctx.alarm])]
@@ -380,32 +440,103 @@ NEW_WHEN = [
 ]
 
 
+def when(gen):
+    """When to be reminded, if at all: (as typed, as repeated)."""
+    kind = gen.rng.random()
+    if kind < 0.3:
+        return "", ""
+    if kind < 0.6:
+        text = " at " + clock(gen.rng)
+        extra = day(gen.rng)
+        return text + extra[0], text + extra[1]
+    if kind < 0.8:
+        said, spoken = duration(gen.rng)
+        return " in " + said, " in " + spoken
+    said, heard = day(gen.rng)
+    return (said, heard) if said else (" tomorrow", " tomorrow")
+
+
+def set_reminder(job, heard, action="set"):
+    """The call that sets or changes a reminder."""
+    return "reminder", {"action": action, "task": your(job), "when": heard.strip() or None}
+
+
 def reminder(gen, ctx):
     """Reminders with a task and perhaps a time."""
-
-    def when():
-        kind = gen.rng.random()
-        if kind < 0.3:
-            return "", ""
-        if kind < 0.6:
-            text = " at " + clock(gen.rng)
-            extra = day(gen.rng)
-            return text + extra[0], text + extra[1]
-        if kind < 0.8:
-            said, spoken = duration(gen.rng)
-            return " in " + said, " in " + spoken
-        said, heard = day(gen.rng)
-        return (said, heard) if said else (" tomorrow", " tomorrow")
-
-    job, (said, heard) = gen.fresh(lambda: (task(gen.rng), when()))
+    job, (said, heard) = gen.fresh(lambda: (task(gen.rng), when(gen)))
     user = gen.user(after(WELL, REMIND), j=job, w=said)
     bot = gen.answer(["Okay, I'll remind you to {j}{w}."], j=your(job), w=heard)
-    turns = [turn("reminder", user, bot, ["remind you to " + your(job) + heard])]
+    turns = [turn("reminder", user, bot, ["remind you to " + your(job) + heard], (),
+                  set_reminder(job, heard))]
     if gen.chance(0.3):
         new = gen.fresh(lambda: (clock(gen.rng), "reminder"))[0]
         user = gen.user(after(WELL, NEW_WHEN), t=new)
         bot = gen.answer(["Okay, I'll remind you to {j} at {t}."], j=your(job), t=new)
-        turns.append(turn("follow-up: new time", user, bot, [your(job) + " at " + new]))
+        turns.append(turn("follow-up: new time", user, bot, [your(job) + " at " + new], (),
+                          set_reminder(job, "at " + new, "change")))
     elif gen.chance(0.1):
         turns.append(cancel_turn(gen, "reminder", "follow-up: cancel", "reminder"))
     return turns
+
+
+REMINDERS = [
+    ASIDE + " [which|what] reminders [do I have|are set|have I set|did I set|are there|"
+    "have I got] [now|today|for today|]",
+    ASIDE + " what [will|do|should|did] you [remind me of|remind me about] [today|tomorrow|again|]",
+    ASIDE + " [do I have|have I got|are there] [any|some] reminders [set|left|today|for today|]",
+    ASIDE + " what did I [ask|tell|want] you to remind me of [again|]",
+    "[list|show me|tell me|read me|read|read out] [my|the|all|all my] reminders " + TAIL,
+    WONDER + " [what|which] reminders [I have|are set|there are]",
+]
+BARE_REMINDER = [
+    "[set|make|add|create|set up] [a|another|a new] reminder " + TAIL,
+    "[reminder|a reminder|new reminder] [please|now|, please|]",
+    "remind me [please|of something|later|]",
+    WANT + " a reminder " + TAIL,
+    ASK_YOU + " remind me [of something|]",
+    REASON + ", [set a reminder|remind me of something]",
+]
+JOB = [
+    "to {j}{w} [please|, please|]",
+    "{j}{w} [please|, please|]",
+    "[that I have to|I have to|that I must|I must|I need to|that I need to] {j}{w} [please|]",
+]
+LEAVE_IT = [
+    "[oh, |no, |ah, |actually, |okay, |] [never mind|forget it|leave it|forget about it|"
+    "not now|nothing|don't bother] [then|thanks|please|]",
+    "[cancel that|I changed my mind|no, thanks|no need|let it be|never mind, thanks|stop]",
+]
+
+
+def asked_back(gen, ctx):
+    """What is missing is asked for: it then comes, or the request is dropped."""
+    tool, ways, bot = gen.pick([
+        ("reminder", BARE_REMINDER, "What should I remind you of?"),
+        ("timer", BARE, "For how long?"),
+        ("alarm", BARE_ALARM, "For what time?"),
+    ])
+    first = turn(tool, gen.user(ways, command=gen.chance(0.5)), bot, [bot.rstrip("?")], wants=tool)
+    if tool == "reminder" and gen.chance(0.6):
+        job, (said, heard) = gen.fresh(lambda: (task(gen.rng), when(gen)))
+        user = gen.user(after(WELL, JOB), j=job, w=said)
+        bot = gen.answer(["Okay, I'll remind you to {j}{w}."], j=your(job), w=heard)
+        return [first, turn("follow-up: missing task", user, bot,
+                            ["remind you to " + your(job) + heard], (), set_reminder(job, heard))]
+    bot = gen.answer(["Okay, I'll leave it."])
+    return [first, turn("follow-up: never mind", gen.user(LEAVE_IT), bot, ["leave it"])]
+
+
+def due(gen):
+    """A line of the list of reminders."""
+    return your(task(gen.rng)) + when(gen)[1]
+
+
+def ask_list(gen, ctx):
+    """What timers, alarms and reminders there are."""
+    kind = gen.pick(["timer", "timer", "alarm", "reminder"])
+    if kind == "timer":
+        return [turn("timer", gen.user(LEFT + WHICH_TIMER), **list_timers(gen))]
+    if kind == "alarm":
+        return [turn("alarm", gen.user(WHICH_ALARM), **list_alarms(gen))]
+    found = listed(gen, "reminder", due, "You have no reminders.", "I'll remind you to ")
+    return [turn("reminder", gen.user(REMINDERS), **found)]

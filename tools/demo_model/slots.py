@@ -363,6 +363,22 @@ def place(rng):
     return text, your(text), fixture
 
 
+def whereabouts(text, word):
+    """The room or part of the house that a light or a device is in, or None where it is not said."""
+    if " in " in text:
+        return text.split(" in ")[1].removeprefix("the ")
+    text = text.removeprefix("the ").removeprefix("your ")
+    for everything in ("all the lights", "every light", "all lights"):
+        if text.startswith(everything):
+            return text.removeprefix(everything).strip() or "all"
+    return text.removesuffix(word).strip() if text.endswith(" " + word) else None
+
+
+def spoken_list(items):
+    """a, b and c."""
+    return ", ".join(items[:-1]) + " and " + items[-1] if len(items) > 1 else "".join(items)
+
+
 def is_plural(text, word):
     """Whether a light or a device goes with "are"."""
     return word.endswith("s") or text.startswith("all ") or text.endswith("lights")
@@ -505,6 +521,20 @@ def day(rng):
     name = rng.choice(WEEKDAYS)
     lead = rng.choice([" on ", " on ", " next ", " every "])
     return lead + (name if rng.random() < 0.6 else name.lower()), lead + name
+
+
+def clock_time(gen):
+    """The time as a clock shows it."""
+    hour, minute = gen.rng.randint(0, 23), gen.rng.randint(0, 59)
+    return gen.pick([f"{hour:02d}:{minute:02d}",
+                     f"{hour % 12 + 1}:{minute:02d} " + gen.pick(["am", "pm"])])
+
+
+def date(gen, year):
+    """Day of the week, day, month and the given year."""
+    month = gen.rng.randrange(12)
+    last = 28 if month == 1 else 30 if month in (3, 5, 8, 10) else 31
+    return gen.pick(WEEKDAYS), gen.rng.randint(1, last), MONTHS[month], year
 
 
 def listen(rng):

@@ -128,10 +128,10 @@ def train(args):
         loss_of(model, next(batches(samples, args.batch, random.Random(0))), args.half).backward()
         model.zero_grad(set_to_none=True)
     stream = batches(samples, args.batch, random.Random(args.seed))
-    begun = kept = time.time()
+    begun, kept = time.process_time(), time.time()
     seen, step, mean = 0, 0, None
     while True:
-        spent = time.time() - begun
+        spent = (time.process_time() - begun) / args.threads
         done = max(seen / args.tokens, spent / (60 * args.minutes))
         if done >= 1:
             break
@@ -149,7 +149,7 @@ def train(args):
         mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
         if step % 50 == 0:
             print(f"step {step} loss {mean:.4f} tokens {seen} done {done:.3f} "
-                  f"{seen / (time.time() - begun):.0f} tokens/s", flush=True)
+                  f"{seen / spent:.0f} tokens/s", flush=True)
         if time.time() - kept > 60:
             save(model, args.out)
             kept = time.time()
@@ -165,7 +165,7 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--start", help="weights to go on from")
     parser.add_argument("--tokens", type=int, default=30_000_000, help="length of the training")
-    parser.add_argument("--minutes", type=float, default=47, help="most time it may take")
+    parser.add_argument("--minutes", type=float, default=47, help="most time of the processor that it may take on each thread")
     parser.add_argument("--batch", type=int, default=4096, help="tokens in a batch")
     parser.add_argument("--rate", type=float, default=0.02)
     parser.add_argument("--seed", type=int, default=7)

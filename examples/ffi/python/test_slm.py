@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import sys
+import tempfile
 import threading
 import unittest
 
@@ -60,6 +61,19 @@ class Conversation(unittest.TestCase):
             self.assertEqual([role for role, _ in session.messages],
                              ["user", "assistant", "user", "assistant"])
 
+    def test_schema(self):
+        schema = {"type": "object", "properties": {"room": {"enum": ["attic", "cellar"]}},
+                  "required": ["room"], "additionalProperties": False}
+        with self.model.session() as session, self.model.schema_guide(schema) as guide:
+            for _ in range(2):
+                session.prompt(self.model.chat_ids([("user", "Where is the lamp?")]))
+                answer = json.loads("".join(session.generate(guide=guide)))
+                self.assertIn(answer["room"], schema["properties"]["room"]["enum"])
+                self.assertEqual(session.end_reason, "guide")
+        with self.assertRaises(slm.Error) as caught:
+            self.model.schema_guide({"type": "lamp"})
+        self.assertEqual(caught.exception.name, "GRAMMAR")
+
     def test_tokens_round_trip(self):
         for text in ("Turn on the lamp.", "Grüße, 你好, 🙂", "<|im_end|> is text here", ""):
             self.assertEqual(self.model.detokenize(self.model.tokenize(text)).decode(), text)
@@ -100,6 +114,91 @@ class Conversation(unittest.TestCase):
             with self.assertRaises(slm.Error) as caught:
                 next(session.generate(top_p=7))
             self.assertEqual(caught.exception.subject, "top_p")
+
+
+class Chats(unittest.TestCase):
+    def setUp(self):
+        self.model = slm.Model(HEARTH)
+        self.addCleanup(self.model.close)
+        self.session = self.model.session(n_ctx=1024)
+        self.addCleanup(self.session.close)
+
+    def say(self, chat, text):
+        chat.add("user", text)
+        return "".join(chat.answer(temperature=0, max_tokens=60))
+
+    def test_only_what_is_new_is_evaluated(self):
+        with self.session.chat(system="You are Hearth.") as chat:
+            first = self.say(chat, "Set a timer for ten minutes.")
+            self.assertRegex(first.lower(), "ten|10")
+            self.assertEqual(chat.end_reason, "end")
+            self.assertEqual(chat.report["n_reused"], 0)
+            self.say(chat, "Thank you")
+            self.assertGreater(chat.report["n_reused"], 20)
+            self.assertEqual([m["role"] for m in chat.messages],
+                             ["system", "user", "assistant", "user", "assistant"])
+            chat.cut(3)
+            self.assertEqual(chat.messages[-1]["content"], first)
+
+    def test_a_draft_is_evaluated_ahead(self):
+        with self.session.chat() as chat:
+            chat.draft("Turn on the")
+            chat.draft("Turn on the kitchen light")
+            self.assertGreater(chat.report["n_reused"], 3)
+            chat.rollback()
+            self.assertEqual(chat.messages, [])
+            chat.draft("Turn on the kitchen light")
+            want = self.say(chat, "Turn on the kitchen light please.")
+            self.assertGreater(chat.report["n_reused"], 6)
+        with self.model.session(n_ctx=1024) as other, other.chat() as fresh:
+            self.assertEqual(self.say(fresh, "Turn on the kitchen light please."), want)
+
+    def test_what_was_heard_is_kept(self):
+        with self.session.chat() as chat:
+            said = self.say(chat, "Set a timer for ten minutes.")
+            chat.keep(7, " [interrupted]")
+            message = chat.messages[-1]
+            self.assertEqual((message["content"], message["tail"]), (said[:7], " [interrupted]"))
+            self.assertTrue(self.say(chat, "Never mind."))
+
+    def test_an_answer_that_is_left_stays(self):
+        with self.session.chat() as chat:
+            chat.add("user", "What can you do?")
+            for part in chat.answer(temperature=0):
+                break
+            self.assertTrue(chat.messages[-1]["content"].startswith(part))
+            rest = "".join(chat.go_on(temperature=0, max_tokens=60))
+            self.assertTrue(chat.messages[-1]["content"].endswith(rest))
+
+    def test_tools(self):
+        # The answer is made to begin as a call; all that follows is then held to the tool.
+        begin = self.model.tokenize("{")[0]
+        tool = {"type": "function", "function": {"name": "lamp", "parameters": {
+            "type": "object", "properties": {"state": {"enum": ["on"]}}, "required": ["state"],
+            "additionalProperties": False}}}
+        with self.session.chat(tools=[tool]) as chat:
+            chat.add("user", "Please turn on the lamp.")
+            parts = list(chat.answer(temperature=0, logit_bias={begin: 100}, max_tokens=100))
+            self.assertEqual(parts[0], slm.Call("lamp", {"state": "on"}))
+            chat.add("tool", json.dumps({"ok": True}))
+            self.assertTrue("".join(chat.answer(temperature=0, max_tokens=60)))
+            self.assertGreater(chat.report["n_reused"], 10)
+            self.assertEqual(chat.messages[1]["tool_calls"][0]["function"]["name"], "lamp")
+
+    def test_a_saved_conversation_goes_on(self):
+        with tempfile.TemporaryDirectory() as folder, self.session.chat() as chat:
+            path = os.path.join(folder, "chat.slm")
+            self.say(chat, "My name is Ada.")
+            chat.save(path)
+            want = self.say(chat, "What is my name?")
+            with self.model.session(n_ctx=1024) as other, slm.Chat(other, path=path) as again:
+                self.assertEqual(self.say(again, "What is my name?"), want)
+                self.assertGreater(again.report["n_reused"], 10)
+                self.assertEqual(again.messages, chat.messages)
+            with open(path, "r+b") as file:
+                file.write(b"\0" * 8)
+            with self.model.session() as other, self.assertRaises(slm.Error):
+                slm.Chat(other, path=path)
 
 
 @unittest.skipUnless(STORIES.exists(), "no reference data")

@@ -1,0 +1,428 @@
+/* Loading snapshots. Nothing of a file is used before its checksum was compared, and the session
+ * keeps what it has until all of the file is known to be good. */
+#include "run/snapshot.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#define MOST_LANES 8u /* that read; more only wait for each other */
+
+/* The pages of a group: those in the file, and those of the cache that they go to. */
+typedef struct slm_snapshot_group {
+    uint64_t offset, bytes; /* in the file */
+    uint64_t page_bytes;    /* of a page there */
+    uint32_t first;         /* its first page is that of tokens [first, first + 1) * page_tokens */
+    uint32_t begin, end;    /* pages of the cache that are wholly in the file */
+    uint32_t n_taken;       /* of the pool, in pages */
+    uint32_t *pages;        /* [end - begin] */
+} slm_snapshot_group;
+
+typedef struct slm_snapshot_loader {
+    slm_session *session;
+    slm_cache *cache;
+    const slm_snapshot_load_options *options;
+    slm_snapshot_reader *reader;
+    slm_snapshot_model model;
+    slm_snapshot_session state;
+    int32_t *tokens; /* [n_tokens] */
+    slm_snapshot_group groups[SLM_MAX_KV_GROUPS];
+    slm_snapshot_buffers buffers;
+    /* of one pass over the blocks */
+    int places;  /* what is read goes to its pages */
+    int reports; /* to options->progress */
+    _Atomic uint32_t next, done;
+    _Atomic int has_failed;
+    slm_status status;
+    slm_error error;
+} slm_snapshot_loader;
+
+/* ---------------------------------------------------------------- fit ------------------------ */
+
+static slm_status other(const slm_snapshot_loader *l, const char *field, const char *got,
+                        const char *wanted, slm_error *error) {
+    return slm_fail(error, SLM_ERR_CHANGED, field, SLM_NO_OFFSET,
+                    "%s was saved with another %s: got %s, wanted %s", l->reader->file->name, field,
+                    got, wanted);
+}
+
+static slm_status other_number(const slm_snapshot_loader *l, const char *field, uint64_t got,
+                               uint64_t wanted, slm_error *error) {
+    return slm_fail(error, SLM_ERR_CHANGED, field, SLM_NO_OFFSET,
+                    "%s was saved with another %s: got %" PRIu64 ", wanted %" PRIu64,
+                    l->reader->file->name, field, got, wanted);
+}
+
+static slm_status check_text(const slm_snapshot_loader *l, const char *field, const char got[32],
+                             const char wanted[32], slm_error *error) {
+    char text[33] = {0};
+    if (memcmp(got, wanted, 32) == 0)
+        return SLM_OK;
+    memcpy(text, got, 32);
+    return other(l, field, text, wanted, error);
+}
+
+static slm_status check_model(const slm_snapshot_loader *l, const slm_snapshot_model *wanted,
+                              slm_error *error) {
+    const slm_snapshot_model *got = &l->model;
+    const struct {
+        const char *name;
+        uint64_t got, wanted;
+    } fields[] = {
+        {"n_layers", got->n_layers, wanted->n_layers},
+        {"n_kv_heads", got->n_kv_heads, wanted->n_kv_heads},
+        {"d_head", got->d_head, wanted->d_head},
+        {"n_vocab", got->n_vocab, wanted->n_vocab},
+        {"n_ctx_train", got->n_ctx_train, wanted->n_ctx_train},
+        {"n_groups", got->n_groups, wanted->n_groups},
+        {"window", got->groups[0].window, wanted->groups[0].window},
+        {"window", got->groups[1].window, wanted->groups[1].window},
+        {"layers of a group", got->groups[0].n_layers, wanted->groups[0].n_layers},
+        {"layers of a group", got->groups[1].n_layers, wanted->groups[1].n_layers},
+        {"model_bytes", got->model_bytes, wanted->model_bytes},
+    };
+    SLM_TRY(check_text(l, "architecture", got->architecture, wanted->architecture, error));
+    SLM_TRY(check_text(l, "quantization", got->quantization, wanted->quantization, error));
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        if (fields[i].got != fields[i].wanted)
+            return other_number(l, fields[i].name, fields[i].got, fields[i].wanted, error);
+    if (got->fingerprint == wanted->fingerprint)
+        return SLM_OK;
+    return slm_fail(error, SLM_ERR_CHANGED, "fingerprint", SLM_NO_OFFSET,
+                    "%s was saved with another model, or before this one changed: got fingerprint "
+                    "%016" PRIx64 ", wanted %016" PRIx64,
+                    l->reader->file->name, got->fingerprint, wanted->fingerprint);
+}
+
+static slm_status check_state(const slm_snapshot_loader *l, const slm_snapshot_session *wanted,
+                              slm_error *error) {
+    static const char *const kv_types[] = {"", "f16", "q8_0", "f32"};
+    static const char *const factors[] = {"auto", "short", "long"};
+    static const char *const devices[] = {"", "the processor", "a CUDA device"};
+    const slm_snapshot_session *got = &l->state;
+    if (got->device != wanted->device)
+        return other(l, "device", devices[got->device], devices[wanted->device], error);
+    if (got->kv_type != wanted->kv_type)
+        return other(l, "kv_type", kv_types[got->kv_type], kv_types[wanted->kv_type], error);
+    if (got->rope_factors != wanted->rope_factors)
+        return other(l, "rope_factors", factors[got->rope_factors], factors[wanted->rope_factors],
+                     error);
+    if (got->rope_long && l->cache->model->inv_freq[1] == NULL)
+        return slm_fail(error, SLM_ERR_RANGE, "rope_long", SLM_NO_OFFSET,
+                        "%s: rope_long is 1, but the model has no long factors",
+                        l->reader->file->name);
+    if (got->n_tokens > wanted->n_ctx)
+        return slm_fail(error, SLM_ERR_CHANGED, "n_ctx", SLM_NO_OFFSET,
+                        "%s holds %" PRIu32 " tokens and was saved with n_ctx %" PRIu32
+                        ", but this session has n_ctx %" PRIu32,
+                        l->reader->file->name, got->n_tokens, got->n_ctx, wanted->n_ctx);
+    return SLM_OK;
+}
+
+/* Where the pages of a group are in the file, and which of the cache's they make. */
+static slm_status lay_out_group(slm_snapshot_loader *l, uint32_t g, slm_error *error) {
+    slm_snapshot_group *to = &l->groups[g];
+    const slm_kv_layout *layout = &l->cache->layout;
+    const slm_kv_group *group = &l->cache->model->groups[g];
+    uint64_t page_tokens = l->state.page_tokens, pages = l->state.groups[g].end;
+    uint32_t section, n_valid = l->state.n_valid;
+    char name[8];
+    slm_snapshot_pages_name(g, name);
+    SLM_TRY(slm_snapshot_find(l->reader, name, &section, error));
+    to->offset = l->reader->offsets[section];
+    to->bytes = l->reader->sections[section].bytes;
+    to->page_bytes = slm_snapshot_page_bytes(layout, l->state.page_tokens, group->n_layers);
+    to->first = l->state.groups[g].begin;
+    pages -= to->first;
+    if (to->bytes != pages * to->page_bytes)
+        return slm_fail(error, SLM_ERR_RANGE, name, SLM_NO_OFFSET,
+                        "%s: section \"%s\" has %" PRIu64 " bytes, wanted %" PRIu64 " for %" PRIu64
+                        " pages",
+                        l->reader->file->name, name, to->bytes, pages * to->page_bytes, pages);
+    /* Of a window no more is kept than a session keeps; a page of which the beginning is missing is
+     * none. */
+    uint64_t from = to->first * page_tokens, keep = (uint64_t)group->window + SLM_WINDOW_SLACK;
+    uint32_t least =
+        group->window != 0 && n_valid > keep ? (uint32_t)(n_valid - keep) >> layout->page_shift : 0;
+    to->begin = (uint32_t)((from + layout->page_tokens - 1) >> layout->page_shift);
+    to->begin = to->begin > least ? to->begin : least;
+    to->end = (uint32_t)(((uint64_t)n_valid + layout->page_tokens - 1) >> layout->page_shift);
+    if (pages == 0 || to->begin >= to->end)
+        to->begin = to->end = 0;
+    size_t size = (to->end - to->begin) * sizeof *to->pages;
+    to->pages = slm_alloc(l->cache->host, size);
+    return to->pages != NULL ? SLM_OK : slm_fail_nomem(error, size, "pages of a snapshot");
+}
+
+static slm_status read_tokens(slm_snapshot_loader *l, slm_error *error) {
+    uint32_t section, n = l->state.n_tokens, n_vocab = l->model.n_vocab;
+    SLM_TRY(slm_snapshot_find(l->reader, "tokens", &section, error));
+    l->tokens = slm_alloc(l->cache->host, n * sizeof *l->tokens);
+    if (l->tokens == NULL)
+        return slm_fail_nomem(error, n * sizeof *l->tokens, "tokens of a snapshot");
+    SLM_TRY(slm_snapshot_read(l->reader, section, l->tokens, error));
+    for (uint32_t i = 0; i < n; i++)
+        if (l->tokens[i] < 0 || (uint32_t)l->tokens[i] >= n_vocab)
+            return slm_fail(error, SLM_ERR_RANGE, "tokens", SLM_NO_OFFSET,
+                            "%s: token %" PRIu32 " has id %" PRId32 ", wanted 0 to %" PRIu32,
+                            l->reader->file->name, i, l->tokens[i], n_vocab - 1);
+    return SLM_OK;
+}
+
+static slm_status read_attachment(slm_snapshot_loader *l, slm_error *error) {
+    const slm_snapshot_load_options *o = l->options;
+    uint32_t section;
+    if (o->attachment == NULL || slm_snapshot_find(l->reader, "attached", &section, NULL) != SLM_OK)
+        return SLM_OK;
+    uint64_t bytes = l->reader->sections[section].bytes;
+    if (bytes > o->attachment_cap)
+        return slm_fail(error, SLM_ERR_LIMIT, "attachment_cap", SLM_NO_OFFSET,
+                        "%s has an attachment of %" PRIu64 " bytes, but attachment_cap is %zu",
+                        l->reader->file->name, bytes, o->attachment_cap);
+    return slm_snapshot_read(l->reader, section, o->attachment, error);
+}
+
+/* All that can be known before blocks of pages are read. */
+static slm_status check_all(slm_snapshot_loader *l, slm_error *error) {
+    slm_snapshot_model model;
+    slm_snapshot_session state;
+    SLM_TRY(slm_snapshot_describe(l->session, &model, &state, error));
+    SLM_TRY(slm_snapshot_read_state(l->reader, &l->model, &l->state, error));
+    SLM_TRY(check_model(l, &model, error));
+    SLM_TRY(check_state(l, &state, error));
+    for (uint32_t g = 0; g < model.n_groups; g++)
+        SLM_TRY(lay_out_group(l, g, error));
+    SLM_TRY(read_tokens(l, error));
+    return read_attachment(l, error);
+}
+
+/* ---------------------------------------------------------------- pages ---------------------- */
+
+/* Whether the pools have pages enough; else whether they have with those that only this session
+ * holds. */
+static slm_status check_pages(const slm_snapshot_loader *l, int *have_room, slm_error *error) {
+    const slm_cache *c = l->cache;
+    *have_room = 1;
+    for (uint32_t g = 0; g < c->model->n_groups; g++) {
+        const slm_kv_pool *pool = &c->pools[g];
+        const slm_kv_table *table = &c->seqs[l->session->slot].tables[g];
+        uint32_t wanted = l->groups[g].end - l->groups[g].begin, have = pool->n_free;
+        if (wanted <= have)
+            continue;
+        *have_room = 0;
+        for (uint32_t i = table->begin; i < table->end; i++)
+            have += pool->n_refs[table->pages[i]] == 1;
+        if (wanted > have)
+            return slm_fail(error, SLM_ERR_LIMIT, "n_cells", SLM_NO_OFFSET,
+                            "%s needs %" PRIu32 " pages, but the cache, which was opened for "
+                            "%" PRIu32 " tokens, has %" PRIu32 " to give",
+                            l->reader->file->name, wanted, c->options.n_cells, have);
+    }
+    return SLM_OK;
+}
+
+static void take_pages(slm_snapshot_loader *l) {
+    for (uint32_t g = 0; g < l->cache->model->n_groups; g++) {
+        slm_snapshot_group *to = &l->groups[g];
+        slm_kv_pool *pool = &l->cache->pools[g];
+        for (; to->n_taken < to->end - to->begin; to->n_taken++) {
+            uint32_t page = pool->free_list[--pool->n_free];
+            pool->n_refs[page] = 1;
+            to->pages[to->n_taken] = page;
+        }
+    }
+}
+
+static void give_back_pages(slm_snapshot_loader *l) {
+    for (uint32_t g = 0; g < l->cache->model->n_groups; g++) {
+        slm_snapshot_group *to = &l->groups[g];
+        slm_kv_pool *pool = &l->cache->pools[g];
+        while (to->n_taken > 0) {
+            uint32_t page = to->pages[--to->n_taken];
+            pool->n_refs[page] = 0;
+            pool->free_list[pool->n_free++] = page;
+        }
+    }
+}
+
+static slm_status write_page(slm_cache *c, const slm_kv_pool *pool, uint32_t page, size_t offset,
+                             size_t n, const uint8_t *from, slm_error *error) {
+#ifdef SLM_HAVE_CUDA
+    if (c->cuda != NULL)
+        return slm_backend_cuda_write_page(c->cuda, pool, page, offset, n, from, error);
+#endif
+    (void)c;
+    (void)error;
+    memcpy(pool->memory + (size_t)page * pool->page_bytes + offset, from, n);
+    return SLM_OK;
+}
+
+/* Bytes of a section of pages, from `at` on, to their places. Pages of the file and of the cache
+ * may be of different sizes; both hold, one behind the other, the tokens of each layer's K or V of
+ * each head. */
+static slm_status place(slm_snapshot_loader *l, uint32_t g, uint64_t at, const uint8_t *data,
+                        size_t size, slm_error *error) {
+    const slm_snapshot_group *to = &l->groups[g];
+    const slm_kv_layout *layout = &l->cache->layout;
+    uint64_t head_bytes = l->state.page_tokens * layout->row_bytes;
+    for (size_t n; size > 0; size -= n, at += n, data += n) {
+        uint64_t in = at % to->page_bytes, head = in / head_bytes, in_head = in % head_bytes;
+        uint64_t stream = (to->first + at / to->page_bytes) * head_bytes + in_head;
+        uint64_t page = stream / layout->head_bytes, in_place = stream % layout->head_bytes;
+        uint64_t run = head_bytes - in_head;
+        if (head_bytes == layout->head_bytes)
+            run = to->page_bytes - in;
+        else if (run > layout->head_bytes - in_place)
+            run = layout->head_bytes - in_place;
+        n = run < size ? (size_t)run : size;
+        if (page >= to->begin && page < to->end)
+            SLM_TRY(write_page(l->cache, &l->cache->pools[g], to->pages[page - to->begin],
+                               (size_t)(head * layout->head_bytes + in_place), n, data, error));
+    }
+    return SLM_OK;
+}
+
+/* ---------------------------------------------------------------- passes --------------------- */
+
+static slm_status take_block(slm_snapshot_loader *l, uint32_t block, uint8_t *buffer,
+                             slm_error *error) {
+    uint64_t offset;
+    size_t size;
+    SLM_TRY(slm_snapshot_read_block(l->reader, block, buffer, &offset, &size, error));
+    for (uint32_t g = 0; l->places && g < l->cache->model->n_groups; g++) {
+        const slm_snapshot_group *to = &l->groups[g];
+        uint64_t from = offset > to->offset ? offset : to->offset;
+        uint64_t end = offset + size, last = to->offset + to->bytes;
+        end = end < last ? end : last;
+        if (from < end)
+            SLM_TRY(place(l, g, from - to->offset, buffer + (from - offset), (size_t)(end - from),
+                          error));
+    }
+    atomic_fetch_add(&l->done, 1);
+    return SLM_OK;
+}
+
+static slm_status report(const slm_snapshot_loader *l, slm_error *error) {
+    const slm_snapshot_load_options *o = l->options;
+    uint64_t done = atomic_load(&l->done) * (uint64_t)SLM_SNAPSHOT_BLOCK;
+    uint64_t total = l->reader->file->size;
+    done = done < total ? done : total;
+    if (!l->reports || o->progress == NULL || o->progress(o->progress_user, done, total) == 0)
+        return SLM_OK;
+    return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET,
+                    "loading %s was stopped at %" PRIu64 " of %" PRIu64 " bytes",
+                    l->reader->file->name, done, total);
+}
+
+static void run_lane(void *context, uint32_t lane) {
+    slm_snapshot_loader *l = context;
+    if (lane >= l->buffers.n)
+        return;
+    uint8_t *buffer = l->buffers.at + lane * SLM_SNAPSHOT_BLOCK;
+    while (!atomic_load(&l->has_failed)) {
+        slm_error error = SLM_ERROR_INIT;
+        uint32_t block = atomic_fetch_add(&l->next, 1);
+        if (block >= l->reader->n_blocks)
+            return;
+        slm_status status = take_block(l, block, buffer, &error);
+        if (status == SLM_OK && lane == 0)
+            status = report(l, &error);
+        if (status != SLM_OK && atomic_exchange(&l->has_failed, 1) == 0) {
+            l->status = status; /* of the first that failed */
+            l->error = error;
+        }
+    }
+}
+
+/* Reads and checks every block once. */
+static slm_status pass(slm_snapshot_loader *l, int places, int reports, slm_error *error) {
+    l->places = places;
+    l->reports = reports;
+    atomic_store(&l->next, 0);
+    atomic_store(&l->done, 0);
+    if (l->buffers.n > 1)
+        slm_lanes_run(&l->cache->cpu.lanes, run_lane, l);
+    else
+        run_lane(l, 0);
+    if (l->status == SLM_OK)
+        return SLM_OK;
+    return slm_fail(error, l->status, l->error.subject, l->error.offset, "%s", l->error.message);
+}
+
+static uint32_t lanes_for(const slm_snapshot_loader *l) {
+    uint32_t n = l->cache->cuda != NULL ? 1 : l->cache->cpu.n_lanes;
+    n = n < MOST_LANES ? n : MOST_LANES;
+    return n < l->reader->n_blocks ? n : l->reader->n_blocks;
+}
+
+/* Where the pools have no room for both, what the session has evaluated is given up, after all of
+ * the file was found to be good: should it change or fail meanwhile, the tokens are evaluated
+ * again. */
+static slm_status read_pages(slm_snapshot_loader *l, slm_error *error) {
+    int have_room;
+    SLM_TRY(check_pages(l, &have_room, error));
+    SLM_TRY(slm_snapshot_buffers_open(l->cache, lanes_for(l), &l->buffers, error));
+    if (!have_room) {
+        SLM_TRY(pass(l, 0, 1, error));
+        slm_session_give_up(l->session);
+    }
+    take_pages(l);
+    return pass(l, 1, have_room, error);
+}
+
+/* From here on nothing can fail. */
+static void commit(slm_snapshot_loader *l) {
+    slm_session *s = l->session;
+    slm_seq *seq = &l->cache->seqs[s->slot];
+    slm_session_cut(s, 0);
+    for (uint32_t g = 0; g < l->cache->model->n_groups; g++) {
+        slm_snapshot_group *from = &l->groups[g];
+        slm_kv_table *table = &seq->tables[g];
+        table->begin = from->begin;
+        table->end = from->end;
+        if (from->n_taken > 0)
+            memcpy(table->pages + from->begin, from->pages, from->n_taken * sizeof *from->pages);
+        from->n_taken = 0; /* the session's now */
+    }
+    if (l->state.n_tokens > 0)
+        memcpy(s->tokens, l->tokens, l->state.n_tokens * sizeof *s->tokens);
+    s->n_tokens = l->state.n_tokens;
+    s->n_valid = l->state.n_valid;
+    s->n_seen = l->state.n_seen;
+    seq->rope_long = (uint8_t)l->state.rope_long;
+}
+
+static slm_status load(slm_snapshot_loader *l, const slm_file *file, slm_error *error) {
+    SLM_TRY(slm_snapshot_open(l->cache->host, file, &l->reader, error));
+    SLM_TRY(check_all(l, error));
+    slm_status status = read_pages(l, error);
+    if (status == SLM_OK)
+        commit(l);
+    else
+        give_back_pages(l);
+    if (status == SLM_ERR_DEVICE)
+        slm_cache_give_up(l->cache);
+    return status;
+}
+
+slm_status slm_snapshot_load(slm_session *session, const slm_file *file,
+                             const slm_snapshot_load_options *options, slm_snapshot_info *info,
+                             slm_error *error) {
+    slm_host *host = session->cache->host;
+    slm_snapshot_loader *l = slm_calloc(host, 1, sizeof *l);
+    if (l == NULL)
+        return slm_fail_nomem(error, sizeof *l, "a snapshot");
+    l->session = session;
+    l->cache = session->cache;
+    l->options = options;
+    slm_status status = load(l, file, error);
+    if (status == SLM_OK && info != NULL)
+        slm_snapshot_fill_info(l->reader, &l->model, &l->state, info);
+    slm_snapshot_buffers_close(&l->buffers);
+    slm_snapshot_close(l->reader);
+    slm_free(host, l->tokens);
+    for (uint32_t g = 0; g < SLM_MAX_KV_GROUPS; g++)
+        slm_free(host, l->groups[g].pages);
+    slm_free(host, l);
+    return status;
+}

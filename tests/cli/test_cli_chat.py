@@ -1,0 +1,217 @@
+"""chat: commands, several lines, saved conversations, tools, the file of earlier lines."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+
+from cli_case import ROOT, SLM, Case, chat_model, main, slm
+
+HEARTH = ROOT / "examples/models/hearth.gguf"
+TOOLS = ROOT / "examples/household/tools.json"
+GREEDY = ["--temp", "0"]
+
+
+class Commands(Case):
+    def setUp(self):
+        super().setUp()
+        self.model = self.file("chat.gguf", chat_model())
+        self.options = [*GREEDY, "-n", "8"]
+
+    def chat(self, *lines, more=()):
+        data = "".join(f"{line}\n" for line in lines).encode()
+        return slm("chat", self.model, *self.options, *more, data=data)
+
+    def answers(self, *lines, more=()):
+        r = self.chat(*lines, more=more)
+        self.assertEqual(r.status, 0, r)
+        return r.out
+
+    def test_undo_is_as_if_it_had_not_been_said(self):
+        first = self.answers("One")
+        both = self.answers("One", "Two")
+        got = self.answers("One", "Two", "/undo", "Two")
+        self.assertEqual(got, both + both[len(first):])
+        r = self.chat("/undo", "One")
+        self.assertEqual((r.status, r.out), (0, first), r)
+        self.assertIn(b"nothing to take back", r.err)
+
+    def test_the_system_message_can_be_set(self):
+        want = self.answers("One", more=["--system", "Be brief."])
+        self.assertEqual(self.answers("/system Be brief.", "One"), want)
+        self.assertEqual(self.answers("/system", "One", more=["--system", "Be brief."]),
+                         self.answers("One"))
+        # What was said stays: the second answer is that of a conversation which began so.
+        both = self.answers("One", "Two", more=["--system", "s"])
+        first = self.answers("One", more=["--system", "s"])
+        self.assertEqual(self.answers("One", "/system t", "/system s", "Two", more=["--system", "s"]),
+                         both)
+        self.assertTrue(both.startswith(first))
+
+    def test_reset_keeps_the_system_message(self):
+        first = self.answers("One", more=["--system", "s"])
+        self.assertEqual(self.answers("One", "/reset", "One", more=["--system", "s"]), first * 2)
+
+    def test_a_saved_conversation_goes_on(self):
+        path = self.dir / "c.slm"
+        both = self.answers("One", "Two")
+        first = self.answers("One", f"/save {path}")
+        self.assertTrue(path.exists())
+        self.assertEqual(first + self.answers("Two", more=["--resume", path]), both)
+        self.assertEqual(first + self.answers(f"/load {path}", "Two"), both)
+        r = slm("chat", self.model, *self.options, "--stats", "--resume", path, data=b"Two\n")
+        whole = slm("chat", self.model, *self.options, "--stats", data=b"One\nTwo\n")
+        self.assertLess(json.loads(r.err)["prompt_tokens"], json.loads(whole.err)["prompt_tokens"])
+
+    def test_bad_files_end_a_pipe_and_change_nothing(self):
+        bad = self.file("bad.slm", b"not a conversation")
+        self.fails(self.chat("/load " + str(bad), "One"), 1, "bad.slm")
+        self.fails(self.chat("/load " + str(self.dir / "absent"), "One"), 1, "absent")
+        self.fails(self.chat(more=["--resume", bad]), 1, "bad.slm")
+        self.fails(self.chat("/save " + str(self.dir / "no" / "folder")), 1, "folder")
+        self.fails(self.chat("/tools " + str(bad)), 1, "bad.slm")
+        self.fails(self.chat(more=["--tools", bad]), 1)
+        self.assertEqual(bad.read_bytes(), b"not a conversation")
+
+    def test_commands_that_want_a_file_say_so(self):
+        r = self.chat("/save", "/load", "/help")
+        self.assertEqual((r.status, r.out), (0, b""), r)
+        self.assertIn(b"/save wants FILE", r.err)
+        self.assertIn(b"/load wants FILE", r.err)
+
+    def test_several_lines(self):
+        want = slm("run", self.model, *self.options, "One\nTwo\nThree").out
+        self.assertEqual(self.answers('"""One', "Two", 'Three"""'), want)
+        self.assertEqual(self.answers('"""One"""'), self.answers("One"))
+        self.assertEqual(self.answers("One\\"), slm("run", self.model, *self.options, "One\\").out)
+
+    def test_a_schema_holds_each_answer(self):
+        schema = self.file("s.json", b'{"enum": ["yes", "no"]}')
+        r = self.chat("One", "Two", more=["--json-schema", schema])
+        self.assertEqual(r.status, 0, r)
+        for line in r.out.decode().splitlines():
+            self.assertIn(line, ('"yes"', '"no"'))
+
+    def test_the_context_can_drop_what_is_oldest(self):
+        r = self.chat(*["hello"] * 20, more=["-c", "96", "--when-full", "drop"])
+        self.assertEqual(r.status, 0, r)
+        self.assertIn(b"no longer in it", r.err)
+        self.assertEqual(self.chat(*["hello"] * 20, more=["-c", "96"]).status, 1)
+
+    def test_options_that_exclude_each_other(self):
+        schema = self.file("s.json", b"{}")
+        self.fails(self.chat(more=["--json-schema", schema, "--tools", TOOLS]), 2, "--tools")
+        self.fails(self.chat(more=["--raw", "--tools", TOOLS]), 2, "--raw")
+        self.fails(slm("run", self.model, "--tool-choice", "auto", "x"), 2, "--tools")
+        self.fails(slm("run", self.model, "--raw", "--tools", TOOLS, "x"), 2, "--raw")
+
+
+LAMP = b"""[{"type": "function", "function": {"name": "lamp", "parameters": {"type": "object",
+ "properties": {"state": {"enum": ["on"]}}, "required": ["state"], "additionalProperties": false}}}]"""
+
+
+class Tools(Case):
+    """Answers that are made to begin as a call: what follows is then held to the tool."""
+
+    def setUp(self):
+        super().setUp()
+        self.tools = self.file("tools.json", LAMP)
+        begin = json.loads(slm("tokenize", HEARTH, "--no-bos", data=b"{").out)[0]
+        self.calling = [*GREEDY, "-n", "100", "--tools", self.tools, "--logit-bias", f"{begin}:100"]
+
+    def test_calls_and_their_results(self):
+        r = slm("chat", HEARTH, *self.calling, data=b'Turn it on.\n{"ok": true}\n\n')
+        self.assertEqual(r.status, 0, r)
+        call = b'{"name":"lamp","arguments":{"state":"on"}}\n'
+        self.assertTrue(r.out.startswith(call), r)
+        # After the result the model goes on, and is made to call again.
+        alone = slm("chat", HEARTH, *self.calling, data=b"Turn it on.\n").out
+        self.assertGreaterEqual(r.out.count(call), alone.count(call), r)
+
+    def test_without_tools_there_are_no_calls(self):
+        r = slm("chat", HEARTH, *self.calling, data=b"/tools\nHello\n")
+        self.assertEqual((r.status, r.out[:1], len(r.out.splitlines())), (0, b"{", 1), r)
+        self.assertNotIn(b'"name":"lamp"', r.out)
+
+    def test_run_prints_calls_as_parse_tools_reads_them(self):
+        r = slm("run", HEARTH, *GREEDY, "--tools", self.tools, "--tool-choice", "lamp", "Hello")
+        self.done(r)
+        parsed = json.loads(slm("parse-tools", HEARTH, data=r.out).out)
+        self.assertEqual(parsed["tool_calls"], [{"name": "lamp", "arguments": {"state": "on"}}], r)
+        r = slm("run", HEARTH, *self.calling, "--tool-choice", "none", "Hello")
+        self.done(r)
+        self.assertEqual(json.loads(slm("parse-tools", HEARTH, data=r.out).out)["tool_calls"], [])
+        self.fails(slm("run", HEARTH, "--tools", self.tools, "--tool-choice", "fly", "x"), 1, "fly")
+
+    def test_the_example(self):
+        program = os.path.join(os.path.dirname(SLM), "tools")
+        p = subprocess.run([program, HEARTH, TOOLS], input=b"Good morning!\n",
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, check=False)
+        self.assertEqual((p.returncode, p.stderr), (0, b""), p)
+        self.assertIn(b"kitchen light: 0 %", p.stdout)
+        p = subprocess.run([program, HEARTH, self.dir / "absent"], stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, timeout=120, check=False)
+        self.assertEqual(p.returncode, 1, p)
+        self.assertIn(b"absent", p.stderr)
+
+    def test_the_example_of_json(self):
+        schema = self.file("s.json", b'{"type": "object", "properties": {"room": {"type": "string",'
+                                     b'"maxLength": 12}, "on": {"type": "boolean"}},'
+                                     b'"required": ["room", "on"]}')
+        program = os.path.join(os.path.dirname(SLM), "json")
+        p = subprocess.run([program, HEARTH, schema, "Turn on the kitchen light."],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, check=False)
+        self.assertEqual((p.returncode, p.stderr), (0, b""), p)
+        self.assertEqual(set(json.loads(p.stdout)), {"room", "on"})
+
+
+class Terminal(Case):
+    """The file of earlier lines, where lines can be edited."""
+
+    def talk(self, *typed, args=()):
+        env = {**os.environ, "XDG_STATE_HOME": str(self.dir / "state"), "TERM": "dumb"}
+        master, slave = pty.openpty()
+        p = subprocess.Popen([SLM, "chat", HEARTH, *GREEDY, "-n", "4", *args], stdin=slave,
+                             stdout=slave, stderr=slave, env=env, start_new_session=True,
+                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        os.close(slave)
+        seen, until = b"", time.monotonic() + 60
+        for text in (*typed, b"\x04"):
+            new = b""  # a prompt on a line of its own: while a line is edited it is drawn again
+            while not (b"\n" in new and new.rstrip().endswith(b">")) and time.monotonic() < until:
+                if select.select([master], [], [], 0.1)[0]:
+                    new += os.read(master, 4096)
+            os.write(master, text)
+            seen += new
+        while p.poll() is None and time.monotonic() < until:
+            if select.select([master], [], [], 0.1)[0]:
+                try:
+                    seen += os.read(master, 4096)
+                except OSError:  # the other side is closed
+                    break
+        self.assertEqual(p.wait(timeout=60), 0, seen)
+        os.close(master)
+        return seen
+
+    def test_earlier_lines_are_kept_for_their_owner_alone(self):
+        self.talk(b"hello there\r")
+        kept = self.dir / "state/slm/chat_history"
+        if not kept.exists():
+            self.skipTest("built without libedit")
+        self.assertEqual(kept.stat().st_mode & 0o777, 0o600)
+        self.assertEqual(kept.parent.stat().st_mode & 0o777, 0o700)
+        self.talk(b"good night\r")
+        text = kept.read_text(errors="replace")
+        self.assertIn("hello", text)
+        self.assertIn("night", text)
+
+    def test_no_history(self):
+        self.talk(b"hello there\r", args=["--no-history"])
+        self.assertFalse((self.dir / "state").exists())
+
+
+if __name__ == "__main__":
+    main()
