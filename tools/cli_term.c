@@ -97,9 +97,12 @@ static int name_at(uintptr_t address, char *name, size_t cap) {
 }
 
 static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
+    static atomic_flag told = ATOMIC_FLAG_INIT;
     char name[256];
     (void)signal_number;
     (void)context;
+    while (atomic_flag_test_and_set(&told))
+        pause(); /* another thread came upon it too: that one speaks, and ends the program */
     put("slm: ");
     put(name_at((uintptr_t)info->si_addr, name, sizeof name) ? name
         : model_name[0]                                      ? model_name

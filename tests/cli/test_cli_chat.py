@@ -179,7 +179,7 @@ class Terminal(Case):
                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         os.close(slave)
         seen, until = b"", time.monotonic() + 60
-        for text in (*typed, b"\x04"):
+        for text in (*typed, b"/exit\r"):
             new = b""  # a prompt on a line of its own: while a line is edited it is drawn again
             while not (b"\n" in new and new.rstrip().endswith(b">")) and time.monotonic() < until:
                 if select.select([master], [], [], 0.1)[0]:
