@@ -183,9 +183,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     slm_guide_options o = {.struct_size = sizeof o, .memory_limit = 16u << 20};
     slm_guide_source source = {(const char *)data + 1, size - 1, data[0] & 1};
-    if (slm_guide_create(&vocab.host, &source, &o, trie, NULL, NULL, &g, NULL) != SLM_OK)
+    if (slm_guide_create(&vocab.host, &source, NULL, &o, trie, NULL, NULL, &g, NULL) != SLM_OK)
         return 0;
-    CHECK(slm_guide_create(&vocab.host, &source, &o, trie, NULL, NULL, &brute, NULL) == SLM_OK);
+    CHECK(slm_guide_create(&vocab.host, &source, NULL, &o, trie, NULL, NULL, &brute, NULL) ==
+          SLM_OK);
     slm_rng_seed(&rng, size);
     for (int i = 0; i < 3; i++)
         walk(g, brute, &rng);
