@@ -174,10 +174,11 @@ static slm_status answer(slm_chat *chat, const slm_answer_options *options, call
         } else if (ev.type == SLM_ANSWER_CALL_BEGIN) {
             snprintf(c->name, sizeof c->name, "%.*s", (int)ev.text_len, ev.text);
             c->arguments[0] = '\0';
-            *n_calls = (size_t)(c - calls) + 1;
         } else if (ev.type == SLM_ANSWER_ARGUMENTS) {
             size_t n = strlen(c->arguments);
             snprintf(c->arguments + n, sizeof c->arguments - n, "%.*s", (int)ev.text_len, ev.text);
+        } else if (ev.type == SLM_ANSWER_CALL_END) { /* one that max_tokens cuts off does not come here */
+            *n_calls = (size_t)(c - calls) + 1;
         }
     }
     if (n_text > 0)

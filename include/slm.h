@@ -1,5 +1,6 @@
 /*
- * slm.h - the public interface of libslm, written as its manual. slm_chat.h is its second half.
+ * slm.h - the public interface of libslm, written as its manual. slm_chat.h and slm_batch.h are its
+ * other parts.
  *
  * libslm runs small language models from GGUF files inside your own process. It reads a file,
  * turns text into tokens, evaluates them on the CPU, samples, and hands text back. It opens no
@@ -732,8 +733,7 @@ typedef struct slm_snapshot_options {
  *   options  NULL: defaults
  * SLM_ERR_IO when the system refuses: the old file is as it was (or the new one is there whole, where
  * the message says that only its folder could not be synced). SLM_ERR_CANCEL by progress, SLM_ERR_BUSY
- * while a generator is open, SLM_ERR_UNSUP for a model with recurrent state. The format:
- * docs/FORMATS.md. */
+ * while a generator is open. The format: docs/FORMATS.md. */
 SLM_API slm_status slm_session_save(slm_session *session, const char *path,
                                     const slm_snapshot_options *options, slm_error *error);
 
@@ -1023,7 +1023,7 @@ SLM_API void slm_generate_end(slm_generator **generator);
 }
 #endif
 
-/* What an assistant needs on top of this: chat templates, tool calls, speech. */
+/* What an assistant needs on top of this: chat templates, tool calls, speech; many of them at a time. */
 #include "slm_chat.h"
 
 #endif

@@ -113,7 +113,8 @@ SLM_API slm_status slm_model_get_tool_format(const slm_model *model, slm_tool_fo
  *   - Of an answer with a call, white space (blank, tab, CR, LF) at the end of the text goes, and at
  *     its beginning where a call came first; elsewhere it stays.
  *   - Arguments are an object; Llama's and Phi's formats, and SLM_TOOLS_JSON, may call them
- *     "parameters". Those written as a string that holds an object are decoded once.
+ *     "parameters". Those written as a string that holds an object are decoded once. JSON that is nested
+ *     more than 250 deep is malformed.
  * One thread at a time. The parser keeps the model alive. */
 typedef struct slm_tool_parser slm_tool_parser;
 
@@ -251,7 +252,7 @@ typedef struct slm_tools_options {
  * answer holds is what slm_tool_parser finds in it.
  *   tools    a JSON array of {"type": "function", "function": {"name": ..., "parameters": a JSON
  *            Schema}}, or of the inner objects alone. Without parameters a tool takes no arguments.
- *            At most 1 MiB
+ *            At most 1 MiB, and 1,024 tools
  *   options  NULL: defaults
  *   guide_options  NULL: defaults. Not with SLM_GUIDE_LENIENT
  *   - A call begins with its marker ("<tool_call>", "<|python_tag|>", "functools[" ...), whether that
@@ -332,7 +333,7 @@ enum {
     SLM_ANSWER_CALL_BEGIN = 3,  /* text: the name of the tool                                        */
     SLM_ANSWER_ARGUMENTS = 4,   /* text: arguments, JSON on one line; the pieces of one call make up an
                                    object                                                            */
-    SLM_ANSWER_CALL_END = 5,
+    SLM_ANSWER_CALL_END = 5,    /* the call is complete and right                                    */
     SLM_ANSWER_CLAUSE = 6,      /* text: to be spoken, made of bytes begin to end of the text for the
                                    reader; after the TEXT that holds them. The sentence goes on      */
     SLM_ANSWER_SENTENCE = 7,    /* the same, and ends a sentence                                     */
@@ -360,8 +361,12 @@ typedef struct slm_answer_event {
  *     prompt ends in <think>, up to </think>. White space behind it belongs to nothing. When the budget
  *     is spent </think> is put into the answer, and the model goes on from there. A guide of your own
  *     that has no place for thinking holds it too: give it the trigger "</think>".
- *   - Calls come when they are whole, as from slm_tool_parser, so what has begun also ends. Malformed
- *     ones, and one that the answer ends in, are text.
+ *   - Where a guide of tools holds the calls, one begins when its name is written, and its arguments come
+ *     while they are: act on it at CALL_END. A call that the answer ends in (max_tokens, a stop text, a
+ *     full context) has none; all of it, its marker included, then follows as text. Of calls in one list
+ *     the others come with the end of the list.
+ *   - Else calls come when they are whole, as from slm_tool_parser. Malformed ones, and one that the
+ *     answer ends in, are text.
  *   - With a filter, text is held back until its clause is whole. */
 SLM_API slm_status slm_answer_begin(slm_session *session, const slm_answer_options *options,
                                     slm_answer **out, slm_error *error);
@@ -441,8 +446,8 @@ enum {
     SLM_CHAT_UNFILTERED = 1u << 0 /* not through the filter: a history that is read back             */
 };
 /* Adds a message to the transcript; nothing is evaluated. A message as JSON may have a member "tail", a
- * text, as slm_chat_get_message gives it. SLM_ERR_TEMPLATE for a role that no template knows, SLM_ERR_UTF8;
- * SLM_ERR_CANCEL when the filter stops the message: it is not added. */
+ * text, as slm_chat_get_message gives it. SLM_ERR_TEMPLATE for a role that no template knows, SLM_ERR_UTF8,
+ * SLM_ERR_LIMIT for JSON that is nested more than 254 deep; SLM_ERR_CANCEL when the filter stops the message: it is not added. */
 SLM_API slm_status slm_chat_add(slm_chat *chat, const slm_message *message, uint32_t flags,
                                 slm_error *error);
 
@@ -520,7 +525,8 @@ SLM_API slm_status slm_chat_answer(slm_chat *chat, const slm_answer_options *opt
 /* Keeps of the last message, which must be the assistant's, the first n bytes of its content: what was
  * spoken when somebody interrupted (slm_answer_event.end). A character that n would cut goes, and so do
  * calls of tools behind a content that was cut. note: a text for the model that is put behind the
- * content, such as " [interrupted]", and is the message's tail in the transcript; NULL: none. */
+ * content, such as " [interrupted]", and is the message's tail in the transcript; NULL: none. SLM_ERR_ARG
+ * for a content in parts. */
 SLM_API slm_status slm_chat_keep(slm_chat *chat, size_t n, const char *note, size_t note_len,
                                  slm_error *error);
 /* Goes on with the last message, which must be the assistant's and without calls. A note goes. What is
@@ -529,7 +535,7 @@ SLM_API slm_status slm_chat_continue(slm_chat *chat, const slm_answer_options *o
                                      slm_answer **out, slm_chat_report *report, slm_error *error);
 
 /* Saves the session with the transcript and the tools (slm_session_save, with its failures). What was
- * taken back is not in the file. */
+ * taken back is not in the file; where the template refuses what is left, no token is. */
 SLM_API slm_status slm_chat_save(slm_chat *chat, const char *path, slm_error *error);
 /* Opens a conversation from a file that slm_chat_save wrote, in a session whose tokens it replaces. What
  * options say of extra, now and chat_template was not saved; their tools go before those of the file.
@@ -541,4 +547,8 @@ SLM_API slm_status slm_chat_load(slm_session *session, const slm_chat_options *o
 #ifdef __cplusplus
 }
 #endif
+
+/* Many requests answered together, embeddings. */
+#include "slm_batch.h"
+
 #endif

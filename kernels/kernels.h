@@ -123,6 +123,10 @@ typedef struct slm_kernels {
     slm_dequantize_fn dequantize[SLM_DTYPE_LIMIT];
     slm_pack_fn pack_panel;
 
+    /* CRC-32C of size bytes, crc that of the bytes before them (0: none), by an instruction for it.
+     * NULL: the level has none, and tables do it (libslm/base/crc32c.h). */
+    uint32_t (*crc32c)(const void *data, size_t size, uint32_t crc);
+
     /* y = x * w / sqrt(mean(x^2) + eps); w may be NULL (ones). y may be x. */
     void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
     /* y = (x - mean) / sqrt(variance + eps) * w + bias. y may be x. Statistics as if in double: error

@@ -1,5 +1,6 @@
 /* The public entry points: check the call, translate, and hand on. */
-#include "base/status.h"
+#include "api.h"
+
 #include "model/pack.h"
 #include "run/fpenv.h"
 #include "run/generate.h"
@@ -15,16 +16,6 @@
 const char *slm_version(void) {
     return STRING(SLM_VERSION_MAJOR) "." STRING(SLM_VERSION_MINOR) "." STRING(SLM_VERSION_PATCH);
 }
-
-static slm_status null_argument(slm_error *error, const char *function, const char *name) {
-    return slm_fail(error, SLM_ERR_ARG, name, SLM_NO_OFFSET, "%s: %s is NULL", function, name);
-}
-
-#define REQUIRE(pointer)                                                  \
-    do {                                                                  \
-        if ((pointer) == NULL)                                            \
-            return null_argument(error, __func__, #pointer);              \
-    } while (0)
 
 /* ---------------------------------------------------------------- model ---------------------- */
 
@@ -484,7 +475,6 @@ slm_status slm_generate_begin(slm_session *session, const slm_generate_options *
     REQUIRE(out);
     *out = NULL;
     REQUIRE(session);
-    SLM_TRY(slm_session_check_free(session, error));
     return slm_generator_create(session, options, out, error);
 }
 

@@ -1,15 +1,7 @@
 /* The public entry points of answers. */
+#include "api.h"
+
 #include "chat/answer.h"
-
-static slm_status null_argument(slm_error *error, const char *function, const char *name) {
-    return slm_fail(error, SLM_ERR_ARG, name, SLM_NO_OFFSET, "%s: %s is NULL", function, name);
-}
-
-#define REQUIRE(pointer)                                                  \
-    do {                                                                  \
-        if ((pointer) == NULL)                                            \
-            return null_argument(error, __func__, #pointer);              \
-    } while (0)
 
 slm_status slm_answer_begin(slm_session *session, const slm_answer_options *options,
                             slm_answer **out, slm_error *error) {

@@ -1,27 +1,11 @@
 /* The public entry points of conversations. */
-#include "base/status.h"
+#include "api.h"
+
 #include "chat/conversation.h"
-
-#include <string.h>
-
-static slm_status null_argument(slm_error *error, const char *function, const char *name) {
-    return slm_fail(error, SLM_ERR_ARG, name, SLM_NO_OFFSET, "%s: %s is NULL", function, name);
-}
-
-#define REQUIRE(pointer)                                                  \
-    do {                                                                  \
-        if ((pointer) == NULL)                                            \
-            return null_argument(error, __func__, #pointer);              \
-    } while (0)
-
-/* A text of the caller; len may be SLM_NTS. */
-static slm_str given(const char *text, size_t len) {
-    return (slm_str){text, text == NULL ? 0 : len == SLM_NTS ? strlen(text) : len};
-}
 
 static slm_status check_text(const char *function, const char *text, size_t len, const char *name,
                              slm_error *error) {
-    return text == NULL && len != 0 && len != SLM_NTS ? null_argument(error, function, name)
+    return text == NULL && len != 0 && len != SLM_NTS ? slm_null_argument(error, function, name)
                                                       : SLM_OK;
 }
 
@@ -133,8 +117,8 @@ slm_status slm_chat_set_tools(slm_chat *chat, const char *tools, size_t len, slm
     REQUIRE(chat);
     SLM_TRY(check_text(__func__, tools, len, "tools", error));
     SLM_TRY(slm_conversation_ready(chat, error));
-    SLM_TRY(slm_conversation_set_tools(chat, given(tools, len), error));
-    slm_conversation_settle(chat);
+    SLM_TRY(slm_conversation_set_tools(chat, slm_str_given(tools, len), error));
+    (void)slm_conversation_settle(chat);
     return SLM_OK;
 }
 
@@ -142,7 +126,7 @@ slm_status slm_chat_set_tail(slm_chat *chat, const char *text, size_t len, slm_e
     REQUIRE(chat);
     SLM_TRY(check_text(__func__, text, len, "text", error));
     SLM_TRY(slm_conversation_ready(chat, error));
-    return slm_conversation_set_tail(chat, given(text, len), error);
+    return slm_conversation_set_tail(chat, slm_str_given(text, len), error);
 }
 
 slm_status slm_chat_keep(slm_chat *chat, size_t n, const char *note, size_t note_len,
@@ -150,13 +134,13 @@ slm_status slm_chat_keep(slm_chat *chat, size_t n, const char *note, size_t note
     REQUIRE(chat);
     SLM_TRY(check_text(__func__, note, note_len, "note", error));
     SLM_TRY(slm_conversation_ready(chat, error));
-    return slm_conversation_keep(chat, n, given(note, note_len), error);
+    return slm_conversation_keep(chat, n, slm_str_given(note, note_len), error);
 }
 
 slm_status slm_chat_rollback(slm_chat *chat, slm_error *error) {
     REQUIRE(chat);
     SLM_TRY(slm_conversation_ready(chat, error));
-    slm_conversation_settle(chat);
+    (void)slm_conversation_settle(chat);
     return SLM_OK;
 }
 
@@ -177,7 +161,7 @@ slm_status slm_chat_draft(slm_chat *chat, const char *text, size_t len, slm_chat
     SLM_TRY(check_text(__func__, text, len, "text", error));
     SLM_TRY(check_report(report, error));
     SLM_TRY(slm_conversation_ready(chat, error));
-    SLM_TRY(slm_conversation_draft(chat, given(text, len), &r, error));
+    SLM_TRY(slm_conversation_draft(chat, slm_str_given(text, len), &r, error));
     return hand_out(report, &r, error);
 }
 

@@ -1,17 +1,12 @@
 /* The public entry points of guides and matchers. */
+#include "api.h"
+
 #include "guide/guide.h"
 #include "model/model.h"
 #include "text/chat.h"
 #include "text/markers.h"
 
 #include <string.h>
-
-#define REQUIRE(pointer)                                                                           \
-    do {                                                                                           \
-        if ((pointer) == NULL)                                                                     \
-            return slm_fail(error, SLM_ERR_ARG, #pointer, SLM_NO_OFFSET, "%s: %s is NULL",         \
-                            __func__, #pointer);                                                   \
-    } while (0)
 
 static void release_model(void *model) {
     slm_model_release(model);
@@ -83,11 +78,7 @@ static slm_status read_tools_options(const slm_model *model, const slm_tools_opt
         SLM_TRY(slm_model_get_tool_format(model, &o.format, error));
     *rules = (slm_tool_rules){.format = slm_call_format_of(o.format),
                               .choice = o.choice,
-                              .name = {o.name, o.name_len}};
-    if (o.name == NULL)
-        rules->name.len = 0;
-    else if (o.name_len == SLM_NTS)
-        rules->name.len = strlen(o.name);
+                              .name = slm_str_given(o.name, o.name_len)};
     if (rules->format == NULL)
         return slm_fail(error, SLM_ERR_RANGE, "format", SLM_NO_OFFSET,
                         "slm_tools_options.format: got %d, wanted %d to %d", o.format,

@@ -1,17 +1,13 @@
 /* The public entry points of the prediction. */
-#include "base/status.h"
+#include "api.h"
+
 #include "run/predict.h"
 
 #include <stdio.h>
 
-static slm_status null_argument(slm_error *error, const char *function, const char *name) {
-    return slm_fail(error, SLM_ERR_ARG, name, SLM_NO_OFFSET, "%s: %s is NULL", function, name);
-}
-
 slm_status slm_device_profile_get(size_t index, slm_device_profile *profile, slm_error *error) {
     slm_device_profile p;
-    if (profile == NULL)
-        return null_argument(error, __func__, "profile");
+    REQUIRE(profile);
     if (!slm_profile_at(index, &p))
         return slm_fail(error, SLM_ERR_RANGE, "index", SLM_NO_OFFSET,
                         "slm_device_profile_get: there is no profile %zu", index);
@@ -21,8 +17,8 @@ slm_status slm_device_profile_get(size_t index, slm_device_profile *profile, slm
 slm_status slm_device_profile_find(const char *name, slm_device_profile *profile,
                                    slm_error *error) {
     slm_device_profile p;
-    if (name == NULL || profile == NULL)
-        return null_argument(error, __func__, name == NULL ? "name" : "profile");
+    REQUIRE(name);
+    REQUIRE(profile);
     SLM_TRY(slm_profile_find(name, &p, error));
     return slm_copy_info(profile, &p, sizeof p, "slm_device_profile", error);
 }
@@ -35,11 +31,9 @@ slm_status slm_predict(const slm_model *model, const slm_device_profile *profile
     slm_device_profile p;
     slm_predict_options o;
     slm_prediction r;
-    if (model == NULL || profile == NULL || prediction == NULL)
-        return null_argument(error, __func__,
-                             model == NULL     ? "model"
-                             : profile == NULL ? "profile"
-                                               : "prediction");
+    REQUIRE(model);
+    REQUIRE(profile);
+    REQUIRE(prediction);
     SLM_TRY(slm_copy_options(&p, sizeof p, &no_profile, profile, "slm_device_profile", error));
     SLM_TRY(slm_copy_options(&o, sizeof o, &defaults, options, "slm_predict_options", error));
     SLM_TRY(slm_predict_step(model, &p, &o, &r, error));
@@ -51,7 +45,7 @@ slm_status slm_predict_weights(const slm_model *model, size_t index, slm_weight_
     uint64_t bytes[SLM_DTYPE_LIMIT];
     size_t n = 0;
     if (model == NULL || cost == NULL)
-        return null_argument(error, __func__, model == NULL ? "model" : "cost");
+        return slm_null_argument(error, __func__, model == NULL ? "model" : "cost");
     if (!model->has_weights)
         return slm_fail(error, SLM_ERR_ARG, "model", SLM_NO_OFFSET,
                         "slm_predict_weights: the model was opened without its weights");

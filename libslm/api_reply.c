@@ -1,20 +1,11 @@
 /* The public entry points of what is made of an answer: calls of tools, speech. */
-#include "base/status.h"
+#include "api.h"
+
 #include "model/model.h"
 #include "text/speak.h"
 #include "text/toolcall.h"
 
 #include <string.h>
-
-static slm_status null_argument(slm_error *error, const char *function, const char *name) {
-    return slm_fail(error, SLM_ERR_ARG, name, SLM_NO_OFFSET, "%s: %s is NULL", function, name);
-}
-
-#define REQUIRE(pointer)                                                  \
-    do {                                                                  \
-        if ((pointer) == NULL)                                            \
-            return null_argument(error, __func__, #pointer);              \
-    } while (0)
 
 /* Counting references and bytes is no change. */
 static slm_model *counted(const slm_model *model) { return (slm_model *)(uintptr_t)model; }

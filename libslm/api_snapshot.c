@@ -1,12 +1,7 @@
 /* The public entry points of snapshots. */
-#include "run/snapshot.h"
+#include "api.h"
 
-#define REQUIRE(pointer)                                                                           \
-    do {                                                                                           \
-        if ((pointer) == NULL)                                                                     \
-            return slm_fail(error, SLM_ERR_ARG, #pointer, SLM_NO_OFFSET, "%s: %s is NULL",         \
-                            __func__, #pointer);                                                   \
-    } while (0)
+#include "run/snapshot.h"
 
 static slm_status check_flags(uint32_t flags, const char *what, slm_error *error) {
     if (flags == 0)
@@ -57,7 +52,7 @@ static slm_status read_info(slm_host *host, const slm_file *file, slm_snapshot_i
     slm_snapshot_reader *reader;
     slm_snapshot_model model;
     slm_snapshot_session session;
-    SLM_TRY(slm_snapshot_open(host, file, &reader, error));
+    SLM_TRY(slm_snapshot_open(host, file, NULL, &reader, error));
     slm_status status = slm_snapshot_read_state(reader, &model, &session, error);
     if (status == SLM_OK)
         slm_snapshot_fill_info(reader, &model, &session, info);

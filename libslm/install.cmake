@@ -3,7 +3,8 @@
 
 set(SLM_PACKAGE_DIR "${CMAKE_INSTALL_LIBDIR}/cmake/libslm")
 
-install(FILES include/slm.h include/slm_chat.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES include/slm.h include/slm_chat.h include/slm_batch.h
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS slm_shared EXPORT libslm_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS slm_static EXPORT libslm_static ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT libslm_shared NAMESPACE libslm:: DESTINATION ${SLM_PACKAGE_DIR})

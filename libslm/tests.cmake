@@ -94,7 +94,7 @@ if(BUILD_TESTING)
     # The house and the consumer look at a native build, the consumer at one without sanitizers.
     set(dirs unit check_kernels model api cli)
     if(NOT CMAKE_CROSSCOMPILING)
-        list(APPEND dirs house)
+        list(APPEND dirs house serve)
         if(NOT SLM_SANITIZE)
             list(APPEND dirs consumer)
         endif()
@@ -114,7 +114,7 @@ if(BUILD_TESTING)
     endforeach()
 
     # Sequences of edits drawn at random: the first part of them is a test like the others.
-    foreach(part 1 2 3)
+    foreach(part 1 2 3 4)
         slm_add_test(api/chat_edits_${part} api test_api_chat_edits ${part})
     endforeach()
 

@@ -298,6 +298,7 @@ int slm_cmd_run(int argc, char **argv);
 int slm_cmd_chat(int argc, char **argv);
 int slm_cmd_tokenize(int argc, char **argv);
 int slm_cmd_detokenize(int argc, char **argv);
+int slm_cmd_embed(int argc, char **argv);
 int slm_cmd_parse_tools(int argc, char **argv);
 int slm_cmd_grammar(int argc, char **argv);
 int slm_cmd_template(int argc, char **argv);
@@ -308,5 +309,6 @@ int slm_cmd_inspect(int argc, char **argv);
 int slm_cmd_quantize(int argc, char **argv);
 int slm_cmd_pack(int argc, char **argv);
 int slm_cmd_doctor(int argc, char **argv);
+int slm_cmd_serve(int argc, char **argv);
 
 #endif

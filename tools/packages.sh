@@ -1,5 +1,9 @@
 # Sourced by test.sh and demo.sh: installs what is missing, on Debian and its relatives.
 
+# What the voice loop needs beyond the library, to be built and to run.
+voice_packages="libpocketsphinx-dev libsphinxbase-dev pocketsphinx-en-us espeak-ng portaudio19-dev
+    libsndfile1-dev libspeexdsp-dev libjansson-dev libcurl4-openssl-dev"
+
 # need PACKAGE...: installs those that are not there. Elsewhere it names them and goes on, since
 # they may be there under other names.
 need() {

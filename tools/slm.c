@@ -14,8 +14,10 @@ static const struct {
 } commands[] = {
     {"run", slm_cmd_run, "one answer to a prompt"},
     {"chat", slm_cmd_chat, "a conversation"},
+    {"serve", slm_cmd_serve, "a server that speaks the OpenAI API"},
     {"tokenize", slm_cmd_tokenize, "text to token ids"},
     {"detokenize", slm_cmd_detokenize, "token ids to text"},
+    {"embed", slm_cmd_embed, "texts to embeddings"},
     {"template", slm_cmd_template, "a conversation as the chat template writes it"},
     {"parse-tools", slm_cmd_parse_tools, "the calls of tools in an assistant's text"},
     {"grammar", slm_cmd_grammar, "whether a text is one of a grammar or JSON Schema"},

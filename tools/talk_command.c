@@ -74,16 +74,24 @@ static int reset(slm_talk *t, const char *rest) {
     return status;
 }
 
-/* Whether a message is one of the user's, by its JSON: roles are plain words. */
+/* Whether a message is one of the user's, by a member of its JSON, which the library writes without
+ * blanks; what it holds, such as arguments of a call, may have such a member too. */
 static int is_from_user(const char *json, size_t len) {
-    static const char WORD[] = "\"role\":\"user\"";
-    size_t n = 0;
-    for (size_t i = 0; i < len && n < sizeof WORD - 1; i++) {
-        if (json[i] == ' ')
-            continue;
-        n = json[i] == WORD[n] ? n + 1 : json[i] == WORD[0];
+    static const char MEMBER[] = "\"role\":\"user\"";
+    const size_t n = sizeof MEMBER - 1;
+    int depth = 0, in_string = 0;
+    for (size_t i = 0; i < len; i++) {
+        char c = json[i];
+        if (c == '"' && !in_string && depth == 1 && len - i > n && memcmp(json + i, MEMBER, n) == 0)
+            return 1;
+        if (c == '"')
+            in_string = !in_string;
+        else if (in_string)
+            i += c == '\\';
+        else
+            depth += (c == '{' || c == '[') - (c == '}' || c == ']');
     }
-    return n == sizeof WORD - 1;
+    return 0;
 }
 
 static int undo(slm_talk *t, const char *rest) {

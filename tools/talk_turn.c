@@ -9,6 +9,7 @@
 /* What an answer left behind. */
 typedef struct reply {
     char **names; /* of the tools it called */
+    slm_cli_text name, arguments; /* of the call that is being written */
     size_t n_calls, n_text;
     slm_end_reason reason;
 } reply;
@@ -17,12 +18,22 @@ static void forget_calls(reply *r) {
     while (r->n_calls > 0)
         free(r->names[--r->n_calls]);
     free(r->names);
+    free(r->name.data);
+    free(r->arguments.data);
     r->names = NULL;
+    r->name = r->arguments = (slm_cli_text){0};
 }
 
-static int note_call(const slm_talk *t, reply *r, const char *name, size_t len) {
+/* A call has no line of its own before it is complete. */
+static int gather(const slm_talk *t, slm_cli_text *text, const slm_answer_event *ev) {
+    return slm_cli_text_add(text, ev->text, ev->text_len)
+               ? 0
+               : slm_cli_fail("%s: got no memory for the answer", t->path);
+}
+
+static int note_call(const slm_talk *t, reply *r) {
     char **larger = realloc(r->names, (r->n_calls + 1) * sizeof *larger);
-    char *copy = strndup(name, len);
+    char *copy = strndup(r->name.data, r->name.len);
     if (larger)
         r->names = larger;
     if (!larger || !copy) {
@@ -47,18 +58,20 @@ static int show(const slm_talk *t, const slm_answer_event *ev, reply *r, int *at
         *at_line = ev->text[ev->text_len - 1] == '\n';
         break;
     case SLM_ANSWER_CALL_BEGIN:
-        status = note_call(t, r, ev->text, ev->text_len);
+        r->name.len = r->arguments.len = 0;
+        status = gather(t, &r->name, ev);
+        break;
+    case SLM_ANSWER_ARGUMENTS:
+        status = gather(t, &r->arguments, ev);
+        break;
+    case SLM_ANSWER_CALL_END:
+        status = note_call(t, r);
         if (!*at_line)
             slm_cli_write("\n", 1);
         slm_cli_print("{\"name\":");
-        slm_cli_print_json_text(ev->text, ev->text_len);
+        slm_cli_print_json_text(r->name.data, r->name.len);
         slm_cli_print(",\"arguments\":");
-        *at_line = 0;
-        break;
-    case SLM_ANSWER_ARGUMENTS:
-        slm_cli_print_json(ev->text, ev->text_len);
-        break;
-    case SLM_ANSWER_CALL_END:
+        slm_cli_print_json(r->arguments.data, r->arguments.len);
         slm_cli_write("}\n", 2);
         *at_line = 1;
         break;

@@ -59,7 +59,8 @@ skip() {
 
 packages() {
     need gcc g++ libc6-dev binutils cmake ninja-build pkg-config python3 libutf8proc-dev libedit-dev \
-        libcmocka-dev libjansson-dev luajit qemu-user || return 1
+        libcmocka-dev libjansson-dev libmicrohttpd-dev curl python3-venv luajit qemu-user \
+        $voice_packages || return 1
     [ "$mode" = quick ] && return 0
     need clang libomp-dev gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross \
         libgomp1:arm64 libutf8proc-dev:arm64 libcmocka-dev:arm64 libjansson-dev:arm64 || return 1

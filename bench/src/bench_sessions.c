@@ -8,6 +8,7 @@
  * counts. over_first: tokens/s over those of the first number in the list. */
 #define _GNU_SOURCE
 
+#include "numbers.h"
 #include "slm.h"
 
 #include <getopt.h>
@@ -115,23 +116,6 @@ static int usage(const char *got) {
             "[-n STEPS] [-r REPEATS]\n",
             got);
     return 2;
-}
-
-/* Up to cap whole numbers from 1 to max, with commas; returns how many, 0 for anything else. */
-static uint32_t take_numbers(const char *text, uint32_t *numbers, uint32_t cap, long max) {
-    uint32_t n = 0;
-    for (const char *at = text;; at++) {
-        char *end;
-        long number = strtol(at, &end, 10);
-        if (end == at || number < 1 || number > max || n == cap)
-            return 0;
-        numbers[n++] = (uint32_t)number;
-        at = end;
-        if (*at == '\0')
-            return n;
-        if (*at != ',')
-            return 0;
-    }
 }
 
 int main(int argc, char **argv) {

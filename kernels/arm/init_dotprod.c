@@ -34,4 +34,5 @@ void slm_kernels_init_dotprod(slm_kernels *kernels) {
     m[SLM_DTYPE_Q4_0][SLM_ACT_Q8_0_TILE] = slm_matmul_q4_0_q8_0_tile_dotprod;
     m[SLM_DTYPE_Q8_0][SLM_ACT_Q8_0_TILE] = slm_matmul_q8_0_q8_0_tile_dotprod;
     kernels->attend[SLM_KVT_Q8_0] = slm_attend_q8_0_dotprod;
+    kernels->crc32c = slm_crc32c_dotprod;
 }

@@ -38,4 +38,6 @@ SLM_ARM_ATTEND(slm_attend_q8_0_neon);
 SLM_ARM_ATTEND(slm_attend_q8_0_dotprod);
 void slm_kv_store_f16_neon(void *row, const float *x, size_t d);
 
+uint32_t slm_crc32c_dotprod(const void *data, size_t size, uint32_t crc);
+
 #endif

@@ -40,6 +40,7 @@ void slm_kernels_init_avx2(slm_kernels *kernels) {
     kernels->conv_silu = slm_conv_silu_avx2;
     kernels->scan = slm_scan_avx2;
     kernels->pack_panel = slm_pack_panel_avx2;
+    kernels->crc32c = slm_crc32c_avx2;
     kernels->rms_norm = slm_rms_norm_avx2;
     kernels->softmax = slm_softmax_avx2;
     kernels->max_index = slm_max_index_avx2;

@@ -55,6 +55,8 @@ void slm_quantize_act_q8_0_avx2(void *a, const float *x, size_t k);
 void slm_quantize_act_q8_k_avx2(void *a, const float *x, size_t k);
 void slm_quantize_act_i8_row_avx2(void *a, const float *x, size_t k);
 
+uint32_t slm_crc32c_avx2(const void *data, size_t size, uint32_t crc);
+
 void slm_rms_norm_avx2(float *y, const float *x, const float *w, size_t n, float eps);
 void slm_softmax_avx2(float *s, size_t n);
 float slm_max_index_avx2(const float *x, size_t n, size_t *index, int *finite);

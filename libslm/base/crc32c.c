@@ -2,7 +2,8 @@
 
 #define POLYNOMIAL 0x82f63b78u /* 0x1edc6f41, its lowest power first */
 
-void slm_crc32c_init(slm_crc32c_table *table) {
+void slm_crc32c_init(slm_crc32c_table *table, slm_crc32c_fn fast) {
+    table->fast = fast;
     for (uint32_t i = 0; i < 256; i++) {
         uint32_t x = i;
         for (int bit = 0; bit < 8; bit++)
@@ -29,6 +30,8 @@ static uint32_t four(const slm_crc32c_table *t, uint32_t x, int behind) {
 uint32_t slm_crc32c(const slm_crc32c_table *table, const void *data, size_t size, uint32_t crc) {
     const uint8_t *p = data;
     uint32_t x = ~crc;
+    if (table->fast != NULL)
+        return table->fast(data, size, crc);
     for (; size >= 16; size -= 16, p += 16)
         x = four(table, x ^ load32(p), 12) ^ four(table, load32(p + 4), 8) ^
             four(table, load32(p + 8), 4) ^ four(table, load32(p + 12), 0);

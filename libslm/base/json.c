@@ -29,10 +29,10 @@ static slm_status not_json(const slm_json_scan *s, const char *text, size_t len,
                         line, column, slm_json_scan_wanted(s));
     uint8_t c = (uint8_t)text[at];
     int in_string = slm_json_scan_in_string(s);
-    if (s->depth == SLM_JSON_MAX_DEPTH && !in_string && (c == '[' || c == '{'))
+    if (s->depth == s->max_depth && !in_string && (c == '[' || c == '{'))
         return slm_fail(error, SLM_ERR_LIMIT, what, at,
-                        "%s is nested too deeply at line %zu, column %zu: wanted at most %d levels",
-                        what, line, column, SLM_JSON_MAX_DEPTH);
+                        "%s is nested too deeply at line %zu, column %zu: wanted at most %u levels",
+                        what, line, column, s->max_depth);
     char got[8] = {'\'', (char)c, '\''};
     if (c < 0x20 || c >= 0x7F) {
         static const char HEX[] = "0123456789abcdef";
@@ -44,7 +44,8 @@ static slm_status not_json(const slm_json_scan *s, const char *text, size_t len,
                     utf8 ? "UTF-8" : "JSON", line, column, got, slm_json_scan_wanted(s));
 }
 
-static slm_status check(const char *text, size_t len, const char *what, slm_error *error) {
+static slm_status check(const char *text, size_t len, uint32_t flags, const char *what,
+                        slm_error *error) {
     if (len > UINT32_MAX)
         return slm_fail(error, SLM_ERR_LIMIT, what, SLM_NO_OFFSET,
                         "%s has %zu bytes, wanted at most "
@@ -52,6 +53,7 @@ static slm_status check(const char *text, size_t len, const char *what, slm_erro
                         what, len);
     slm_json_scan s;
     slm_json_scan_begin(&s);
+    s.max_depth -= flags >> 8; /* SLM_JSON_WITHIN */
     size_t at = slm_json_scan_feed(&s, text, len);
     if (s.progress != SLM_JSON_DONE && (at < len || slm_json_scan_end(&s) != SLM_JSON_DONE))
         return not_json(&s, text, len, at, what, error);
@@ -276,7 +278,7 @@ static slm_status build_token(builder *b, slm_error *error) {
 slm_status slm_json_parse(slm_arena *arena, const char *text, size_t len, uint32_t flags,
                           const char *what, const slm_json **out, slm_error *error) {
     *out = NULL;
-    SLM_TRY(check(text, len, what, error));
+    SLM_TRY(check(text, len, flags, what, error));
     builder b = {.arena = arena,
                  .text = text,
                  .len = len,

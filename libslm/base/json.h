@@ -34,6 +34,9 @@ enum {
      * it they are an error. */
     SLM_JSON_KEEP_LAST = 1u << 0
 };
+/* One more flag: the text is to stand in another one, within so many arrays and objects of that, and
+ * is nested by so much less than SLM_JSON_MAX_DEPTH. */
+#define SLM_JSON_WITHIN(levels) ((uint32_t)(levels) << 8)
 
 /* Reads one value with nothing but white space around it. The tree lives in the arena; strings and
  * numbers that are written as they read point into text, which has to stay as long.
@@ -77,6 +80,7 @@ typedef enum slm_json_progress {
 typedef struct slm_json_scan {
     slm_json_progress progress;
     uint32_t depth;         /* arrays and objects that are open                                        */
+    uint32_t max_depth;     /* of them: SLM_JSON_MAX_DEPTH, unless it is set to less after the beginning */
     uint64_t n_bytes;       /* taken so far; of BAD: up to the byte that cannot be                     */
     uint8_t state;          /* the rest belongs to json_scan.c                                         */
     uint8_t is_name;        /* the string being read is a member's name                                */

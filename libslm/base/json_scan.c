@@ -22,6 +22,7 @@ enum {
 void slm_json_scan_begin(slm_json_scan *s) {
     memset(s, 0, sizeof *s);
     s->state = AT_VALUE;
+    s->max_depth = SLM_JSON_MAX_DEPTH;
 }
 
 static int in_object(const slm_json_scan *s) {
@@ -54,7 +55,7 @@ static int begin_value(slm_json_scan *s, uint8_t c) {
     if (c == '"') {
         begin_string(s, 0);
     } else if (c == '{' || c == '[') {
-        if (s->depth == SLM_JSON_MAX_DEPTH)
+        if (s->depth == s->max_depth)
             return 0;
         open_nested(s, c == '{');
     } else if (c == '-') {

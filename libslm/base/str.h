@@ -2,6 +2,8 @@
 #ifndef SLM_BASE_STR_H
 #define SLM_BASE_STR_H
 
+#include "slm.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -10,6 +12,11 @@ typedef struct slm_str {
     const char *ptr; /* not NUL-terminated */
     size_t len;
 } slm_str;
+
+/* A text of the caller's, with its length in bytes or SLM_NTS; NULL has none. */
+static inline slm_str slm_str_given(const char *text, size_t len) {
+    return (slm_str){text, text == NULL ? 0 : len == SLM_NTS ? strlen(text) : len};
+}
 
 static inline int slm_str_equal(slm_str a, slm_str b) {
     return a.len == b.len && memcmp(a.ptr, b.ptr, a.len) == 0;

@@ -11,7 +11,7 @@
 
 #include "base/buffer.h"
 #include "base/json.h"
-#include "run/generate.h"
+#include "guide/guide.h"
 #include "text/chat.h"
 #include "text/detok.h"
 #include "text/markers.h"
@@ -39,6 +39,8 @@ struct slm_answer {
     void *filter_user;
     slm_answer_ended_fn ended;
     void *owner;
+    slm_answer_token_fn report; /* NULL: nobody wants to see tokens                            */
+    void *report_user;
     uint32_t flags;
     place place;
     flush flush;
@@ -46,7 +48,7 @@ struct slm_answer {
     slm_end_reason reason;      /* of the generator, or of the filter                          */
     uint64_t count;
     uint64_t budget, n_thinking; /* tokens                                                     */
-    slm_buffer in, thinking, held, text, tool_calls, message;
+    slm_buffer in, thinking, held, text, tool_calls, arguments, message;
     size_t in_at;               /* of in, bytes that are sorted                                */
     uint64_t n_judged;          /* bytes of the text since the last flush that the filter saw */
     size_t n_clause;            /* of held, bytes that the filter is to judge                  */
@@ -64,21 +66,22 @@ struct slm_answer {
 /* ---- beginning -------------------------------------------------------------------------------- */
 
 /* The prompt ends in what opens the thinking. */
-static int prompt_thinks(const slm_session *s, const slm_vocab *v) {
+static int prompt_thinks(const int32_t *ids, uint32_t n_ids, const slm_vocab *v) {
     enum { WINDOW = 8, TEXT = 1024 };
     static const slm_str open = {SLM_THINKING_OPEN, sizeof SLM_THINKING_OPEN - 1};
     char text[TEXT];
     size_t len = 0;
-    uint32_t n = s->n_tokens < WINDOW ? s->n_tokens : WINDOW;
-    if (slm_vocab_detokenize(v, s->tokens + (s->n_tokens - n), n, SLM_DETOKENIZE_SPECIAL, text,
-                             sizeof text, &len, NULL) != SLM_OK)
+    uint32_t n = n_ids < WINDOW ? n_ids : WINDOW;
+    if (slm_vocab_detokenize(v, ids + (n_ids - n), n, SLM_DETOKENIZE_SPECIAL, text, sizeof text,
+                             &len, NULL) != SLM_OK)
         return 0; /* tokens longer than these are no markers */
     while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL && text[len - 1] != 0)
         len--;
     return len >= open.len && memcmp(text + len - open.len, open.ptr, open.len) == 0;
 }
 
-static slm_status open_generator(slm_answer *a, slm_session *session, const slm_answer_options *o,
+static slm_status open_generator(slm_answer *a, slm_cache *cache, const int32_t *ids,
+                                 uint32_t n_ids, const slm_answer_options *o,
                                  const slm_call_format *format, slm_error *error) {
     static const slm_generate_options defaults = {.struct_size = sizeof defaults};
     const slm_vocab *v = a->model->vocab;
@@ -94,9 +97,11 @@ static slm_status open_generator(slm_answer *a, slm_session *session, const slm_
                                         o->guide_options, &a->guide, error));
         g.guide = a->guide;
     }
-    SLM_TRY(slm_generate_begin(session, &g, &a->generator, error));
+    if (a->calls != NULL && g.guide != NULL && g.guide->has_calls)
+        slm_toolcall_stream(a->calls);
+    SLM_TRY(slm_generator_new(cache, n_ids, &g, &a->generator, error));
     slm_generator_spell(a->generator, markers, slm_markers_find(v, format, markers));
-    if (!prompt_thinks(session, v))
+    if (!prompt_thinks(ids, n_ids, v))
         return SLM_OK;
     slm_status status = slm_generator_lead(a->generator, SLM_THINKING_OPEN,
                                            strlen(SLM_THINKING_OPEN), error);
@@ -128,8 +133,8 @@ static slm_status find_format(slm_answer *a, const slm_answer_options *o,
     return slm_toolcall_open(a->host, t.format, 0, &a->calls, error);
 }
 
-static slm_status set_up(slm_answer *a, slm_session *session, const slm_answer_options *o,
-                         slm_error *error) {
+static slm_status set_up(slm_answer *a, slm_cache *cache, const int32_t *ids, uint32_t n_ids,
+                         const slm_answer_options *o, slm_error *error) {
     const slm_call_format *format;
     slm_speech_options speech;
     const slm_speech_options plain = {.struct_size = sizeof plain, .flags = SLM_SPEECH_PLAIN};
@@ -143,13 +148,13 @@ static slm_status set_up(slm_answer *a, slm_session *session, const slm_answer_o
         SLM_TRY(slm_speaker_options(o->speech, &speech, error));
         SLM_TRY(slm_speaker_open(a->host, &speech, &a->speech, error));
     }
-    return open_generator(a, session, o, format, error);
+    return open_generator(a, cache, ids, n_ids, o, format, error);
 }
 
-slm_status slm_answer_create(slm_session *session, const slm_answer_options *options,
-                             slm_answer **out, slm_error *error) {
+slm_status slm_answer_new(slm_cache *cache, const int32_t *ids, uint32_t n_ids,
+                          const slm_answer_options *options, slm_answer **out, slm_error *error) {
     const uint32_t known = SLM_ANSWER_THINKING | SLM_ANSWER_CALLS;
-    slm_model *model = session->cache->model;
+    slm_model *model = cache->model;
     *out = NULL;
     if (options->flags & ~known)
         return slm_fail(error, SLM_ERR_ARG, "flags", SLM_NO_OFFSET,
@@ -162,18 +167,35 @@ slm_status slm_answer_create(slm_session *session, const slm_answer_options *opt
     a->model = model;
     a->host = &model->host;
     a->in.host = a->thinking.host = a->held.host = a->text.host = a->host;
-    a->tool_calls.host = a->message.host = a->host;
+    a->tool_calls.host = a->arguments.host = a->message.host = a->host;
     a->flags = options->flags;
     a->budget = options->thinking_budget;
     a->filter = options->filter;
     a->filter_user = options->filter_user;
-    slm_status status = set_up(a, session, options, error);
+    slm_status status = set_up(a, cache, ids, n_ids, options, error);
     if (status != SLM_OK) {
         slm_answer_destroy(a);
         return status;
     }
     *out = a;
     return SLM_OK;
+}
+
+slm_status slm_answer_create(slm_session *session, const slm_answer_options *options,
+                             slm_answer **out, slm_error *error) {
+    *out = NULL;
+    SLM_TRY(slm_generator_check(session, error));
+    SLM_TRY(slm_answer_new(session->cache, session->tokens, session->n_tokens, options, out,
+                           error));
+    slm_generator_attach((*out)->generator, session);
+    return SLM_OK;
+}
+
+slm_generator *slm_answer_generator(const slm_answer *a) { return a->generator; }
+
+void slm_answer_report(slm_answer *a, slm_answer_token_fn report, void *user) {
+    a->report = report;
+    a->report_user = user;
 }
 
 void slm_answer_watch(slm_answer *a, slm_answer_ended_fn ended, void *owner) {
@@ -204,6 +226,7 @@ void slm_answer_destroy(slm_answer *a) {
     slm_buffer_free(&a->held);
     slm_buffer_free(&a->text);
     slm_buffer_free(&a->tool_calls);
+    slm_buffer_free(&a->arguments);
     slm_buffer_free(&a->message);
     slm_free(a->host, a);
     slm_model_release(model);
@@ -294,7 +317,7 @@ static slm_status judge(slm_answer *a, slm_answer_event *e, slm_error *error) {
     if (a->filter(a->filter_user, SLM_FILTER_OUTPUT, a->held.ptr, a->n_clause, &v) != 0)
         return slm_fail(error, SLM_ERR_CANCEL, "filter", SLM_NO_OFFSET,
                         "the filter stopped the answer");
-    slm_str text = {v.text, v.text == NULL ? 0 : v.text_len == SLM_NTS ? strlen(v.text) : v.text_len};
+    slm_str text = slm_str_given(v.text, v.text_len);
     if (v.action == SLM_FILTER_PASS)
         text = (slm_str){a->held.ptr, a->n_clause};
     else if (v.action != SLM_FILTER_REPLACE && v.action != SLM_FILTER_STOP)
@@ -335,7 +358,7 @@ static slm_status take_clause(slm_answer *a, slm_answer_event *e, int *went, slm
 
 /* ---- calls ------------------------------------------------------------------------------------ */
 
-/* A call is kept for the message, and delivered. */
+/* A call is delivered, and kept for the message when it ends. */
 static slm_status take_call(slm_answer *a, slm_answer_event *e, slm_error *error) {
     static const char begin[] = "{\"type\":\"function\",\"function\":{\"name\":",
                       arguments[] = ",\"arguments\":";
@@ -345,6 +368,8 @@ static slm_status take_call(slm_answer *a, slm_answer_event *e, slm_error *error
     a->has_call = 0;
     if (c->type == SLM_TOOL_CALL_BEGIN) {
         set_text(e, SLM_ANSWER_CALL_BEGIN, c->text, c->text_len);
+        a->arguments.len = 0;
+        out->len = a->n_calls_len; /* one before may not have ended */
         if (out->len > 0)
             SLM_TRY(slm_buffer_append(out, ",", 1, error));
         SLM_TRY(slm_buffer_append(out, begin, sizeof begin - 1, error));
@@ -352,12 +377,14 @@ static slm_status take_call(slm_answer *a, slm_answer_event *e, slm_error *error
     }
     if (c->type == SLM_TOOL_ARGUMENTS) {
         set_text(e, SLM_ANSWER_ARGUMENTS, c->text, c->text_len);
-        SLM_TRY(slm_buffer_append(out, arguments, sizeof arguments - 1, error));
-        if (a->arguments_as_text)
-            return slm_json_quote(out, c->text, c->text_len, 0, error);
-        return slm_buffer_append(out, c->text, c->text_len, error);
+        return slm_buffer_append(&a->arguments, c->text, c->text_len, error);
     }
     e->type = SLM_ANSWER_CALL_END;
+    SLM_TRY(slm_buffer_append(out, arguments, sizeof arguments - 1, error));
+    if (a->arguments_as_text)
+        SLM_TRY(slm_json_quote(out, a->arguments.ptr, a->arguments.len, 0, error));
+    else
+        SLM_TRY(slm_buffer_append(out, a->arguments.ptr, a->arguments.len, error));
     SLM_TRY(slm_buffer_append(out, "}}", 2, error));
     a->n_calls_len = out->len;
     return SLM_OK;
@@ -478,6 +505,10 @@ static slm_status generate(slm_answer *a, slm_answer_event *e, slm_error *error)
         a->in_at == a->in.len)
         SLM_TRY(close_thinking(a, error));
     SLM_TRY(slm_generator_next(a->generator, &g, error));
+    if (g.type == SLM_EVENT_NONE)
+        return SLM_OK; /* it waits for whoever evaluates */
+    if (g.token >= 0 && a->report != NULL)
+        a->report(a->report_user, &g);
     if (g.type == SLM_EVENT_REEVALUATED) {
         e->type = SLM_ANSWER_REEVALUATED;
         e->count = g.count;

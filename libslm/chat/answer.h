@@ -4,12 +4,21 @@
 #define SLM_CHAT_ANSWER_H
 
 #include "base/str.h"
-#include "run/session.h"
+#include "run/generate.h"
 
 /* options: slm_answer_options of full size; NULL members are defaults. */
 slm_status slm_answer_create(slm_session *session, const slm_answer_options *options,
                              slm_answer **out, slm_error *error);
-/* Fills *event (a full-sized one). */
+/* The same without a session, after a prompt of these tokens: its generator is to be attached to one. */
+slm_status slm_answer_new(slm_cache *cache, const int32_t *ids, uint32_t n_ids,
+                          const slm_answer_options *options, slm_answer **out, slm_error *error);
+/* NULL once the answer has ended. */
+slm_generator *slm_answer_generator(const slm_answer *a);
+/* report is called for each token, with the generator's event, while it is being taken apart. */
+typedef void (*slm_answer_token_fn)(void *user, const slm_event *event);
+void slm_answer_report(slm_answer *a, slm_answer_token_fn report, void *user);
+/* Fills *event (a full-sized one). Without one it is SLM_ANSWER_NONE, also where a driven generator
+ * waits. */
 slm_status slm_answer_step(slm_answer *a, slm_answer_event *event, slm_error *error);
 /* Valid until the next call on the answer. */
 slm_str slm_answer_text(const slm_answer *a);

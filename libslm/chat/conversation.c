@@ -4,25 +4,21 @@
 #include "guide/guide.h"
 #include "text/toolcall.h"
 
-#include <string.h>
-
 /* ---- life ---- */
 
-static slm_status copy_text(slm_buffer *out, const char *text, size_t len, slm_error *error) {
-    if (text == NULL)
+static slm_status copy_text(slm_buffer *out, slm_str text, slm_error *error) {
+    if (text.ptr == NULL)
         return SLM_OK;
     SLM_TRY(slm_buffer_reserve(out, 1, error)); /* an empty text is one too */
-    return slm_buffer_append(out, text, len == SLM_NTS ? strlen(text) : len, error);
+    return slm_buffer_append(out, text.ptr, text.len, error);
 }
 
 static slm_status fill(slm_chat *c, const slm_chat_options *o, slm_error *error) {
     uint32_t n_ctx = c->session->cache->options.n_ctx;
-    SLM_TRY(copy_text(&c->extra, o->extra, o->extra_len, error));
-    SLM_TRY(copy_text(&c->chat_template, o->chat_template, o->chat_template_len, error));
-    if (o->tools != NULL)
-        SLM_TRY(slm_conversation_set_tools(
-            c, (slm_str){o->tools, o->tools_len == SLM_NTS ? strlen(o->tools) : o->tools_len},
-            error));
+    slm_str chat_template = slm_str_given(o->chat_template, o->chat_template_len);
+    SLM_TRY(copy_text(&c->extra, slm_str_given(o->extra, o->extra_len), error));
+    SLM_TRY(copy_text(&c->chat_template, chat_template, error));
+    SLM_TRY(slm_conversation_set_tools(c, slm_str_given(o->tools, o->tools_len), error));
     c->ids = slm_alloc(c->host, n_ctx * sizeof *c->ids);
     return c->ids != NULL ? SLM_OK
                           : slm_fail_nomem(error, n_ctx * sizeof *c->ids, "a conversation");
@@ -190,17 +186,19 @@ static uint32_t common_tokens(const slm_chat *c, size_t n_ids) {
     return n;
 }
 
-void slm_conversation_settle(slm_chat *c) {
+int slm_conversation_settle(slm_chat *c) {
     view v = certain(c);
     slm_chat_prompt p;
     size_t n_ids;
     c->has_draft = 0;
     if (c->session->n_tokens == 0)
-        return;
+        return 1;
     slm_status status = render_ids(c, &v, c->n_dropped, &p, &n_ids, NULL);
-    if (status == SLM_OK && n_ids <= c->session->cache->options.n_ctx)
+    int is_known = status == SLM_OK && n_ids <= c->session->cache->options.n_ctx;
+    if (is_known)
         slm_session_cut(c->session, common_tokens(c, n_ids));
     slm_chat_prompt_close(&p);
+    return is_known;
 }
 
 /* ---- a full context ---- */

@@ -43,8 +43,8 @@ slm_status slm_conversation_set_tools(slm_chat *chat, slm_str tools, slm_error *
 slm_status slm_conversation_set_tail(slm_chat *chat, slm_str tail, slm_error *error);
 slm_status slm_conversation_keep(slm_chat *chat, size_t n, slm_str note, slm_error *error);
 /* Takes out of the session what the transcript does not say. Where the template refuses what is
- * left, the next evaluation will see to it. */
-void slm_conversation_settle(slm_chat *chat);
+ * left, the next evaluation will see to it: 0 is returned. */
+int slm_conversation_settle(slm_chat *chat);
 
 /* An empty text: what is certain of the next prompt. */
 slm_status slm_conversation_draft(slm_chat *chat, slm_str text, slm_chat_report *report,

@@ -4,8 +4,6 @@
 #include "guide/guide.h"
 #include "text/detok.h"
 
-#include <string.h>
-
 /* ---- adding ---- */
 
 static slm_status run_filter(void *user, slm_str text, slm_str *out, slm_error *error) {
@@ -21,7 +19,7 @@ static slm_status run_filter(void *user, slm_str text, slm_str *out, slm_error *
         return slm_fail(error, SLM_ERR_ARG, "filter", SLM_NO_OFFSET,
                         "the filter's verdict has action %d%s, wanted 0 to 2 and a text", v.action,
                         v.text == NULL ? " and no text" : "");
-    *out = (slm_str){v.text, v.text_len == SLM_NTS ? strlen(v.text) : v.text_len};
+    *out = slm_str_given(v.text, v.text_len);
     return SLM_OK;
 }
 
@@ -45,11 +43,20 @@ void slm_conversation_cut(slm_chat *c, size_t n) {
         c->n_dropped = n_history;
     if (c->n_committed > n)
         c->n_committed = n;
-    slm_conversation_settle(c);
+    (void)slm_conversation_settle(c);
+}
+
+static slm_status check_utf8(slm_str text, const char *name, slm_error *error) {
+    size_t valid = slm_utf8_valid_prefix(text.ptr, text.len);
+    if (valid == text.len)
+        return SLM_OK;
+    return slm_fail(error, SLM_ERR_UTF8, name, SLM_NO_OFFSET,
+                    "the %s is not UTF-8 at byte %zu of %zu", name, valid, text.len);
 }
 
 slm_status slm_conversation_keep(slm_chat *c, size_t n, slm_str note, slm_error *error) {
     slm_transcript *t = &c->transcript;
+    SLM_TRY(check_utf8(note, "note", error));
     slm_entry *last = t->n > 0 ? &t->entries[t->n - 1] : NULL, kept;
     if (last == NULL || last->speaker != SLM_SPEAKER_ASSISTANT)
         return slm_fail(error, SLM_ERR_ARG, "messages", SLM_NO_OFFSET,
@@ -62,7 +69,7 @@ slm_status slm_conversation_keep(slm_chat *c, size_t n, slm_str note, slm_error 
     }
     slm_entry_free(last);
     *last = kept;
-    slm_conversation_settle(c);
+    (void)slm_conversation_settle(c);
     return SLM_OK;
 }
 
@@ -71,7 +78,9 @@ slm_status slm_conversation_keep(slm_chat *c, size_t n, slm_str note, slm_error 
 static slm_status check_tools(slm_chat *c, slm_str tools, slm_error *error) {
     slm_arena arena = {.host = c->host};
     const slm_json *v;
-    slm_status status = slm_json_parse(&arena, tools.ptr, tools.len, 0, "tools", &v, error);
+    slm_status status = slm_json_parse(&arena, tools.ptr, tools.len,
+                                       SLM_JSON_WITHIN(1) /* in a file, a transcript */, "tools", &v,
+                                       error);
     if (status == SLM_OK && v->type != SLM_JSON_ARRAY)
         status = slm_fail(error, SLM_ERR_TEMPLATE, "tools", SLM_NO_OFFSET,
                           "tools is not a JSON array, wanted one of objects");
@@ -98,9 +107,6 @@ slm_status slm_conversation_set_tools(slm_chat *c, slm_str tools, slm_error *err
 }
 
 slm_status slm_conversation_set_tail(slm_chat *c, slm_str tail, slm_error *error) {
-    size_t valid = slm_utf8_valid_prefix(tail.ptr, tail.len);
-    if (valid < tail.len)
-        return slm_fail(error, SLM_ERR_UTF8, "tail", SLM_NO_OFFSET,
-                        "the tail is not UTF-8 at byte %zu of %zu", valid, tail.len);
+    SLM_TRY(check_utf8(tail, "tail", error));
     return replace(&c->tail, tail, error);
 }

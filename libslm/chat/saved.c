@@ -28,7 +28,8 @@ static slm_status write_transcript(const slm_chat *c, slm_buffer *out, slm_error
 
 slm_status slm_conversation_save(slm_chat *c, const char *path, slm_error *error) {
     slm_buffer text = {.host = c->host};
-    slm_conversation_settle(c); /* what was taken back is not to be in a file */
+    if (!slm_conversation_settle(c)) /* what was taken back is not to be in a file */
+        slm_session_cut(c->session, 0);
     slm_status status = write_transcript(c, &text, error);
     if (status == SLM_OK) {
         slm_snapshot_options o = {.struct_size = sizeof o, .attachment = text.ptr,
@@ -96,7 +97,7 @@ static slm_status read_text(slm_host *host, const slm_file *file, slm_buffer *te
                             slm_error *error) {
     slm_snapshot_reader *reader;
     uint32_t section;
-    SLM_TRY(slm_snapshot_open(host, file, &reader, error));
+    SLM_TRY(slm_snapshot_open(host, file, NULL, &reader, error));
     slm_status status = SLM_OK;
     if (slm_snapshot_find(reader, "attached", &section, NULL) != SLM_OK)
         status = slm_fail(error, SLM_ERR_MISSING, "attachment", SLM_NO_OFFSET,

@@ -10,6 +10,7 @@
 /* How a message that is written differs from what was read. */
 typedef struct change {
     slm_str append;               /* to the content                                               */
+    slm_str more_thinking;
     const slm_text_filter *filter;
     size_t keep;                  /* bytes of the content                                         */
     int drop_calls;
@@ -20,8 +21,16 @@ static const change NO_CHANGE = {.keep = SIZE_MAX};
 
 static const slm_json *content_of(const slm_json *v) { return slm_json_get(v, "content"); }
 
+static const char THINKING[] = "reasoning_content";
+
+/* Empty where it is no text. */
+static slm_str string_of(const slm_json *v) {
+    return v != NULL && v->type == SLM_JSON_STRING ? v->text : (slm_str){"", 0};
+}
+
+/* In a file it stands in the array of a transcript. */
 static slm_status parse(slm_arena *arena, slm_str text, const slm_json **out, slm_error *error) {
-    return slm_json_parse(arena, text.ptr, text.len, 0, "message", out, error);
+    return slm_json_parse(arena, text.ptr, text.len, SLM_JSON_WITHIN(2), "message", out, error);
 }
 
 static slm_str text_of(const slm_buffer *b) { return (slm_str){b->ptr, b->len}; }
@@ -97,10 +106,10 @@ static slm_status put_content(slm_json_writer *w, const change *c, const slm_jso
                      : slm_json_put_value(w, v, error);
 }
 
-/* Members stay in their order; where there is no content but one is wanted, it comes last. */
+/* Members stay in their order; those that are wanted and not there come last. */
 static slm_status put_message(slm_json_writer *w, const change *c, const slm_json *v,
                               slm_error *error) {
-    const slm_json *content = content_of(v);
+    const slm_json *content = content_of(v), *thinking = slm_json_get(v, THINKING);
     SLM_TRY(slm_json_put_open(w, '{', error));
     for (uint32_t i = 0; i < v->n_items; i++) {
         const slm_json *member = &v->items[i];
@@ -110,12 +119,18 @@ static slm_status put_message(slm_json_writer *w, const change *c, const slm_jso
         SLM_TRY(slm_json_put_name(w, member->name.ptr, member->name.len, error));
         if (member == content)
             SLM_TRY(put_content(w, c, content, error));
+        else if (member == thinking && c->more_thinking.len > 0)
+            SLM_TRY(put_text(w, c, string_of(thinking), c->more_thinking, error));
         else
             SLM_TRY(slm_json_put_value(w, member, error));
     }
     if (content == NULL && c->append.len > 0) {
         SLM_TRY(slm_json_put_name(w, "content", 7, error));
         SLM_TRY(put_content(w, c, NULL, error));
+    }
+    if (thinking == NULL && c->more_thinking.len > 0) {
+        SLM_TRY(slm_json_put_name(w, THINKING, sizeof THINKING - 1, error));
+        SLM_TRY(slm_json_put_string(w, c->more_thinking.ptr, c->more_thinking.len, error));
     }
     if (c->more_calls != NULL) {
         SLM_TRY(slm_json_put_name(w, "tool_calls", 10, error));
@@ -211,13 +226,10 @@ static slm_status write_plain(slm_buffer *out, slm_str role, slm_str content, sl
     return slm_json_put_close(&w, '}', error);
 }
 
-static slm_str given(const char *text, size_t len) {
-    return (slm_str){text, text == NULL ? 0 : len == SLM_NTS ? strlen(text) : len};
-}
-
 slm_status slm_entry_make(slm_entry *e, slm_host *host, const slm_message *m,
                           const slm_text_filter *filter, slm_error *error) {
-    slm_str role = given(m->role, m->role_len), content = given(m->content, m->content_len);
+    slm_str role = slm_str_given(m->role, m->role_len);
+    slm_str content = slm_str_given(m->content, m->content_len);
     change c = NO_CHANGE;
     *e = (slm_entry){0};
     c.filter = filter;
@@ -270,18 +282,14 @@ slm_str slm_entry_shown(const slm_entry *e) {
     return text_of(e->shown.len > 0 ? &e->shown : &e->json);
 }
 
-static size_t string_len(const slm_json *v) {
-    return v != NULL && v->type == SLM_JSON_STRING ? v->text.len : 0;
-}
-
 size_t slm_entry_content_len(const slm_entry *e) {
     slm_arena arena = {.host = e->json.host};
     const slm_json *v;
     size_t len = 0;
     if (parse(&arena, text_of(&e->json), &v, NULL) == SLM_OK && (v = content_of(v)) != NULL) {
-        len = string_len(v);
+        len = string_of(v).len;
         for (uint32_t i = 0; v->type == SLM_JSON_ARRAY && i < v->n_items; i++)
-            len += string_len(slm_json_get(&v->items[i], "text"));
+            len += string_of(slm_json_get(&v->items[i], "text")).len;
     }
     slm_arena_free(&arena);
     return len;
@@ -301,9 +309,13 @@ slm_status slm_entry_write(const slm_entry *e, slm_buffer *out, slm_error *error
 static slm_status read_content(const slm_entry *e, slm_arena *arena, const slm_json **message,
                                slm_str *content, slm_error *error) {
     SLM_TRY(parse(arena, text_of(&e->json), message, error));
-    const slm_json *v = content_of(*message);
-    *content = v != NULL && v->type == SLM_JSON_STRING ? v->text : (slm_str){"", 0};
+    *content = string_of(content_of(*message));
     return SLM_OK;
+}
+
+static int content_is_in_parts(const slm_json *message) {
+    const slm_json *v = content_of(message);
+    return v != NULL && (v->type == SLM_JSON_ARRAY || v->type == SLM_JSON_OBJECT);
 }
 
 slm_status slm_entry_keep(const slm_entry *e, size_t n, slm_entry *out, slm_error *error) {
@@ -313,6 +325,9 @@ slm_status slm_entry_keep(const slm_entry *e, size_t n, slm_entry *out, slm_erro
     change c = NO_CHANGE;
     *out = (slm_entry){0};
     slm_status status = read_content(e, &arena, &message, &content, error);
+    if (status == SLM_OK && content_is_in_parts(message))
+        status = slm_fail(error, SLM_ERR_ARG, "content", SLM_NO_OFFSET,
+                          "the message's content is in parts, wanted a text to keep a part of");
     if (status == SLM_OK) {
         c.drop_calls = n < content.len;
         while (n > 0 && n < content.len && ((uint8_t)content.ptr[n] & 0xC0) == 0x80)
@@ -332,6 +347,7 @@ slm_status slm_entry_join(const slm_entry *e, const slm_entry *more, slm_entry *
     *out = (slm_entry){0};
     slm_status status = read_content(more, &arena, &message, &c.append, error);
     if (status == SLM_OK) {
+        c.more_thinking = string_of(slm_json_get(message, THINKING));
         if (more->has_calls)
             c.more_calls = slm_json_get(message, "tool_calls");
         status = make(out, e->json.host, text_of(&e->json), &c, error);

@@ -51,7 +51,7 @@ slm_status slm_entry_write(const slm_entry *e, slm_buffer *out, slm_error *error
 /* Another entry of the same message whose content ends behind its first n bytes or before the
  * character that they would cut. Calls of tools stay only where the content does. */
 slm_status slm_entry_keep(const slm_entry *e, size_t n, slm_entry *out, slm_error *error);
-/* Another entry: the message gone on with, in content and calls, by what more says. */
+/* Another entry: the message gone on with, in content, thinking and calls, by what more says. */
 slm_status slm_entry_join(const slm_entry *e, const slm_entry *more, slm_entry *out,
                           slm_error *error);
 

@@ -26,6 +26,7 @@ struct slm_guide {
     slm_matcher *matchers;   /* all that are open                                                  */
     slm_guide_lazy lazy;
     int is_lazy;
+    int has_calls;           /* compiled from tools: a call that begins can only become one        */
     int32_t *triggers;       /* tokens that wake it                                                */
     uint32_t n_triggers;
     int32_t spelled[SLM_MARKERS_MAX]; /* control tokens that stand for their spelling */

@@ -9,18 +9,20 @@
 
 #define SLM_NO_PAGE UINT32_MAX
 #define SLM_NO_LOGITS UINT32_MAX
+#define SLM_HIDDEN    (UINT32_MAX - 1) /* in place of logits, what they would be made of */
 
 typedef struct slm_row {
     int32_t token;
     uint32_t slot;       /* session slot of the cache                                                */
     uint32_t position;   /* in the session, from 0; also where its K and V go                        */
-    uint32_t logits_row; /* row of the logits buffer it writes, or SLM_NO_LOGITS                     */
+    uint32_t logits_row; /* row of the logits buffer it writes, SLM_NO_LOGITS or SLM_HIDDEN          */
 } slm_row;
 
 typedef struct slm_step {
     const slm_row *rows; /* [n_rows]                                                                 */
     uint32_t n_rows;
-    uint32_t n_logits;   /* rows that want logits                                                    */
+    uint32_t n_logits;   /* rows that want logits or are hidden                                      */
+    uint32_t n_hidden;   /* of these the last ones, SLM_HIDDEN                                       */
 } slm_step;
 
 /* Where a product's input comes from. */
@@ -50,7 +52,7 @@ typedef struct slm_ops {
     /* x += W sub_norm(branch) + b, branch being a or h */
     void (*project_add)(void *backend, const slm_linear *w, slm_branch branch,
                         const float *sub_norm, int lane);
-    /* logits = Whead norm(x), for the rows that want them */
+    /* logits = Whead norm(x), for the rows that want them; of hidden ones x = norm(x) */
     void (*head)(void *backend, int lane);
 } slm_ops;
 

@@ -145,29 +145,35 @@ static int next_rows(slm_backend_cpu *cpu, int lane, uint32_t *first, uint32_t *
 static uint32_t act_bit(const slm_linear *w) { return 1u << w->act; }
 
 /* Where prepared activations of format `a` are: the lane's own place if they are a single row. */
-static uint8_t *act_rows(const slm_backend_cpu *cpu, int a, int is_single, int lane) {
-    return is_single ? cpu->own_act[a] + (size_t)lane * cpu->act_bytes[a] : cpu->act[a];
+static uint8_t *act_rows(const slm_backend_cpu *cpu, int a, int lane) {
+    return cpu->step->n_rows == 1 ? cpu->own_act[a] + (size_t)lane * cpu->act_bytes[a] : cpu->act[a];
 }
 
-/* Turns one row of n floats into every activation format of `acts`: row r of a run of n_rows that
- * begins at row `at` of the buffers. */
+/* y = norm(x); y may be x. */
+static void apply_norm(const slm_backend_cpu *cpu, float *y, const float *x, size_t n,
+                       slm_cpu_norm norm) {
+    const slm_kernels *k = &cpu->model->kernels;
+    if (norm.bias != NULL)
+        k->layer_norm(y, x, norm.weight, norm.bias, n, cpu->model->config.norm_eps);
+    else
+        k->rms_norm(y, x, norm.weight, n, cpu->model->config.norm_eps);
+}
+
+/* Turns row r of n floats into every activation format of `acts`. */
 static void prepare_row(slm_backend_cpu *cpu, const float *x, size_t n, slm_cpu_norm norm,
-                        uint32_t acts, uint32_t at, uint32_t r, uint32_t n_rows, int is_single,
-                        int lane) {
+                        uint32_t acts, uint32_t r, int lane) {
     const slm_kernels *k = &cpu->model->kernels;
     uint8_t *row = cpu->lane_act + (size_t)lane * cpu->lane_act_bytes;
+    uint32_t n_rows = cpu->step->n_rows;
     if (norm.weight != NULL) {
-        float *y = cpu->lane_row + (size_t)lane * cpu->lane_stride, eps = cpu->model->config.norm_eps;
-        if (norm.bias != NULL)
-            k->layer_norm(y, x, norm.weight, norm.bias, n, eps);
-        else
-            k->rms_norm(y, x, norm.weight, n, eps);
+        float *y = cpu->lane_row + (size_t)lane * cpu->lane_stride;
+        apply_norm(cpu, y, x, n, norm);
         x = y;
     }
     for (int a = 0; a < SLM_ACT_LIMIT; a++) {
         if (!(acts & (1u << a)))
             continue;
-        uint8_t *base = act_rows(cpu, a, is_single, lane) + at * cpu->act_bytes[a];
+        uint8_t *base = act_rows(cpu, a, lane);
         if (!is_tile((slm_act)a)) {
             k->quantize[a](base + r * cpu->act_bytes[a], x, n);
             continue;
@@ -187,37 +193,30 @@ static void prepare(slm_backend_cpu *cpu, const float *x, size_t stride, size_t 
                     slm_cpu_norm norm, uint32_t acts, int lane) {
     uint32_t n_rows = cpu->step->n_rows, first, last;
     if (n_rows == 1) {
-        prepare_row(cpu, x, n, norm, acts, 0, 0, 1, 1, lane);
+        prepare_row(cpu, x, n, norm, acts, 0, lane);
         return;
     }
     share(cpu, n_rows, lane, &first, &last);
     for (uint32_t r = first; r < last; r++)
-        prepare_row(cpu, x + r * stride, n, norm, acts, 0, r, n_rows, 0, lane);
+        prepare_row(cpu, x + r * stride, n, norm, acts, r, lane);
     barrier(cpu);
 }
 
-/* y[r][i - first] = W[i] . act[r] for rows i of a chunk [first, last) of W and the run of n_rows
- * prepared rows at `at`; without bias. */
-static void multiply(const slm_backend_cpu *cpu, const slm_linear *w, float *y, size_t y_stride,
-                     uint32_t first, uint32_t last, uint32_t at, uint32_t n_rows, int is_single,
-                     int lane) {
+/* y[r][i - first] = W[i] . act[r] for rows i of a chunk [first, last) of W and all rows of the step,
+ * which are prepared; without bias. */
+static void product(const slm_backend_cpu *cpu, const slm_linear *w, float *y, size_t y_stride,
+                    int lane, uint32_t first, uint32_t last) {
     slm_matmul_fn matmul = cpu->model->kernels.matmul[w->type][w->act];
     size_t a_bytes = is_tile(w->act) ? slm_act_row_bytes(w->act, w->n_in) : cpu->act_bytes[w->act];
-    const uint8_t *act = act_rows(cpu, (int)w->act, is_single, lane) + at * cpu->act_bytes[w->act];
+    uint32_t n_rows = cpu->step->n_rows;
     const uint8_t *rows = w->panel_bytes ? w->w + first / SLM_PANEL_ROWS * w->panel_bytes
                                          : w->w + first * w->row_bytes;
-    matmul(y, y_stride, rows, w->panel_bytes ? w->panel_bytes : w->row_bytes, last - first, act,
-           a_bytes, n_rows, w->n_in);
+    matmul(y, y_stride, rows, w->panel_bytes ? w->panel_bytes : w->row_bytes, last - first,
+           act_rows(cpu, (int)w->act, lane), a_bytes, n_rows, w->n_in);
     if (w->type == SLM_DTYPE_I2_S)
         for (uint32_t r = 0; r < n_rows; r++)
             for (uint32_t i = 0; i < last - first; i++)
                 y[r * y_stride + i] *= w->scale;
-}
-
-/* A chunk of rows of a product with all rows of the step. */
-static void product(const slm_backend_cpu *cpu, const slm_linear *w, float *y, size_t y_stride,
-                    int lane, uint32_t first, uint32_t last) {
-    multiply(cpu, w, y, y_stride, first, last, 0, cpu->step->n_rows, cpu->step->n_rows == 1, lane);
 }
 
 void slm_cpu_multiply(slm_backend_cpu *cpu, const slm_linear *w, const float *x, size_t x_stride,
@@ -440,7 +439,7 @@ static uint32_t op_narrow(void *backend, int lane) {
         gather_wanted(cpu, cpu->memory, c->d_inner, lane);
     barrier(cpu);
     if (lane == 0) {
-        cpu->wanted = (slm_step){cpu->wanted_rows, 0, step->n_logits};
+        cpu->wanted = (slm_step){cpu->wanted_rows, 0, step->n_logits, step->n_hidden};
         for (uint32_t r = 0; r < step->n_rows; r++)
             if (step->rows[r].logits_row != SLM_NO_LOGITS)
                 cpu->wanted_rows[cpu->wanted.n_rows++] = step->rows[r];
@@ -450,42 +449,46 @@ static uint32_t op_narrow(void *backend, int lane) {
     return cpu->step->n_rows;
 }
 
-/* The next run of rows from *r on that write consecutive rows of the logits; its length, or 0. */
-static uint32_t next_run(const slm_step *step, uint32_t *r) {
-    while (*r < step->n_rows && step->rows[*r].logits_row == SLM_NO_LOGITS)
-        ++*r;
-    uint32_t n = 0;
-    while (*r + n < step->n_rows && step->rows[*r + n].logits_row != SLM_NO_LOGITS &&
-           step->rows[*r + n].logits_row == step->rows[*r].logits_row + n)
-        n++;
-    return n;
+/* Norms hidden rows where they are, and leaves them out of what follows. Returns the rows left. */
+static uint32_t finish_hidden(slm_backend_cpu *cpu, int lane) {
+    const slm_model *m = cpu->model;
+    slm_cpu_norm norm = {m->output_norm, m->output_norm_bias};
+    uint32_t n_left = cpu->step->n_rows - cpu->step->n_hidden, first, last;
+    size_t d = m->config.d_model;
+    if (cpu->step->n_hidden == 0)
+        return n_left;
+    share(cpu, cpu->step->n_hidden, lane, &first, &last);
+    for (uint32_t r = n_left + first; r < n_left + last; r++)
+        apply_norm(cpu, cpu->x + r * d, cpu->x + r * d, d, norm);
+    barrier(cpu);
+    if (lane == 0) {
+        cpu->wanted = (slm_step){cpu->step->rows, n_left, n_left, 0};
+        cpu->step = &cpu->wanted;
+    }
+    barrier(cpu);
+    return n_left;
 }
 
-/* Rows that want logits are moved together, and multiplied in runs of consecutive target rows. */
+/* Sessions' rows of logits lie anywhere, and are multiplied as one all the same. */
 static void op_head(void *backend, int lane) {
     slm_backend_cpu *cpu = backend;
     const slm_model *m = cpu->model;
-    const slm_step *step = cpu->step;
     size_t d = m->config.d_model, n_vocab = m->config.n_vocab;
-    uint32_t r, at, n, first, last;
-    int is_single = step->n_logits == 1;
-    slm_cpu_norm norm = {m->output_norm, m->output_norm_bias};
-    if (step->n_logits == 0)
+    uint32_t first, last, n_rows = finish_hidden(cpu, lane);
+    float *y = chunk_out(cpu, lane, 0);
+    if (n_rows == 0)
         return;
-    for (r = at = 0; (n = next_run(step, &r)) > 0; r += n, at += n)
-        for (uint32_t i = 0; i < n; i++)
-            if (is_single || (at + i) % cpu->n_lanes == (uint32_t)lane)
-                prepare_row(cpu, cpu->x + (r + i) * d, d, norm, act_bit(&m->head), at, i, n,
-                            is_single, lane);
-    if (!is_single)
-        barrier(cpu);
-
+    prepare(cpu, cpu->x, d, d, (slm_cpu_norm){m->output_norm, m->output_norm_bias},
+            act_bit(&m->head), lane);
     begin_rows(cpu, &m->head, lane);
-    while (next_rows(cpu, lane, &first, &last))
-        for (r = at = 0; (n = next_run(step, &r)) > 0; r += n, at += n)
-            multiply(cpu, &m->head, cpu->logits + step->rows[r].logits_row * n_vocab + first,
-                     n_vocab, first, last, at, n, is_single, lane);
-    slm_cpu_end_op(cpu, lane, SLM_OP_HEAD, bytes_of(&m->head), macs_of(&m->head, step->n_logits));
+    while (next_rows(cpu, lane, &first, &last)) {
+        uint32_t n = last - first;
+        product(cpu, &m->head, y, n, lane, first, last);
+        for (uint32_t r = 0; r < n_rows; r++)
+            memcpy(cpu->logits + cpu->step->rows[r].logits_row * n_vocab + first, y + (size_t)r * n,
+                   n * sizeof *y);
+    }
+    slm_cpu_end_op(cpu, lane, SLM_OP_HEAD, bytes_of(&m->head), macs_of(&m->head, n_rows));
 }
 
 static const slm_ops ops = {

@@ -11,7 +11,8 @@
 #define MAX_FORCED   64u
 
 struct slm_generator {
-    slm_session *session;      /* NULL once it was closed */
+    slm_cache *cache;
+    slm_session *session;      /* NULL: none yet, taken from it, or closed */
     slm_model *model;          /* kept alive: memory comes from its host */
     slm_sampler *sampler;
     slm_stopper *stopper;      /* NULL: no stop texts */
@@ -27,6 +28,9 @@ struct slm_generator {
     size_t text_cap;
     uint64_t max_tokens;
     uint64_t n_tokens;
+    uint64_t n_reevaluated;    /* of the session when the evaluation was asked for */
+    uint8_t is_driven;         /* somebody else evaluates */
+    uint8_t waits;             /* for that, or for its own */
     uint32_t flags;
     uint32_t detokenize_flags;
     slm_end_reason ended;
@@ -49,7 +53,7 @@ static slm_status check_options(const slm_generate_options *o, slm_error *error)
 /* Which tokens end a repeat for DRY; needed only while the generator is being made. */
 static slm_status open_sampler(slm_generator *g, const slm_sampling *sampling, uint32_t n_top,
                                slm_error *error) {
-    slm_cache *c = g->session->cache;
+    slm_cache *c = g->cache;
     const slm_model *m = c->model;
     uint32_t n_vocab = m->config.n_vocab;
     uint8_t *breakers = slm_calloc(c->host, (n_vocab + 7) / 8, 1);
@@ -111,7 +115,7 @@ static slm_status open_matcher(slm_generator *g, slm_guide *guide, slm_error *er
 }
 
 static slm_status set_up(slm_generator *g, const slm_generate_options *o, slm_error *error) {
-    slm_cache *c = g->session->cache;
+    slm_cache *c = g->cache;
     const slm_vocab *vocab = c->model->vocab;
     size_t max_bytes = slm_vocab_max_token_bytes(vocab);
     g->max_tokens = o->max_tokens == 0 ? UINT64_MAX : o->max_tokens;
@@ -147,40 +151,68 @@ static void want_logits(const slm_session *s, const slm_sampler *sampler, int is
         seq->named = slm_sampler_names(sampler, &seq->n_named);
 }
 
-slm_status slm_generator_create(slm_session *s, const slm_generate_options *options,
-                                slm_generator **out, slm_error *error) {
+slm_status slm_generator_new(slm_cache *c, uint32_t n_prompt, const slm_generate_options *options,
+                             slm_generator **out, slm_error *error) {
     static const slm_generate_options defaults = {.struct_size = sizeof(slm_generate_options)};
     slm_generate_options o;
     SLM_TRY(slm_copy_options(&o, sizeof o, &defaults, options, "slm_generate_options", error));
     SLM_TRY(check_options(&o, error));
-    if (s->n_tokens == 0)
-        return slm_fail(error, SLM_ERR_ARG, "session", SLM_NO_OFFSET,
-                        "the session holds no tokens: evaluate a prompt first");
-    slm_generator *g = slm_calloc(s->cache->host, 1, sizeof *g);
+    slm_generator *g = slm_calloc(c->host, 1, sizeof *g);
     if (g == NULL)
         return slm_fail_nomem(error, sizeof *g, "the generator");
-    g->session = s;
-    g->model = s->cache->model;
-    g->begin = s->n_tokens;
+    g->cache = c;
+    g->model = c->model;
+    g->begin = n_prompt;
     slm_model_retain(g->model);
     slm_status status = set_up(g, &o, error);
     if (status != SLM_OK) {
         slm_generator_destroy(g);
         return status;
     }
-    s->generator = g;
-    want_logits(s, g->sampler, g->matcher != NULL);
     *out = g;
     return SLM_OK;
+}
+
+void slm_generator_attach(slm_generator *g, slm_session *s) {
+    g->session = s;
+    g->n_reevaluated = s->n_reevaluated;
+    s->gave_up = SLM_REUSE_ALL;
+    s->generator = g;
+    want_logits(s, g->sampler, g->matcher != NULL);
+}
+
+slm_status slm_generator_check(const slm_session *s, slm_error *error) {
+    SLM_TRY(slm_session_check_free(s, error));
+    if (s->n_tokens > 0)
+        return SLM_OK;
+    return slm_fail(error, SLM_ERR_ARG, "session", SLM_NO_OFFSET,
+                    "the session holds no tokens: evaluate a prompt first");
+}
+
+slm_status slm_generator_create(slm_session *s, const slm_generate_options *options,
+                                slm_generator **out, slm_error *error) {
+    SLM_TRY(slm_generator_check(s, error));
+    SLM_TRY(slm_generator_new(s->cache, s->n_tokens, options, out, error));
+    slm_generator_attach(*out, s);
+    return SLM_OK;
+}
+
+void slm_generator_drive(slm_generator *g) { g->is_driven = 1; }
+
+int slm_generator_waits(const slm_generator *g) { return g->waits; }
+
+void slm_generator_detach(slm_generator *g) {
+    if (g == NULL || g->session == NULL)
+        return;
+    want_logits(g->session, NULL, 0);
+    g->session->generator = NULL;
+    g->session = NULL;
 }
 
 void slm_generator_destroy(slm_generator *g) {
     slm_model *model = g->model;
     slm_host *host = &model->host;
-    if (g->session != NULL && g->session->generator == g) {
-        g->session->generator = NULL;
-        want_logits(g->session, NULL, 0);
-    }
+    slm_generator_detach(g);
     slm_sampler_close(g->sampler);
     slm_stopper_close(g->stopper);
     slm_matcher_destroy(g->matcher);
@@ -188,13 +220,6 @@ void slm_generator_destroy(slm_generator *g) {
     slm_free(host, g->text);
     slm_free(host, g);
     slm_model_release(model);
-}
-
-void slm_generator_detach(slm_generator *g) {
-    if (g == NULL)
-        return;
-    want_logits(g->session, NULL, 0);
-    g->session = NULL;
 }
 
 /* The end: whatever was held back comes out. */
@@ -227,8 +252,7 @@ static void end(slm_generator *g, slm_end_reason reason, slm_event *ev) {
 /* The text that a token adds; returns 1 when a stop text appeared. */
 static int add_text(slm_generator *g, int32_t token, slm_event *ev) {
     uint32_t flags = is_spelled(g, token) ? (uint32_t)SLM_DETOKENIZE_SPECIAL : g->detokenize_flags;
-    slm_str bytes = slm_vocab_token_bytes(g->session->cache->model->vocab, token, flags,
-                                          g->token_bytes);
+    slm_str bytes = slm_vocab_token_bytes(g->model->vocab, token, flags, g->token_bytes);
     size_t n = slm_utf8_feed(&g->utf8, bytes.ptr, bytes.len, g->text);
     ev->text = g->text;
     ev->text_len = n;
@@ -288,8 +312,10 @@ static void find_forced(slm_generator *g) {
     }
 }
 
-/* Holds the next choice to the guide; *reason says when there is none to make. */
-static slm_status follow_guide(slm_generator *g, slm_end_reason *reason, slm_error *error) {
+/* Holds the next choice to the guide; *reason says when there is none to make. Without is_next the
+ * choice is not yet to be made, and only the end is looked for. */
+static slm_status follow_guide(slm_generator *g, int is_next, slm_end_reason *reason,
+                               slm_error *error) {
     const uint64_t *bits;
     size_t n_words;
     int can_end, must_end;
@@ -298,6 +324,8 @@ static slm_status follow_guide(slm_generator *g, slm_end_reason *reason, slm_err
         *reason = SLM_END_GUIDE;
         return SLM_OK;
     }
+    if (!is_next)
+        return SLM_OK;
     SLM_TRY(slm_matcher_find(g->matcher, &bits, &n_words, error));
     if (!any_bit(bits, n_words))
         *reason = can_end ? SLM_END_GUIDE : SLM_END_STUCK;
@@ -349,6 +377,8 @@ slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error)
     }
     if (atomic_exchange(&s->cancelled, 0))
         return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET, "the generation was cancelled");
+    if (g->matcher != NULL && g->n_tokens == 0 && g->n_forced == 0)
+        find_forced(g); /* the beginning, spelled as tokenizing would */
     if (g->next_forced < g->n_forced) {
         slm_error why = SLM_ERROR_INIT;
         ev->token = g->forced[g->next_forced++];
@@ -360,21 +390,31 @@ slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error)
         g->n_forced = g->next_forced = 0; /* the guide has no place for it */
         ev->token = -1;
     }
+    int is_ready = s->has_last && s->n_valid == s->n_tokens;
     if (g->matcher != NULL) {
         slm_end_reason reason = SLM_END_NONE;
-        SLM_TRY(follow_guide(g, &reason, error));
+        SLM_TRY(follow_guide(g, is_ready || !g->is_driven, &reason, error));
         if (reason != SLM_END_NONE) {
             end(g, reason, ev);
             return SLM_OK;
         }
     }
-    if (!s->has_last || s->n_valid < s->n_tokens) {
-        uint64_t before = s->n_reevaluated;
+    if (!is_ready && !(g->is_driven && g->waits)) {
+        g->waits = 1;
+        g->n_reevaluated = s->n_reevaluated;
+        s->gave_up = SLM_REUSE_ALL;
+    }
+    if (!is_ready && g->is_driven)
+        return SLM_OK;
+    if (!is_ready) {
         slm_eval_item item = {sizeof item, SLM_LOGITS_LAST, s, NULL, 0};
         SLM_TRY(slm_session_run(c, &item, 1, error));
+    }
+    if (g->waits) {
+        g->waits = 0;
         if (s->gave_up != SLM_REUSE_ALL) {
             ev->type = SLM_EVENT_REEVALUATED;
-            ev->count = s->n_reevaluated - before;
+            ev->count = s->n_reevaluated - g->n_reevaluated;
             return SLM_OK;
         }
     }

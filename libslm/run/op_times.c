@@ -89,7 +89,7 @@ static void op_attend(void *backend, const slm_layer *l, int lane) {
         read += r > 0 && rows[r - 1].slot == rows[r].slot ? 1 : keys;
     }
     end_op(t, SLM_OP_ATTEND, 2 * read * c->n_kv_heads * t->layout->row_bytes,
-           2 * pairs * c->n_heads * c->d_head);
+           pairs * slm_attend_macs(c));
 }
 
 static void op_gate_up(void *backend, const slm_layer *l, int lane) {

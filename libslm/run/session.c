@@ -57,10 +57,13 @@ void slm_session_cut(slm_session *s, uint32_t n) {
     roll_back(s, n);
 }
 
-void slm_session_push(slm_session *s, int32_t id) {
-    s->tokens[s->n_tokens++] = id;
+void slm_session_append(slm_session *s, const int32_t *ids, uint32_t n) {
+    memcpy(s->tokens + s->n_tokens, ids, n * sizeof *ids);
+    s->n_tokens += n;
     forget_logits(s);
 }
+
+void slm_session_push(slm_session *s, int32_t id) { slm_session_append(s, &id, 1); }
 
 /* ---------------------------------------------------------------- evaluation ----------------- */
 
@@ -160,7 +163,7 @@ static void release_rows(slm_cache *c, uint32_t n_rows) {
         uint32_t row = c->rows[i].logits_row;
         if (row == c->rows[i].slot)
             c->sessions[row].has_last = 0;
-        else if (row != SLM_NO_LOGITS)
+        else if (row != SLM_NO_LOGITS && row != SLM_HIDDEN)
             shared = 1;
     }
     for (uint32_t i = 0; shared && i < c->options.max_sessions; i++) {
@@ -170,33 +173,31 @@ static void release_rows(slm_cache *c, uint32_t n_rows) {
     }
 }
 
-static int all_finite(const slm_cache *c, uint32_t n_rows) {
+static int is_finite_row(const slm_cache *c, const slm_row *row) {
     size_t n_vocab = c->model->config.n_vocab;
-    for (uint32_t i = 0; i < n_rows; i++) {
-        slm_best best;
-        uint32_t row = c->rows[i].logits_row;
-        if (row == SLM_NO_LOGITS)
-            continue;
-        if (row == c->rows[i].slot && slm_cache_best(c, row, &best)) {
-            if (!best.is_finite)
-                return 0;
-            continue;
-        }
-        const float *x = c->logits + row * n_vocab;
-        uint32_t odd = 0; /* an exponent of all ones: infinity or NaN */
-        for (size_t j = 0; j < n_vocab; j++) {
-            uint32_t bits;
-            memcpy(&bits, &x[j], sizeof bits);
-            odd |= (bits & 0x7f800000u) + 0x00800000u;
-        }
-        if (odd & 0x80000000u)
-            return 0;
+    slm_best best;
+    if (row->logits_row == SLM_NO_LOGITS || row->logits_row == SLM_HIDDEN)
+        return 1;
+    if (row->logits_row == row->slot && slm_cache_best(c, row->slot, &best))
+        return best.is_finite;
+    const float *x = c->logits + row->logits_row * n_vocab;
+    uint32_t odd = 0; /* an exponent of all ones: infinity or NaN */
+    for (size_t j = 0; j < n_vocab; j++) {
+        uint32_t bits;
+        memcpy(&bits, &x[j], sizeof bits);
+        odd |= (bits & 0x7f800000u) + 0x00800000u;
     }
+    return !(odd & 0x80000000u);
+}
+
+static int all_finite(const slm_cache *c, uint32_t n_rows) {
+    for (uint32_t i = 0; i < n_rows; i++)
+        if (!is_finite_row(c, &c->rows[i]))
+            return 0;
     return 1;
 }
 
-/* Between two steps: the program's turn. */
-static slm_status yield(const slm_cache *c, uint64_t done, uint64_t total, slm_error *error) {
+slm_status slm_cache_yield(const slm_cache *c, uint64_t done, uint64_t total, slm_error *error) {
     const slm_cache_options *o = &c->options;
     if (o->yield == NULL || done == 0 || o->yield(o->yield_user, done, total) == 0)
         return SLM_OK;
@@ -205,18 +206,22 @@ static slm_status yield(const slm_cache *c, uint64_t done, uint64_t total, slm_e
                     (unsigned long long)total);
 }
 
+slm_status slm_session_check_cancelled(slm_session *s, slm_error *error) {
+    if (!atomic_exchange(&s->cancelled, 0))
+        return SLM_OK;
+    return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET, "the evaluation was cancelled");
+}
+
 static slm_status run_steps(slm_cache *c, const slm_eval_item *items, size_t n_items,
                             slm_error *error) {
-    slm_step step = {c->rows, 0, 0};
+    slm_step step = {c->rows, 0, 0, 0};
     uint64_t done = 0, total = 0;
     for (size_t i = 0; i < n_items; i++)
         total += items[i].session->n_tokens - items[i].session->n_valid;
     while ((step.n_rows = gather(c, items, n_items, &step.n_logits)) > 0) {
-        SLM_TRY(yield(c, done, total, error));
+        SLM_TRY(slm_cache_yield(c, done, total, error));
         for (size_t i = 0; i < n_items; i++)
-            if (atomic_exchange(&items[i].session->cancelled, 0))
-                return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET,
-                                "the evaluation was cancelled");
+            SLM_TRY(slm_session_check_cancelled(items[i].session, error));
         SLM_TRY(make_room(c, step.n_rows, error));
         release_rows(c, step.n_rows);
         uint64_t began = slm_now_ns();
@@ -279,21 +284,89 @@ slm_status slm_session_run(slm_cache *c, const slm_eval_item *items, size_t n_it
     return SLM_OK;
 }
 
-slm_status slm_session_set_prompt(slm_session *s, const int32_t *ids, size_t n,
-                                  slm_prompt_report *report, slm_error *error) {
-    slm_cache *c = s->cache;
+/* ---------------------------------------------------------------- steps of others ----------- */
+
+uint32_t slm_session_pending(slm_session *s) {
+    slm_reuse_stop stop = settle(s, s->n_tokens);
+    if (stop != SLM_REUSE_ALL)
+        s->gave_up = (uint8_t)stop;
+    return s->n_tokens - s->n_valid;
+}
+
+/* What a row of a part gives. */
+static uint32_t give_of(const slm_part *part, uint32_t position) {
+    const slm_session *s = part->session;
+    if (part->want == SLM_WANT_ALL_HIDDEN)
+        return SLM_HIDDEN;
+    if (position + 1 < s->n_tokens)
+        return SLM_NO_LOGITS;
+    return part->want == SLM_WANT_HIDDEN ? SLM_HIDDEN : s->slot;
+}
+
+static void gather_parts(slm_cache *c, const slm_part *parts, size_t n_parts, slm_step *step) {
+    for (size_t i = 0; i < n_parts; i++) {
+        const slm_session *s = parts[i].session;
+        c->n_before[s->slot] = s->n_tokens;
+        for (uint32_t p = s->n_valid; p < s->n_valid + parts[i].n_rows; p++) {
+            uint32_t give = give_of(&parts[i], p);
+            c->rows[step->n_rows++] = (slm_row){s->tokens[p], s->slot, p, give};
+            step->n_logits += give != SLM_NO_LOGITS;
+            step->n_hidden += give == SLM_HIDDEN;
+        }
+    }
+}
+
+slm_status slm_session_advance(slm_cache *c, slm_part *parts, size_t n_parts, slm_error *error) {
+    slm_step step = {c->rows, 0, 0, 0};
+    gather_parts(c, parts, n_parts, &step);
+    release_rows(c, step.n_rows);
+    slm_status status = slm_cache_step(c, &step, error);
+    if (status != SLM_OK) {
+        slm_cache_give_up(c);
+        return status;
+    }
+    finish_step(c, step.n_rows);
+    uint32_t at = 0, hidden = step.n_logits - step.n_hidden;
+    for (size_t i = 0; i < n_parts; i++) {
+        slm_part *part = &parts[i];
+        slm_session *s = part->session;
+        int is_done = s->n_valid == s->n_tokens;
+        at += part->n_rows;
+        part->status = is_finite_row(c, &c->rows[at - 1]) ? SLM_OK : SLM_ERR_NUMERIC;
+        part->n_hidden = part->want == SLM_WANT_ALL_HIDDEN ? part->n_rows
+                         : part->want == SLM_WANT_HIDDEN   ? (uint32_t)is_done
+                                                           : 0;
+        part->hidden = part->n_hidden == 0 ? NULL
+                                           : c->cpu.x + (size_t)hidden * c->model->config.d_model;
+        hidden += part->n_hidden;
+        s->has_last = is_done && part->want == SLM_WANT_LOGITS && part->status == SLM_OK;
+        if (is_done && part->n_rows > 1)
+            slm_state_mark(s); /* a prompt ends */
+    }
+    return SLM_OK;
+}
+
+slm_status slm_session_check_prompt(const slm_cache *c, const int32_t *ids, size_t n,
+                                    slm_error *error) {
     if (n > c->options.n_ctx)
         return slm_fail(error, SLM_ERR_CTX, "n_ctx", SLM_NO_OFFSET,
                         "got a prompt of %zu tokens, wanted at most the context of %u", n,
                         c->options.n_ctx);
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || (uint32_t)ids[i] >= c->model->config.n_vocab)
+            return slm_fail(error, SLM_ERR_RANGE, "ids", SLM_NO_OFFSET,
+                            "token %zu: got id %d, wanted 0 to %u", i, ids[i],
+                            c->model->config.n_vocab - 1);
+    return SLM_OK;
+}
+
+slm_status slm_session_set_prompt(slm_session *s, const int32_t *ids, size_t n,
+                                  slm_prompt_report *report, slm_error *error) {
+    slm_cache *c = s->cache;
+    SLM_TRY(slm_session_check_prompt(c, ids, n, error)); /* before anything is given up */
     uint32_t n_ids = (uint32_t)n, common = 0;
     while (common < n_ids && common < s->n_tokens && s->tokens[common] == ids[common])
         common++;
-    for (uint32_t i = common; i < n_ids; i++) /* before anything is given up */
-        if (ids[i] < 0 || (uint32_t)ids[i] >= c->model->config.n_vocab)
-            return slm_fail(error, SLM_ERR_RANGE, "ids", SLM_NO_OFFSET,
-                            "token %u: got id %d, wanted 0 to %u", i, ids[i],
-                            c->model->config.n_vocab - 1);
     report->reuse_stop = common < s->n_tokens && common < n_ids ? SLM_REUSE_TOKEN : SLM_REUSE_ALL;
     if (common == n_ids && s->n_tokens == n_ids && s->n_valid == n_ids && s->has_last) {
         report->n_reused = n_ids;
@@ -389,6 +462,15 @@ slm_status slm_session_copy(slm_session *s, slm_session **out, slm_error *error)
         slm_cache_copy_row(c, f->slot, s->slot);
     *out = f;
     return SLM_OK;
+}
+
+void slm_session_share(const slm_session *from, slm_session *to, uint32_t n) {
+    to->rope_auto = from->rope_auto;
+    to->n_tokens = to->n_seen = from->n_tokens;
+    memcpy(to->tokens, from->tokens, from->n_tokens * sizeof *from->tokens);
+    seq_of(to)->rope_long = seq_of(from)->rope_long;
+    slm_state_fork(from, to);
+    slm_session_cut(to, n);
 }
 
 void slm_session_destroy(slm_session *s) {

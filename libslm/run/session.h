@@ -79,6 +79,33 @@ slm_status slm_session_check_free(const slm_session *session, slm_error *error);
  * generators pass n = 0: what is pending is evaluated. */
 slm_status slm_session_run(slm_cache *cache, const slm_eval_item *items, size_t n_items,
                            slm_error *error);
+
+/* For whoever decides about each step himself: one session's part in one, and what came of it. */
+typedef enum slm_want { SLM_WANT_LOGITS, SLM_WANT_HIDDEN, SLM_WANT_ALL_HIDDEN } slm_want;
+typedef struct slm_part {
+    slm_session *session;
+    uint32_t n_rows;     /* of what is pending, at least one                                         */
+    slm_want want;       /* of the last token, when it is among them, or of all                      */
+    slm_status status;   /* SLM_ERR_NUMERIC: logits of this session are not finite                   */
+    const float *hidden; /* [n_hidden][d_model] final hidden states, until the next step             */
+    uint32_t n_hidden;
+} slm_part;
+/* Makes a session's state fit the tokens that it holds (window, RoPE), and returns how many of them are
+ * pending. */
+uint32_t slm_session_pending(slm_session *session);
+/* Evaluates one step of pending tokens, for which slm_state_make_room was called before. Sessions that
+ * want hidden states come last. On failure all state is given up, the tokens stay. */
+slm_status slm_session_advance(slm_cache *cache, slm_part *parts, size_t n_parts, slm_error *error);
+/* Between two steps: the program's turn, and whether somebody has cancelled (SLM_ERR_CANCEL). */
+slm_status slm_cache_yield(const slm_cache *cache, uint64_t done, uint64_t total, slm_error *error);
+slm_status slm_session_check_cancelled(slm_session *session, slm_error *error);
+/* SLM_ERR_CTX and SLM_ERR_RANGE for a prompt that no session can hold. */
+slm_status slm_session_check_prompt(const slm_cache *cache, const int32_t *ids, size_t n,
+                                    slm_error *error);
+/* to, which must be free of tokens and not the same, gets the first n tokens of from and shares what is
+ * evaluated of them. */
+void slm_session_share(const slm_session *from, slm_session *to, uint32_t n);
+
 slm_status slm_session_set_prompt(slm_session *session, const int32_t *ids, size_t n,
                                   slm_prompt_report *report, slm_error *error);
 void slm_session_cut(slm_session *session, uint32_t n);
@@ -88,6 +115,8 @@ void slm_session_give_up(slm_session *session);
 void slm_cache_give_up(slm_cache *cache);
 /* Appends a token, to be evaluated later; there must be room. */
 void slm_session_push(slm_session *session, int32_t id);
+/* The same for several. */
+void slm_session_append(slm_session *session, const int32_t *ids, uint32_t n);
 slm_status slm_session_copy(slm_session *session, slm_session **out, slm_error *error);
 /* Logits of the last token; they must be there (has_last). */
 slm_status slm_session_last_logits(const slm_session *session, const float **logits,

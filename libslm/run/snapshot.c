@@ -15,10 +15,6 @@ slm_status slm_snapshot_describe(const slm_session *s, slm_snapshot_model *model
     const char *type = slm_model_main_type(m);
     memset(model, 0, sizeof *model);
     memset(state, 0, sizeof *state);
-    if (m->n_scans > 0)
-        return slm_fail(error, SLM_ERR_UNSUP, "session", SLM_NO_OFFSET,
-                        "sessions with recurrent state cannot be saved: the model has %u scans",
-                        m->n_scans);
     SLM_TRY(slm_model_get_fingerprint(m, &model->fingerprint, error));
     model->model_bytes = slm_gguf_file_bytes(m->gguf);
     model->n_layers = m->config.n_layers;

@@ -7,7 +7,7 @@
 
 #include "base/crc32c.h"
 #include "model/device.h"
-#include "run/session.h"
+#include "run/state.h"
 
 #define SLM_SNAPSHOT_VERSION  1u
 #define SLM_SNAPSHOT_ORDER    0x01020304u
@@ -55,6 +55,10 @@ typedef struct slm_snapshot_model {
 } slm_snapshot_model;
 _Static_assert(sizeof(slm_snapshot_model) == 120, "the model has no padding");
 
+typedef struct slm_snapshot_range {
+    uint32_t begin, end; /* pages */
+} slm_snapshot_range;
+
 /* Section "session". */
 typedef struct slm_snapshot_session {
     uint32_t kv_type; /* SLM_KV_... */
@@ -65,12 +69,19 @@ typedef struct slm_snapshot_session {
     uint32_t n_tokens;
     uint32_t n_valid; /* as in slm_session */
     uint32_t n_seen;
-    struct { /* pages [begin, end) of page_tokens tokens are in section "pages.<group>" */
-        uint32_t begin, end;
-    } groups[SLM_MAX_KV_GROUPS];
+    slm_snapshot_range groups[SLM_MAX_KV_GROUPS]; /* pages of page_tokens tokens */
     uint32_t device; /* SLM_DEVICE_..., by which groups of tokens lie in one order or another */
 } slm_snapshot_session;
 _Static_assert(sizeof(slm_snapshot_session) == 52, "the session has no padding");
+
+/* Of sessions with recurrent state: its checkpoints, by the tokens before them, in section "marks".
+ * Section "states" has the recurrent state of each of them, then the session's own. */
+typedef struct slm_snapshot_mark {
+    uint32_t n;
+    slm_snapshot_range groups[SLM_MAX_KV_GROUPS]; /* of groups with a window, else none */
+} slm_snapshot_mark;
+_Static_assert(sizeof(slm_snapshot_mark) == 20, "a mark has no padding");
+#define SLM_SNAPSHOT_MARKS 256u /* at most */
 
 /* ---- a file being read (snapshot_file.c) ---- */
 
@@ -87,9 +98,10 @@ typedef struct slm_snapshot_reader {
     slm_crc32c_table crc;
 } slm_snapshot_reader;
 
-/* Checks all that does not need the blocks of pages. The file stays the caller's. */
-slm_status slm_snapshot_open(slm_host *host, const slm_file *file, slm_snapshot_reader **out,
-                             slm_error *error);
+/* Checks all that does not need the blocks of pages. The file stays the caller's. crc32c: of the
+ * model's kernels; NULL where little is read. */
+slm_status slm_snapshot_open(slm_host *host, const slm_file *file, slm_crc32c_fn crc32c,
+                             slm_snapshot_reader **out, slm_error *error);
 void slm_snapshot_close(slm_snapshot_reader *reader);
 /* The index of a section; SLM_ERR_MISSING when there is none. */
 slm_status slm_snapshot_find(const slm_snapshot_reader *reader, const char *name, uint32_t *index,
@@ -97,11 +109,15 @@ slm_status slm_snapshot_find(const slm_snapshot_reader *reader, const char *name
 /* Reads a whole section, of which the checksums are compared. */
 slm_status slm_snapshot_read(slm_snapshot_reader *reader, uint32_t section, void *data,
                              slm_error *error);
-/* Reads a block into a buffer of SLM_SNAPSHOT_BLOCK bytes and compares its checksum. *offset,
- * *size: its place in the file. Any thread. */
-slm_status slm_snapshot_read_block(const slm_snapshot_reader *reader, uint32_t block,
-                                   uint8_t *buffer, uint64_t *offset, size_t *size,
-                                   slm_error *error);
+/* The same for some of its bytes. */
+slm_status slm_snapshot_read_part(slm_snapshot_reader *reader, uint32_t section, uint64_t from,
+                                  uint64_t n, void *data, slm_error *error);
+/* The place of a block in the file. */
+void slm_snapshot_find_block(const slm_snapshot_reader *reader, uint32_t block, uint64_t *offset,
+                             size_t *size);
+/* Compares the checksum of a block that was read. Any thread. */
+slm_status slm_snapshot_check_block(const slm_snapshot_reader *reader, uint32_t block,
+                                    uint32_t check, slm_error *error);
 /* The sections "model" and "session", checked for what no session could be. */
 slm_status slm_snapshot_read_state(slm_snapshot_reader *reader, slm_snapshot_model *model,
                                    slm_snapshot_session *session, slm_error *error);
@@ -113,6 +129,31 @@ void slm_snapshot_pages_name(uint32_t group, char name[8]);
 /* Bytes of a page of that many tokens of a group. */
 uint64_t slm_snapshot_page_bytes(const slm_kv_layout *layout, uint32_t page_tokens,
                                  uint32_t n_layers);
+
+/* ---- recurrent state (snapshot_state.c) ---- */
+
+/* The marks of a session: [n_checkpoints] at most. Returns their number. */
+uint32_t slm_snapshot_list_marks(const slm_session *session, slm_snapshot_mark *marks);
+/* The pages of a group that a file has, each once and in order: what the marks need and what the
+ * session has itself. Returns the number of ranges, n_marks + 1 at most. */
+uint32_t slm_snapshot_ranges(const slm_snapshot_mark *marks, uint32_t n_marks,
+                             slm_snapshot_range own, uint32_t group, slm_snapshot_range *ranges);
+
+/* Sections "marks" and "states" of a file. */
+typedef struct slm_snapshot_states {
+    slm_snapshot_mark *marks; /* [n_marks] */
+    uint32_t n_marks;
+    uint32_t first; /* of the marks that are kept */
+    float *states;  /* of those that are kept, then the session's own */
+} slm_snapshot_states;
+/* Reads them, checked for what no session could have, and keeps the last `most` marks. state_bytes:
+ * of a state. Also on failure slm_snapshot_free_states has to be called. */
+slm_status slm_snapshot_read_states(slm_snapshot_reader *reader, slm_host *host,
+                                    uint64_t state_bytes, uint32_t most,
+                                    const slm_snapshot_model *model,
+                                    const slm_snapshot_session *session, slm_snapshot_states *out,
+                                    slm_error *error);
+void slm_snapshot_free_states(slm_host *host, slm_snapshot_states *states);
 
 /* ---- sessions ---- */
 

@@ -113,19 +113,36 @@ static slm_status read_checks(slm_snapshot_reader *r, slm_error *error) {
     return SLM_OK;
 }
 
-slm_status slm_snapshot_read_block(const slm_snapshot_reader *r, uint32_t block, uint8_t *buffer,
-                                   uint64_t *offset, size_t *size, slm_error *error) {
+void slm_snapshot_find_block(const slm_snapshot_reader *r, uint32_t block, uint64_t *offset,
+                             size_t *size) {
     uint64_t at = (uint64_t)block * SLM_SNAPSHOT_BLOCK, left = r->header.checks_offset - at;
-    size_t n = left < SLM_SNAPSHOT_BLOCK ? (size_t)left : SLM_SNAPSHOT_BLOCK;
     *offset = at;
-    *size = n;
-    SLM_TRY(slm_file_read_at(r->file, buffer, n, at, error));
-    uint32_t check = slm_crc32c(&r->crc, buffer, n, 0);
-    if (check != r->checks[block])
-        return slm_fail(error, SLM_ERR_FORMAT, "block", at,
-                        "%s: block %" PRIu32 " (bytes %" PRIu64 " to %" PRIu64
-                        ") has checksum %08" PRIx32 ", wanted %08" PRIx32,
-                        r->file->name, block, at, at + n - 1, check, r->checks[block]);
+    *size = left < SLM_SNAPSHOT_BLOCK ? (size_t)left : SLM_SNAPSHOT_BLOCK;
+}
+
+slm_status slm_snapshot_check_block(const slm_snapshot_reader *r, uint32_t block, uint32_t check,
+                                    slm_error *error) {
+    uint64_t at;
+    size_t n;
+    if (check == r->checks[block])
+        return SLM_OK;
+    slm_snapshot_find_block(r, block, &at, &n);
+    return slm_fail(error, SLM_ERR_FORMAT, "block", at,
+                    "%s: block %" PRIu32 " (bytes %" PRIu64 " to %" PRIu64
+                    ") has checksum %08" PRIx32 ", wanted %08" PRIx32,
+                    r->file->name, block, at, at + n - 1, check, r->checks[block]);
+}
+
+/* Makes a block the one in the buffer. */
+static slm_status read_block(slm_snapshot_reader *r, uint32_t block, slm_error *error) {
+    uint64_t offset;
+    size_t size;
+    r->block = r->n_blocks;
+    slm_snapshot_find_block(r, block, &offset, &size);
+    SLM_TRY(slm_file_read_at(r->file, r->buffer, size, offset, error));
+    uint32_t check = slm_crc32c(&r->crc, r->buffer, size, 0);
+    SLM_TRY(slm_snapshot_check_block(r, block, check, error));
+    r->block = block;
     return SLM_OK;
 }
 
@@ -134,13 +151,8 @@ static slm_status read_span(slm_snapshot_reader *r, uint64_t from, uint64_t n, u
     while (n > 0) {
         uint32_t block = (uint32_t)(from / SLM_SNAPSHOT_BLOCK);
         size_t in = (size_t)(from % SLM_SNAPSHOT_BLOCK), some = SLM_SNAPSHOT_BLOCK - in;
-        if (block != r->block) {
-            uint64_t offset;
-            size_t size;
-            r->block = r->n_blocks;
-            SLM_TRY(slm_snapshot_read_block(r, block, r->buffer, &offset, &size, error));
-            r->block = block;
-        }
+        if (block != r->block)
+            SLM_TRY(read_block(r, block, error));
         some = some < n ? some : (size_t)n;
         memcpy(to, r->buffer + in, some);
         from += some;
@@ -157,7 +169,8 @@ static int is_name(const slm_snapshot_section *s, const char *name) {
 }
 
 static int is_known(const slm_snapshot_section *s) {
-    static const char *const names[] = {"model", "session", "tokens", "attached"};
+    static const char *const names[] = {"model",    "session", "tokens",
+                                        "attached", "marks",   "states"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (is_name(s, names[i]))
             return 1;
@@ -208,8 +221,8 @@ static slm_status read_sections(slm_snapshot_reader *r, slm_error *error) {
     return SLM_OK;
 }
 
-slm_status slm_snapshot_open(slm_host *host, const slm_file *file, slm_snapshot_reader **out,
-                             slm_error *error) {
+slm_status slm_snapshot_open(slm_host *host, const slm_file *file, slm_crc32c_fn crc32c,
+                             slm_snapshot_reader **out, slm_error *error) {
     slm_snapshot_reader *r = slm_calloc(host, 1, sizeof *r);
     *out = NULL;
     if (r == NULL)
@@ -217,7 +230,7 @@ slm_status slm_snapshot_open(slm_host *host, const slm_file *file, slm_snapshot_
     r->host = host;
     r->file = file;
     r->buffer = slm_alloc(host, SLM_SNAPSHOT_BLOCK);
-    slm_crc32c_init(&r->crc);
+    slm_crc32c_init(&r->crc, crc32c);
     slm_status status =
         r->buffer != NULL ? SLM_OK : slm_fail_nomem(error, SLM_SNAPSHOT_BLOCK, "a snapshot");
     if (status == SLM_OK)
@@ -254,7 +267,12 @@ slm_status slm_snapshot_find(const slm_snapshot_reader *r, const char *name, uin
 
 slm_status slm_snapshot_read(slm_snapshot_reader *r, uint32_t section, void *data,
                              slm_error *error) {
-    return read_span(r, r->offsets[section], r->sections[section].bytes, data, error);
+    return slm_snapshot_read_part(r, section, 0, r->sections[section].bytes, data, error);
+}
+
+slm_status slm_snapshot_read_part(slm_snapshot_reader *r, uint32_t section, uint64_t from,
+                                  uint64_t n, void *data, slm_error *error) {
+    return read_span(r, r->offsets[section] + from, n, data, error);
 }
 
 void slm_snapshot_pages_name(uint32_t group, char name[8]) {

@@ -1,4 +1,5 @@
 /* Writing snapshots: from the first byte to the last, each of them once. */
+#include "run/backend_cpu_ops.h"
 #include "run/snapshot.h"
 
 #include <inttypes.h>
@@ -10,14 +11,20 @@ typedef struct slm_snapshot_writer {
     slm_out *out;
     const slm_snapshot_options *options;
     slm_snapshot_header header;
-    slm_snapshot_section sections[4 + SLM_MAX_KV_GROUPS];
+    slm_snapshot_section sections[6 + SLM_MAX_KV_GROUPS];
     slm_snapshot_model model;
     slm_snapshot_session state;
-    uint64_t at;       /* bytes written */
-    uint32_t check;    /* of the block so far */
-    uint32_t n_blocks; /* that are complete */
-    uint32_t *checks;  /* [n_blocks of the file + 1] */
-    uint8_t *group;    /* keys or values of SLM_KV_GROUP tokens */
+    slm_snapshot_mark *marks; /* [n_marks] of recurrent state */
+    uint32_t n_marks;
+    struct {
+        slm_snapshot_range *ranges; /* [n_marks + 1] */
+        uint32_t n;
+    } groups[SLM_MAX_KV_GROUPS]; /* pages that are written */
+    uint64_t at;                 /* bytes written */
+    uint32_t check;              /* of the block so far */
+    uint32_t n_blocks;           /* that are complete */
+    uint32_t *checks;            /* [n_blocks of the file + 1] */
+    uint8_t *group;              /* keys or values of SLM_KV_GROUP tokens */
     slm_snapshot_buffers buffers;
     slm_crc32c_table crc;
 } slm_snapshot_writer;
@@ -75,9 +82,11 @@ static slm_status fetch(slm_snapshot_writer *w, const slm_kv_pool *pool, uint32_
 
 static slm_status put_whole_page(slm_snapshot_writer *w, const slm_kv_pool *pool, uint32_t page,
                                  slm_error *error) {
+    /* of a device as much as the buffer holds */
+    size_t most = w->cache->cuda != NULL ? SLM_SNAPSHOT_BLOCK : pool->page_bytes;
     for (size_t at = 0, n; at < pool->page_bytes; at += n) {
         const uint8_t *bytes;
-        n = pool->page_bytes - at < SLM_SNAPSHOT_BLOCK ? pool->page_bytes - at : SLM_SNAPSHOT_BLOCK;
+        n = pool->page_bytes - at < most ? pool->page_bytes - at : most;
         SLM_TRY(fetch(w, pool, page, at, n, &bytes, error));
         SLM_TRY(put(w, bytes, n, error));
     }
@@ -85,9 +94,9 @@ static slm_status put_whole_page(slm_snapshot_writer *w, const slm_kv_pool *pool
 }
 
 /* A group of tokens with zeros in the place of those from n on. */
-static void clear_rest(slm_snapshot_writer *w, uint32_t n, int is_v) {
+static void clear_rest(slm_snapshot_writer *w, uint32_t n, size_t row_bytes, int is_v) {
     const slm_kv_layout *l = &w->cache->layout;
-    uint8_t *zeros = w->group + SLM_KV_GROUP * l->row_bytes;
+    uint8_t *zeros = w->group + SLM_KV_GROUP * row_bytes;
     size_t d = w->cache->model->config.d_head;
 #ifdef SLM_HAVE_CUDA
     if (w->cache->cuda != NULL) {
@@ -98,7 +107,7 @@ static void clear_rest(slm_snapshot_writer *w, uint32_t n, int is_v) {
 #endif
     for (uint32_t t = n; t < SLM_KV_GROUP; t++)
         if (is_v)
-            memset(w->group + t * l->row_bytes, 0, l->row_bytes);
+            memset(w->group + t * row_bytes, 0, row_bytes);
         else
             slm_kv_put_key(l->type, w->group, t, zeros, d);
 }
@@ -107,37 +116,61 @@ static void clear_rest(slm_snapshot_writer *w, uint32_t n, int is_v) {
 static slm_status put_page_of(slm_snapshot_writer *w, const slm_kv_pool *pool, uint32_t page,
                               uint32_t n_tokens, slm_error *error) {
     const slm_kv_layout *l = &w->cache->layout;
-    size_t group_bytes = SLM_KV_GROUP * l->row_bytes;
-    uint32_t n_heads = w->model.n_kv_heads;
-    for (uint32_t plane = 0; plane < pool->page_bytes / l->plane_bytes; plane++)
-        for (uint32_t h = 0; h < n_heads; h++)
+    for (uint32_t plane = 0; plane < pool->page_bytes / l->plane_bytes; plane++) {
+        uint32_t span = plane & 1 ? slm_cpu_span(w->cache->model) : 1; /* heads of a row */
+        size_t row_bytes = span * l->row_bytes, group_bytes = SLM_KV_GROUP * row_bytes;
+        for (uint32_t h = 0; h < w->model.n_kv_heads; h += span)
             for (uint32_t t = 0; t < l->page_tokens; t += SLM_KV_GROUP) {
-                size_t at = plane * l->plane_bytes + h * l->head_bytes + t * l->row_bytes;
+                size_t at = plane * l->plane_bytes + h * l->head_bytes + t * row_bytes;
                 const uint8_t *bytes;
                 if (t >= n_tokens) {
                     memset(w->group, 0, group_bytes);
                 } else {
                     SLM_TRY(fetch(w, pool, page, at, group_bytes, &bytes, error));
                     memcpy(w->group, bytes, group_bytes);
-                    clear_rest(w, n_tokens - t, plane & 1);
+                    clear_rest(w, n_tokens - t, row_bytes, plane & 1);
                 }
                 SLM_TRY(put(w, w->group, group_bytes, error));
             }
+    }
     return SLM_OK;
+}
+
+/* Page i of a group's text, from whoever has most of it; *n receives the tokens there are in it. */
+static uint32_t find_page(const slm_snapshot_writer *w, uint32_t g, uint32_t i, uint32_t *n) {
+    const slm_session *s = w->session;
+    const slm_kv_table *table = &w->cache->seqs[s->slot].tables[g];
+    uint32_t before = i * w->cache->layout.page_tokens;
+    *n = s->n_valid - before;
+    for (uint32_t c = s->n_checkpoints; (i < table->begin || i >= table->end) && c-- > 0;) {
+        table = &slm_state_checkpoint(s, c)->tables[g];
+        *n = slm_state_checkpoint(s, c)->n - before;
+    }
+    return table->pages[i];
 }
 
 static slm_status put_pages(slm_snapshot_writer *w, uint32_t g, slm_error *error) {
     const slm_kv_pool *pool = &w->cache->pools[g];
-    const slm_kv_table *table = &w->cache->seqs[w->session->slot].tables[g];
-    uint32_t page_tokens = w->cache->layout.page_tokens;
-    for (uint32_t i = table->begin; i < table->end; i++) {
-        uint32_t n = w->session->n_valid - i * page_tokens;
-        if (n >= page_tokens)
-            SLM_TRY(put_whole_page(w, pool, table->pages[i], error));
-        else
-            SLM_TRY(put_page_of(w, pool, table->pages[i], n, error));
+    for (uint32_t r = 0; r < w->groups[g].n; r++) {
+        slm_snapshot_range range = w->groups[g].ranges[r];
+        for (uint32_t i = range.begin; i < range.end; i++) {
+            uint32_t n, page = find_page(w, g, i, &n);
+            if (n >= w->cache->layout.page_tokens)
+                SLM_TRY(put_whole_page(w, pool, page, error));
+            else
+                SLM_TRY(put_page_of(w, pool, page, n, error));
+        }
     }
     return SLM_OK;
+}
+
+static slm_status put_states(slm_snapshot_writer *w, slm_error *error) {
+    const slm_session *s = w->session;
+    size_t bytes = slm_state_floats(w->cache->model) * sizeof(float);
+    SLM_TRY(put(w, w->marks, w->n_marks * sizeof *w->marks, error));
+    for (uint32_t i = 0; i < w->n_marks; i++)
+        SLM_TRY(put(w, slm_state_checkpoint(s, i)->recurrent, bytes, error));
+    return put(w, w->cache->seqs[s->slot].recurrent, bytes, error);
 }
 
 /* ---------------------------------------------------------------- file ----------------------- */
@@ -162,9 +195,16 @@ static void lay_out(slm_snapshot_writer *w) {
     add_section(w, "tokens", w->session->n_tokens * sizeof *w->session->tokens);
     if (w->options->attachment != NULL)
         add_section(w, "attached", w->options->attachment_len);
+    if (w->cache->model->n_scans > 0) {
+        add_section(w, "marks", w->n_marks * sizeof *w->marks);
+        add_section(w, "states",
+                    (w->n_marks + (uint64_t)1) * slm_state_floats(w->cache->model) * sizeof(float));
+    }
     for (uint32_t g = 0; g < w->model.n_groups; g++) {
         char name[8];
-        uint64_t n = w->state.groups[g].end - w->state.groups[g].begin;
+        uint64_t n = 0;
+        for (uint32_t i = 0; i < w->groups[g].n; i++)
+            n += w->groups[g].ranges[i].end - w->groups[g].ranges[i].begin;
         slm_snapshot_pages_name(g, name);
         add_section(w, name, n * w->cache->pools[g].page_bytes);
     }
@@ -185,6 +225,8 @@ static slm_status put_all(slm_snapshot_writer *w, slm_error *error) {
     SLM_TRY(put(w, s->tokens, s->n_tokens * sizeof *s->tokens, error));
     if (w->options->attachment != NULL)
         SLM_TRY(put(w, w->options->attachment, w->options->attachment_len, error));
+    if (w->cache->model->n_scans > 0)
+        SLM_TRY(put_states(w, error));
     for (uint32_t g = 0; g < w->model.n_groups; g++)
         SLM_TRY(put_pages(w, g, error));
     if (w->at % SLM_SNAPSHOT_BLOCK != 0)
@@ -194,13 +236,32 @@ static slm_status put_all(slm_snapshot_writer *w, slm_error *error) {
     return slm_out_write(w->out, w->checks, size + sizeof *w->checks, error);
 }
 
+/* Which pages there are to write. */
+static slm_status find_pages(slm_snapshot_writer *w, slm_error *error) {
+    size_t most = w->session->n_checkpoints + (size_t)1;
+    w->marks = slm_alloc(w->cache->host, most * sizeof *w->marks);
+    if (w->marks == NULL)
+        return slm_fail_nomem(error, most * sizeof *w->marks, "a snapshot");
+    w->n_marks = slm_snapshot_list_marks(w->session, w->marks);
+    for (uint32_t g = 0; g < w->model.n_groups; g++) {
+        slm_snapshot_range *ranges = slm_alloc(w->cache->host, most * sizeof *ranges);
+        if (ranges == NULL)
+            return slm_fail_nomem(error, most * sizeof *ranges, "a snapshot");
+        w->groups[g].ranges = ranges;
+        w->groups[g].n = slm_snapshot_ranges(w->marks, w->n_marks, w->state.groups[g], g, ranges);
+    }
+    return SLM_OK;
+}
+
 static slm_status write_all(slm_snapshot_writer *w, slm_error *error) {
     slm_host *host = w->cache->host;
     SLM_TRY(slm_snapshot_describe(w->session, &w->model, &w->state, error));
-    slm_crc32c_init(&w->crc);
+    SLM_TRY(find_pages(w, error));
+    slm_crc32c_init(&w->crc, w->cache->model->kernels.crc32c);
     lay_out(w);
     size_t n_blocks = (size_t)((w->header.checks_offset - 1) / SLM_SNAPSHOT_BLOCK + 1);
-    size_t rows = (SLM_KV_GROUP + 1) * w->cache->layout.row_bytes; /* the last stays zero */
+    size_t rows = (SLM_KV_GROUP + 1) * slm_cpu_span(w->cache->model) *
+                  w->cache->layout.row_bytes; /* the last stays zero */
     w->checks = slm_alloc(host, (n_blocks + 1) * sizeof *w->checks);
     w->group = slm_calloc(host, 1, rows);
     if (w->checks == NULL || w->group == NULL)
@@ -222,6 +283,9 @@ slm_status slm_snapshot_write(slm_session *session, slm_out *out, const slm_snap
     w->options = o;
     slm_status status = write_all(w, error);
     slm_snapshot_buffers_close(&w->buffers);
+    for (uint32_t g = 0; g < SLM_MAX_KV_GROUPS; g++)
+        slm_free(host, w->groups[g].ranges);
+    slm_free(host, w->marks);
     slm_free(host, w->checks);
     slm_free(host, w->group);
     slm_free(host, w);

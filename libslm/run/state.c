@@ -6,13 +6,9 @@ static slm_seq *seq_of(const slm_session *s) { return &s->cache->seqs[s->slot]; 
 
 /* ---------------------------------------------------------------- checkpoints ---------------- */
 
-static slm_checkpoint *checkpoint_at(const slm_session *s, uint32_t i) {
-    return &s->cache->checkpoints[s->checkpoints[i]];
-}
-
 static void release(slm_session *s, uint32_t i) {
     slm_cache *c = s->cache;
-    slm_checkpoint *p = checkpoint_at(s, i);
+    slm_checkpoint *p = slm_state_checkpoint(s, i);
     if (--p->n_refs == 0)
         for (uint32_t g = 0; g < c->model->n_groups; g++)
             if (c->model->groups[g].window != 0)
@@ -29,8 +25,8 @@ static uint32_t least_missed(const slm_session *s) {
     uint64_t least_gap = 1, least_back = 1;
     uint32_t least = 0;
     for (uint32_t i = 0; i < s->n_checkpoints; i++) {
-        uint32_t from = i == 0 ? 0 : checkpoint_at(s, i - 1)->n;
-        uint32_t to = i + 1 < s->n_checkpoints ? checkpoint_at(s, i + 1)->n : s->n_valid;
+        uint32_t from = i == 0 ? 0 : slm_state_checkpoint(s, i - 1)->n;
+        uint32_t to = i + 1 < s->n_checkpoints ? slm_state_checkpoint(s, i + 1)->n : s->n_valid;
         uint64_t gap = to - from, back = s->n_valid - from;
         if (gap * least_back < least_gap * back) {
             least_gap = gap;
@@ -45,7 +41,7 @@ void slm_state_mark(slm_session *s) {
     slm_cache *c = s->cache;
     const slm_model *m = c->model;
     if (m->n_scans == 0 || s->n_valid == 0 ||
-        (s->n_checkpoints > 0 && checkpoint_at(s, s->n_checkpoints - 1)->n == s->n_valid))
+        (s->n_checkpoints > 0 && slm_state_checkpoint(s, s->n_checkpoints - 1)->n == s->n_valid))
         return;
     if (s->n_checkpoints == c->options.n_checkpoints)
         release(s, least_missed(s));
@@ -67,10 +63,10 @@ void slm_state_mark(slm_session *s) {
 static uint32_t restore(slm_session *s, uint32_t n) {
     slm_cache *c = s->cache;
     const slm_model *m = c->model;
-    while (s->n_checkpoints > 0 && checkpoint_at(s, s->n_checkpoints - 1)->n > n)
+    while (s->n_checkpoints > 0 && slm_state_checkpoint(s, s->n_checkpoints - 1)->n > n)
         release(s, s->n_checkpoints - 1);
     const slm_checkpoint *p =
-        s->n_checkpoints > 0 ? checkpoint_at(s, s->n_checkpoints - 1) : NULL;
+        s->n_checkpoints > 0 ? slm_state_checkpoint(s, s->n_checkpoints - 1) : NULL;
     for (uint32_t g = 0; g < m->n_groups; g++)
         if (m->groups[g].window != 0) {
             slm_kv_truncate(&c->pools[g], &c->layout, &seq_of(s)->tables[g], 0);
@@ -117,17 +113,32 @@ void slm_state_truncate(slm_session *s, uint32_t n) {
     s->n_valid = n;
 }
 
-int slm_state_is_whole(const slm_session *s) {
+/* Whether a row at position n finds all the keys it may look at. */
+static int is_whole_at(const slm_session *s, uint32_t n) {
     const slm_cache *c = s->cache;
     for (uint32_t g = 0; g < c->model->n_groups; g++) {
         uint32_t window = c->model->groups[g].window;
-        uint32_t first = window != 0 && s->n_valid >= window ? s->n_valid + 1 - window : 0;
+        uint32_t first = window != 0 && n >= window ? n + 1 - window : 0;
         const slm_kv_table *table = &seq_of(s)->tables[g];
-        if (s->n_valid > first &&
+        if (n > first &&
             (table->begin == table->end || table->begin > first >> c->layout.page_shift))
             return 0;
     }
     return 1;
+}
+
+int slm_state_is_whole(const slm_session *s) { return is_whole_at(s, s->n_valid); }
+
+uint32_t slm_state_reach(const slm_session *s, uint32_t n) {
+    if (n >= s->n_valid)
+        n = s->n_valid;
+    else if (s->cache->model->n_scans > 0) {
+        uint32_t i = s->n_checkpoints;
+        while (i > 0 && slm_state_checkpoint(s, i - 1)->n > n)
+            i--;
+        return i > 0 ? slm_state_checkpoint(s, i - 1)->n : 0; /* which has its windows */
+    }
+    return is_whole_at(s, n) ? n : 0;
 }
 
 void slm_state_fork(const slm_session *from, slm_session *to) {
@@ -142,6 +153,6 @@ void slm_state_fork(const slm_session *from, slm_session *to) {
     to->n_checkpoints = from->n_checkpoints;
     for (uint32_t i = 0; i < from->n_checkpoints; i++) {
         to->checkpoints[i] = from->checkpoints[i];
-        checkpoint_at(to, i)->n_refs++;
+        slm_state_checkpoint(to, i)->n_refs++;
     }
 }

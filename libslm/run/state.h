@@ -31,6 +31,11 @@ static inline size_t slm_state_floats(const slm_model *m) {
     return m->n_scans * slm_scan_floats(&m->config);
 }
 
+/* The i-th checkpoint of a session. */
+static inline slm_checkpoint *slm_state_checkpoint(const slm_session *s, uint32_t i) {
+    return &s->cache->checkpoints[s->checkpoints[i]];
+}
+
 /* Pages for the tokens [n_valid, last). */
 slm_status slm_state_make_room(slm_session *s, uint32_t last, slm_error *error);
 /* A step has taken the session from `before` tokens to n_valid. */
@@ -41,6 +46,8 @@ void slm_state_mark(slm_session *s);
 void slm_state_truncate(slm_session *s, uint32_t n);
 /* Whether a row at n_valid finds all the keys it may look at. */
 int slm_state_is_whole(const slm_session *s);
+/* How many tokens would be valid, and a row behind them find all its keys, if the session were cut to n. */
+uint32_t slm_state_reach(const slm_session *s, uint32_t n);
 /* to, which is new, gets the state of from. */
 void slm_state_fork(const slm_session *from, slm_session *to);
 

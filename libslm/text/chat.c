@@ -84,9 +84,7 @@ slm_status slm_chat_prompt_open(slm_chat_prompt *p, slm_host *host, slm_chat_for
         with_tools.ptr = NULL;
     }
     if (input->chat_template) {
-        source = (slm_str){input->chat_template, input->chat_template_len};
-        if (source.len == SLM_NTS)
-            source.len = strlen(source.ptr);
+        source = slm_str_given(input->chat_template, input->chat_template_len);
         with_tools.ptr = NULL;
     }
     if (!source.ptr)
@@ -124,7 +122,7 @@ slm_status slm_chat_text(const slm_chat_prompt *p, char *text, size_t cap, size_
 slm_status slm_chat_ids(const slm_chat_prompt *p, const slm_vocab *v, int32_t *ids, size_t cap,
                         size_t *n_ids, slm_error *error) {
     const slm_buffer *out = &p->j.text;
-    const uint8_t *marks = (const uint8_t *)p->j.marks.ptr;
+    const slm_jmark *marks = slm_j_marks(&p->j.marks);
     slm_buffer spans = {.host = out->host};
     slm_status status = SLM_OK;
     for (size_t from = 0, to; from < out->len && status == SLM_OK; from = to) {

@@ -55,7 +55,8 @@ int slm_chat_is_role(slm_str role);
 
 /* Where in the conversation a byte of what was rendered belongs. */
 typedef struct slm_chat_place {
-    size_t message; /* SIZE_MAX: before all; as many as there are: behind the last                   */
+    size_t message; /* SIZE_MAX: before all; as many as there are: behind the last; 65532: that or a
+                     * later one                                                                   */
     size_t offset;  /* bytes of data of this message that come before                                */
     int is_other;   /* data that is of no message: tools, extra                                      */
 } slm_chat_place;

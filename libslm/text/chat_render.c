@@ -24,28 +24,16 @@ static slm_str text_of(const char *text, size_t len) {
 
 /* ---- marks ---- */
 
-/* Marks say which message a byte is of. There are fewer of them than messages there may be. */
-enum { N_MARKS = 256 - SLM_MARK_MESSAGE };
-
-static uint8_t mark_of(size_t index) {
-    return (uint8_t)(SLM_MARK_MESSAGE + index % N_MARKS);
-}
-
-/* The message of this mark that is nearest to the one seen before. */
-static size_t marked_message(uint8_t mark, size_t before) {
-    size_t low = (size_t)(mark - SLM_MARK_MESSAGE);
-    if (before == SIZE_MAX)
-        return low;
-    size_t index = before - before % N_MARKS + low;
-    if (index + N_MARKS / 2 < before)
-        return index + N_MARKS;
-    return index > before + N_MARKS / 2 && index >= N_MARKS ? index - N_MARKS : index;
+/* Which message a byte is of. The last mark is for all messages from there on. */
+static slm_jmark mark_of(size_t index) {
+    const size_t last = UINT16_MAX - SLM_MARK_MESSAGE;
+    return (slm_jmark)(SLM_MARK_MESSAGE + (index < last ? index : last));
 }
 
 slm_chat_place slm_chat_find_place(const slm_chat_prompt *p, size_t byte) {
-    const uint8_t *marks = (const uint8_t *)p->j.marks.ptr;
+    const slm_jmark *marks = slm_j_marks(&p->j.marks);
     slm_chat_place place = {.message = SIZE_MAX};
-    uint8_t seen = SLM_MARK_TEMPLATE;
+    slm_jmark seen = SLM_MARK_TEMPLATE;
     for (size_t i = 0; i < p->j.text.len && i <= byte; i++) {
         if (marks[i] == SLM_MARK_TEMPLATE)
             continue;
@@ -53,7 +41,7 @@ slm_chat_place slm_chat_find_place(const slm_chat_prompt *p, size_t byte) {
             seen = marks[i];
             place.is_other = seen < SLM_MARK_MESSAGE;
             if (!place.is_other) {
-                place.message = marked_message(seen, place.message);
+                place.message = (size_t)(seen - SLM_MARK_MESSAGE);
                 place.offset = 0;
             }
         }
@@ -290,7 +278,7 @@ static slm_status mark_end(conversation *c) {
 
 /* Ends the output where the last message ends. */
 static slm_status cut_output(slm_jinja *j) {
-    const uint8_t *marks = (const uint8_t *)j->marks.ptr;
+    const slm_jmark *marks = slm_j_marks(&j->marks);
     const char *text = j->text.ptr;
     size_t at = j->text.len;
     while (at > 0 && marks[at - 1] != SLM_MARK_CUT)
@@ -310,7 +298,8 @@ static slm_status cut_output(slm_jinja *j) {
             break;
         at = start;
     }
-    j->text.len = j->marks.len = at;
+    j->text.len = at;
+    j->marks.len = at * sizeof *marks;
     return SLM_OK;
 }
 
@@ -356,6 +345,6 @@ slm_status slm_chat_render_template(slm_chat_prompt *p, slm_host *host, slm_str 
         SLM_TRY(cut_output(j));
     p->spells_bos = names->bos.len > 0 && j->text.len >= names->bos.len &&
                     memcmp(j->text.ptr, names->bos.ptr, names->bos.len) == 0 &&
-                    j->marks.ptr[0] == SLM_MARK_TEMPLATE;
+                    slm_j_marks(&j->marks)[0] == SLM_MARK_TEMPLATE;
     return SLM_OK;
 }

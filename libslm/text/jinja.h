@@ -24,12 +24,13 @@ enum {
     SLM_MARK_TEMPLATE = 0, /* of the template, or made by the language                               */
     SLM_MARK_DATA = 1,     /* of the variables                                                       */
     SLM_MARK_CUT = 2,      /* of the variables: where the caller wants to find a place again         */
-    SLM_MARK_MESSAGE = 3   /* and on: of a message, whose index is this much less, but for wrapping   */
+    SLM_MARK_MESSAGE = 3   /* and on: of a message, whose index is this much less                    */
 };
+typedef uint16_t slm_jmark;
 
 typedef struct slm_jstr {
     const char *s;          /* UTF-8, not NUL-terminated */
-    const uint8_t *marks;   /* as many                   */
+    const slm_jmark *marks; /* as many                   */
     size_t len;
     struct slm_jtail *tail; /* of the memory it lies in; NULL where nothing can be appended */
 } slm_jstr;
@@ -43,9 +44,9 @@ typedef struct slm_jlist slm_jlist;
 typedef struct slm_jdict slm_jdict;
 
 typedef struct slm_jvalue {
-    uint8_t type;  /* slm_jtype                                                                       */
-    uint8_t mark;  /* of a number or boolean: that of its spelling                                    */
-    uint8_t tuple; /* of a LIST: Python would have a tuple                                            */
+    uint8_t type;   /* slm_jtype                                                                      */
+    uint8_t tuple;  /* of a LIST: Python would have a tuple                                           */
+    slm_jmark mark; /* of a number or boolean: that of its spelling                                   */
     union {
         int64_t i;                        /* BOOL, INT; FUNCTION: which                               */
         double f;                         /* FLOAT                                                    */
@@ -81,10 +82,11 @@ typedef struct slm_jinja {
     slm_arena arena;
     slm_error *error; /* of the call that runs */
     slm_jclock clock;
-    slm_buffer text, marks;     /* the output, byte for byte   */
+    slm_buffer text;            /* the output                  */
+    slm_buffer marks;           /* a slm_jmark for each byte   */
     struct slm_jframe *globals; /* the variables               */
     size_t input_bytes;         /* of them                     */
-    uint8_t data_mark;          /* of values made from JSON    */
+    slm_jmark data_mark;        /* of values made from JSON    */
     /* while it runs */
     slm_str source;
     uint64_t steps;
@@ -95,8 +97,14 @@ typedef struct slm_jinja {
 void slm_jinja_begin(slm_jinja *j, slm_host *host, slm_error *error);
 void slm_jinja_end(slm_jinja *j);
 
+/* The marks of a text in a buffer. */
+static inline const slm_jmark *slm_j_marks(const slm_buffer *marks) {
+    return (const slm_jmark *)(const void *)marks->ptr;
+}
+
 /* Values for variables. They live as long as j. */
-slm_status slm_j_string(slm_jinja *j, const char *text, size_t len, uint8_t mark, slm_jvalue *out);
+slm_status slm_j_string(slm_jinja *j, const char *text, size_t len, slm_jmark mark,
+                        slm_jvalue *out);
 slm_status slm_j_from_json(slm_jinja *j, const slm_json *v, slm_jvalue *out);
 slm_status slm_j_dict(slm_jinja *j, slm_jvalue *out);
 slm_status slm_j_list(slm_jinja *j, size_t cap, slm_jvalue *out);

@@ -114,11 +114,11 @@ static slm_status repeat(slm_jinja *j, slm_jvalue v, int64_t times, slm_jvalue *
     SLM_TRY(slm_j_charge(j, total / 64));
     if (v.type == SLM_J_STRING) {
         char *s;
-        uint8_t *marks;
+        slm_jmark *marks;
         SLM_TRY(slm_j_new_text(j, total, &s, &marks, out));
         for (size_t i = 0; i < total; i += len) {
             memcpy(s + i, v.u.s->s, len);
-            memcpy(marks + i, v.u.s->marks, len);
+            memcpy(marks + i, v.u.s->marks, len * sizeof *marks);
         }
         return SLM_OK;
     }
@@ -153,7 +153,7 @@ slm_status slm_j_arithmetic(slm_jinja *j, uint16_t op, slm_jvalue a, slm_jvalue 
         int real = a.type == SLM_J_FLOAT || b.type == SLM_J_FLOAT;
         SLM_TRY(real ? floats(j, op, slm_j_to_double(a), slm_j_to_double(b), out)
                      : integers(j, op, a.u.i, b.u.i, out));
-        out->mark = a.mark | b.mark;
+        out->mark = a.mark > b.mark ? a.mark : b.mark;
         return SLM_OK;
     }
     if (op == SLM_OP1('+') && a.type == SLM_J_STRING && b.type == SLM_J_STRING)

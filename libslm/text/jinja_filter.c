@@ -177,12 +177,13 @@ static slm_status f_indent(slm_jinja *j, slm_jvalue v, const slm_jargs *args, sl
     } else {
         int64_t n;
         char *s;
-        uint8_t *marks;
+        slm_jmark *marks;
         SLM_TRY(slm_j_arg_int(j, args, 0, "width", 4, &n));
         n = n < 0 ? 0 : n > 1000 ? 1000 : n;
         SLM_TRY(slm_j_new_text(j, (size_t)n, &s, &marks, &by));
         memset(s, ' ', (size_t)n);
-        memset(marks, SLM_MARK_TEMPLATE, (size_t)n);
+        for (int64_t i = 0; i < n; i++)
+            marks[i] = SLM_MARK_TEMPLATE;
     }
     slm_str text = slm_j_text(v);
     SLM_TRY(slm_j_own(j, "", out));

@@ -109,7 +109,7 @@ typedef struct slm_jmethod {
  * length once. */
 typedef struct slm_jtail {
     char *s;
-    uint8_t *marks;
+    slm_jmark *marks;
     size_t used, cap;
 } slm_jtail;
 
@@ -156,13 +156,15 @@ slm_status slm_j_own(slm_jinja *j, const char *text, slm_jvalue *out);
 slm_status slm_j_part(slm_jinja *j, slm_jvalue s, size_t from, size_t to, slm_jvalue *out);
 slm_status slm_j_concat(slm_jinja *j, slm_jvalue a, slm_jvalue b, slm_jvalue *out);
 /* Room for a new STRING of len bytes, to be filled through *s and *marks. */
-slm_status slm_j_new_text(slm_jinja *j, size_t len, char **s, uint8_t **marks, slm_jvalue *out);
+slm_status slm_j_new_text(slm_jinja *j, size_t len, char **s, slm_jmark **marks, slm_jvalue *out);
 /* What str() makes of a value, as a STRING: printing and concatenating. */
 slm_status slm_j_str(slm_jinja *j, slm_jvalue v, slm_jvalue *out);
 /* Appends that to a pair of buffers; repr: strings in quotes, as inside of lists. */
 slm_status slm_j_write(slm_jinja *j, slm_buffer *text, slm_buffer *marks, slm_jvalue v, int repr);
 slm_status slm_j_write_bytes(slm_jinja *j, slm_buffer *text, slm_buffer *marks, const char *s,
-                             size_t len, uint8_t mark);
+                             size_t len, slm_jmark mark);
+/* Appends the mark n times. */
+slm_status slm_j_write_marks(slm_jinja *j, slm_buffer *marks, slm_jmark mark, size_t n);
 /* A STRING of what stands in the buffers, which are freed. */
 slm_status slm_j_take(slm_jinja *j, slm_buffer *text, slm_buffer *marks, slm_jvalue *out);
 int slm_j_truth(slm_jvalue v);

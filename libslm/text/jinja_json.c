@@ -13,14 +13,12 @@ typedef struct dumper {
 } dumper;
 
 /* Marks what was written since the last call. */
-static slm_status mark(dumper *d, uint8_t with) {
-    size_t n = d->text.len - d->marks.len;
+static slm_status mark(dumper *d, slm_jmark with) {
+    size_t n = d->text.len - d->marks.len / sizeof with;
     SLM_TRY(slm_j_charge(d->j, 1 + n / 16));
     if (n == 0)
         return SLM_OK;
-    SLM_TRY(slm_buffer_reserve(&d->marks, n, d->j->error));
-    memset(d->marks.ptr + d->marks.len, with, n);
-    d->marks.len += n;
+    SLM_TRY(slm_j_write_marks(d->j, &d->marks, with, n));
     return d->text.len > SLM_JINJA_MAX_BYTES + 32 * d->j->input_bytes
                ? slm_j_fail_limit(d->j, "output")
                : SLM_OK;
@@ -49,7 +47,7 @@ static slm_status string(dumper *d, const slm_jstr *s) {
     return quote(d);
 }
 
-static slm_status plain(dumper *d, const char *text, size_t len, uint8_t with) {
+static slm_status plain(dumper *d, const char *text, size_t len, slm_jmark with) {
     SLM_TRY(separate(d));
     SLM_TRY(slm_buffer_append(&d->text, text, len, d->j->error));
     return mark(d, with);

@@ -41,25 +41,31 @@ slm_status slm_j_alloc(slm_jinja *j, size_t size, void *out) {
 
 /* ---- texts ---- */
 
-slm_status slm_j_new_text(slm_jinja *j, size_t len, char **s, uint8_t **marks, slm_jvalue *out) {
+/* Both are of one piece of memory: the marks, which are aligned, and then the bytes. */
+static char *behind(slm_jmark *marks, size_t n) {
+    return (char *)(marks + n);
+}
+
+slm_status slm_j_new_text(slm_jinja *j, size_t len, char **s, slm_jmark **marks, slm_jvalue *out) {
     slm_jstr *text;
     SLM_TRY(slm_j_charge(j, len / 64));
-    SLM_TRY(slm_j_alloc(j, sizeof *text + len * 2, &text));
-    *s = (char *)(text + 1);
-    *marks = (uint8_t *)*s + len;
+    SLM_TRY(slm_j_alloc(j, sizeof *text + len * (sizeof **marks + 1), &text));
+    *marks = (slm_jmark *)(text + 1);
+    *s = behind(*marks, len);
     *text = (slm_jstr){*s, *marks, len, NULL};
     *out = (slm_jvalue){.type = SLM_J_STRING, .u.s = text};
     return SLM_OK;
 }
 
-slm_status slm_j_string(slm_jinja *j, const char *text, size_t len, uint8_t mark, slm_jvalue *out) {
+slm_status slm_j_string(slm_jinja *j, const char *text, size_t len, slm_jmark mark,
+                        slm_jvalue *out) {
     char *s;
-    uint8_t *marks;
+    slm_jmark *marks;
     SLM_TRY(slm_j_new_text(j, len, &s, &marks, out));
-    if (len > 0) {
+    if (len > 0)
         memcpy(s, text, len);
-        memset(marks, mark, len);
-    }
+    for (size_t i = 0; i < len; i++)
+        marks[i] = mark;
     return SLM_OK;
 }
 
@@ -92,18 +98,18 @@ slm_status slm_j_concat(slm_jinja *j, slm_jvalue a, slm_jvalue b, slm_jvalue *ou
     if (!grows) {
         size_t cap = x->len + y->len, bytes = cap + cap / 2 + 64;
         SLM_TRY(slm_j_charge(j, x->len / 64));
-        SLM_TRY(slm_j_alloc(j, sizeof *tail + bytes * 2, &tail));
-        char *s = (char *)(tail + 1);
-        *tail = (slm_jtail){s, (uint8_t *)s + bytes, x->len, bytes};
+        SLM_TRY(slm_j_alloc(j, sizeof *tail + bytes * (sizeof *tail->marks + 1), &tail));
+        slm_jmark *marks = (slm_jmark *)(tail + 1);
+        *tail = (slm_jtail){behind(marks, bytes), marks, x->len, bytes};
         memcpy(tail->s, x->s, x->len);
-        memcpy(tail->marks, x->marks, x->len);
+        memcpy(tail->marks, x->marks, x->len * sizeof *marks);
     }
     slm_jstr *text;
     SLM_TRY(slm_j_alloc(j, sizeof *text, &text));
     *text =
         (slm_jstr){grows ? x->s : tail->s, grows ? x->marks : tail->marks, x->len + y->len, tail};
     memcpy(tail->s + tail->used, y->s, y->len);
-    memcpy(tail->marks + tail->used, y->marks, y->len);
+    memcpy(tail->marks + tail->used, y->marks, y->len * sizeof *y->marks);
     tail->used += y->len;
     *out = (slm_jvalue){.type = SLM_J_STRING, .u.s = text};
     return SLM_OK;
@@ -111,11 +117,11 @@ slm_status slm_j_concat(slm_jinja *j, slm_jvalue a, slm_jvalue b, slm_jvalue *ou
 
 slm_status slm_j_take(slm_jinja *j, slm_buffer *text, slm_buffer *marks, slm_jvalue *out) {
     char *s;
-    uint8_t *m;
+    slm_jmark *m;
     slm_status status = slm_j_new_text(j, text->len, &s, &m, out);
     if (status == SLM_OK && text->len > 0) {
         memcpy(s, text->ptr, text->len);
-        memcpy(m, marks->ptr, text->len);
+        memcpy(m, marks->ptr, text->len * sizeof *m);
     }
     slm_buffer_free(text);
     slm_buffer_free(marks);
@@ -271,15 +277,22 @@ static slm_status check_output(slm_jinja *j, const slm_buffer *text) {
     return text->len > bound ? slm_j_fail_limit(j, "output") : SLM_OK;
 }
 
+slm_status slm_j_write_marks(slm_jinja *j, slm_buffer *marks, slm_jmark mark, size_t n) {
+    SLM_TRY(slm_buffer_reserve(marks, n * sizeof mark, j->error));
+    slm_jmark *at = (slm_jmark *)(void *)(marks->ptr + marks->len);
+    for (size_t i = 0; i < n; i++)
+        at[i] = mark;
+    marks->len += n * sizeof mark;
+    return SLM_OK;
+}
+
 slm_status slm_j_write_bytes(slm_jinja *j, slm_buffer *text, slm_buffer *marks, const char *s,
-                             size_t len, uint8_t mark) {
+                             size_t len, slm_jmark mark) {
     if (len == 0)
         return SLM_OK;
     SLM_TRY(slm_j_charge(j, len / 64));
     SLM_TRY(slm_buffer_append(text, s, len, j->error));
-    SLM_TRY(slm_buffer_reserve(marks, len, j->error));
-    memset(marks->ptr + marks->len, mark, len);
-    marks->len += len;
+    SLM_TRY(slm_j_write_marks(j, marks, mark, len));
     return check_output(j, text);
 }
 
@@ -380,7 +393,8 @@ slm_status slm_j_write(slm_jinja *j, slm_buffer *text, slm_buffer *marks, slm_jv
         if (repr)
             return write_repr(j, text, marks, v.u.s);
         SLM_TRY(slm_j_charge(j, v.u.s->len / 64));
-        SLM_TRY(slm_buffer_append(marks, v.u.s->marks, v.u.s->len, j->error));
+        SLM_TRY(slm_buffer_append(marks, v.u.s->marks, v.u.s->len * sizeof *v.u.s->marks,
+                                  j->error));
         SLM_TRY(slm_buffer_append(text, v.u.s->s, v.u.s->len, j->error));
         return check_output(j, text);
     case SLM_J_LIST:

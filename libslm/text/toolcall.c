@@ -44,6 +44,8 @@ typedef enum stream_state {
     AT_CLOSE  /* behind the value of a block that has a closing marker             */
 } stream_state;
 
+typedef enum call_stage { BEGIN, ARGUMENTS, END } call_stage;
+
 struct slm_toolcall {
     slm_host *host;
     const slm_call_format *format;
@@ -62,9 +64,13 @@ struct slm_toolcall {
     size_t value_at, name_end, query_at;
     slm_json_scan json;
     slm_python python;
+    slm_call_stream stream; /* of the block being read                                            */
+    uint8_t streams;  /* calls are given while they come                                          */
+    uint8_t begun;    /* that one was begun so                                                    */
+    uint8_t piece_given;
     size_t call_at;   /* the record whose events are due                                          */
     uint32_t n_calls; /* begun in this reply                                                      */
-    uint8_t stage;    /* the event of it that comes next                                          */
+    call_stage stage; /* the event of it that comes next                                          */
     uint8_t final;    /* no more bytes will come                                                  */
     uint8_t ended;    /* and that was said                                                        */
     uint8_t any_call, any_text; /* in this reply                                                  */
@@ -132,7 +138,10 @@ static void begin_reply(slm_toolcall *t) {
     t->bytes.len = t->held.len = t->calls.len = 0;
     t->start = t->text_len = t->at = t->call_at = 0;
     t->n_calls = 0;
-    t->stage = t->final = t->ended = t->any_call = t->any_text = t->after_call = 0;
+    t->stage = BEGIN;
+    t->final = t->ended = t->any_call = t->any_text = t->after_call = 0;
+    t->begun = t->piece_given = 0;
+    slm_call_stream_begin(&t->stream);
     t->state = t->format->bare ? AT_START : IN_TEXT;
 }
 
@@ -143,6 +152,7 @@ slm_status slm_toolcall_open(slm_host *host, slm_tool_format f, size_t max_call_
     if (!t)
         return slm_fail_nomem(error, sizeof *t, "a parser of tool calls");
     t->host = t->bytes.host = t->held.host = t->calls.host = host;
+    t->stream.name.host = t->stream.piece.host = host;
     t->format = &FORMATS[f];
     t->max_block = max_call_bytes ? max_call_bytes : SLM_TOOLCALL_MAX_BYTES;
     begin_reply(t);
@@ -160,8 +170,12 @@ void slm_toolcall_close(slm_toolcall *t) {
     slm_buffer_free(&t->bytes);
     slm_buffer_free(&t->held);
     slm_buffer_free(&t->calls);
+    slm_buffer_free(&t->stream.name);
+    slm_buffer_free(&t->stream.piece);
     slm_free(t->host, t);
 }
+
+void slm_toolcall_stream(slm_toolcall *t) { t->streams = 1; }
 
 slm_status slm_toolcall_feed(slm_toolcall *t, const char *text, size_t len, slm_error *error) {
     if (t->failed != SLM_OK)
@@ -246,7 +260,8 @@ static size_t skip_space(view v, size_t at) {
 /* There is no block: its marker is text, and what follows is looked at again. */
 static progress reject(slm_toolcall *t) {
     t->calls.len = 0;
-    t->after_call = 0;
+    t->after_call = t->begun = 0;
+    slm_call_stream_begin(&t->stream);
     t->state = IN_TEXT;
     t->at = t->text_len = t->marker ? t->block_at + strlen(t->marker->text) : 0;
     return GO_ON;
@@ -259,6 +274,9 @@ static progress wait(slm_toolcall *t, view v) { return v.last ? reject(t) : WANT
 static progress accept(slm_toolcall *t, size_t end) {
     t->start += end;
     t->at = t->text_len = t->call_at = 0;
+    t->stage = !t->begun ? BEGIN : t->stream.has_arguments ? END : ARGUMENTS;
+    if (!t->begun)
+        slm_call_stream_begin(&t->stream);
     t->after_call = t->any_call = 1;
     if (!t->any_text)
         t->held.len = 0;
@@ -270,6 +288,7 @@ static progress accept(slm_toolcall *t, size_t end) {
 static progress begin_value(slm_toolcall *t, view v, unsigned shapes) {
     char c = v.p[t->at];
     t->value_at = t->at;
+    slm_call_stream_begin(&t->stream);
     if (((shapes & SLM_CALL_OBJECT) && c == '{') || ((shapes & SLM_CALL_LIST) && c == '[')) {
         slm_json_scan_begin(&t->json);
         t->state = IN_JSON;
@@ -337,7 +356,11 @@ static progress step_body(slm_toolcall *t, view v) {
 }
 
 static slm_status step_json(slm_toolcall *t, view v, progress *result, slm_error *error) {
-    t->at += slm_json_scan_feed(&t->json, v.p + t->at, v.end - t->at);
+    const char *text = v.p + t->at;
+    size_t taken = slm_json_scan_feed(&t->json, text, v.end - t->at);
+    t->at += taken;
+    if (t->streams)
+        SLM_TRY(slm_call_stream_json(&t->stream, text, taken, t->format->parameters, error));
     if (t->json.progress != SLM_JSON_DONE) {
         *result = t->json.progress == SLM_JSON_BAD ? reject(t) : wait(t, v);
         return SLM_OK;
@@ -345,7 +368,7 @@ static slm_status step_json(slm_toolcall *t, view v, progress *result, slm_error
     size_t n;
     SLM_TRY(slm_toolcall_read_json(t->host, v.p + t->value_at, t->at - t->value_at,
                                    t->format->parameters, &t->calls, &n, error));
-    if (n == 0)
+    if (n == 0 || (t->begun && t->stream.is_bad))
         *result = reject(t);
     else if (!t->marker || !t->marker->close)
         *result = accept(t, t->at);
@@ -369,6 +392,8 @@ static slm_status step_python(slm_toolcall *t, view v, progress *result, slm_err
     const char *text = v.p + t->value_at;
     size_t len = v.end - t->value_at;
     SLM_TRY(slm_python_scan(&t->python, text, len, &t->calls, &verdict, error));
+    if (t->streams && verdict != SLM_TOOLCALL_BAD)
+        SLM_TRY(slm_call_stream_python(&t->stream, &t->calls, error));
     if (verdict == SLM_TOOLCALL_BAD)
         *result = reject(t);
     else if (verdict == SLM_TOOLCALL_DONE && v.last && !v.cut)
@@ -503,23 +528,47 @@ static void take_call(slm_toolcall *t, slm_tool_event *e) {
     const char *name = t->calls.ptr + t->call_at + sizeof record;
     memcpy(&record, t->calls.ptr + t->call_at, sizeof record);
     e->call = t->n_calls;
-    if (t->stage == 0) {
+    if (t->stage == BEGIN) {
         set_event(e, SLM_TOOL_CALL_BEGIN, name, record.name_len);
-    } else if (t->stage == 1) {
+    } else if (t->stage == ARGUMENTS) {
         set_event(e, SLM_TOOL_ARGUMENTS, name + record.name_len, record.arguments_len);
     } else {
         set_event(e, SLM_TOOL_CALL_END, NULL, 0);
         t->n_calls++;
+        t->begun = 0;
+        slm_call_stream_begin(&t->stream);
         t->call_at += sizeof record + record.name_len + record.arguments_len;
         if (t->call_at == t->calls.len)
             t->calls.len = 0;
     }
-    t->stage = (uint8_t)((t->stage + 1) % 3);
+    t->stage = t->stage == END ? BEGIN : t->stage + 1;
+}
+
+/* What is there of a call that is still being read. The rest of one that has begun comes first also
+ * when all of it has been read. */
+static void take_piece(slm_toolcall *t, slm_tool_event *e) {
+    slm_call_stream *s = &t->stream;
+    int is_read = t->calls.len > 0 && (t->state == AT_START || t->state == IN_TEXT);
+    if (t->piece_given)
+        s->piece.len = 0;
+    t->piece_given = 0;
+    e->call = t->n_calls;
+    if (t->begun && s->piece.len > 0) {
+        set_event(e, SLM_TOOL_ARGUMENTS, s->piece.ptr, s->piece.len);
+        t->piece_given = 1;
+    } else if (!t->begun && s->has_name && !is_read) {
+        set_event(e, SLM_TOOL_CALL_BEGIN, s->name.ptr, s->name.len);
+        t->begun = 1;
+    }
 }
 
 static slm_status next_event(slm_toolcall *t, slm_tool_event *e, slm_error *error) {
     progress result = GO_ON;
     for (;;) {
+        if (t->streams)
+            take_piece(t, e);
+        if (e->type != SLM_TOOL_NONE)
+            return SLM_OK;
         if (t->calls.len > 0 && (t->state == AT_START || t->state == IN_TEXT)) {
             take_call(t, e);
             return SLM_OK;

@@ -1,8 +1,9 @@
 /* Tool calls in the text that a model writes: an incremental parser for each family of formats.
  *
  * Bytes go in as they come, events are pulled; any cutting of the bytes gives the same calls and
- * the same text. A call is an event only when all of it is there and right. What is no call is
- * text, byte for byte, its markers included; white space beside calls belongs to neither. */
+ * the same text. A call is an event only when all of it is there and right, or while it comes where
+ * something sees to it that it will be (slm_toolcall_stream). What is no call is text, byte for byte,
+ * its markers included; white space beside calls belongs to neither. */
 #ifndef SLM_TEXT_TOOLCALL_H
 #define SLM_TEXT_TOOLCALL_H
 
@@ -52,6 +53,10 @@ enum { SLM_TOOLCALL_MAX_BYTES = 1 << 20 };
 slm_status slm_toolcall_open(slm_host *host, slm_tool_format format, size_t max_call_bytes,
                              slm_toolcall **out, slm_error *error);
 void slm_toolcall_close(slm_toolcall *t);
+/* From the next block on its first call begins when its name is there, and arguments are given as they
+ * come. It ends when the whole block is right; where it turns out not to be, the end does not come,
+ * and all of the block is text after all. */
+void slm_toolcall_stream(slm_toolcall *t);
 
 /* As the calls of slm.h. */
 slm_status slm_toolcall_feed(slm_toolcall *t, const char *text, size_t len, slm_error *error);

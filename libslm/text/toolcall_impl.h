@@ -31,6 +31,35 @@ typedef enum slm_toolcall_verdict {
     SLM_TOOLCALL_BAD   /* whatever comes, it is none */
 } slm_toolcall_verdict;
 
+/* ---- calls that are given while they come (toolcall_stream.c) ---- */
+
+/* The first call of a block, as far as it can be told. */
+typedef struct slm_call_stream {
+    slm_buffer name;        /* decoded, when has_name */
+    slm_buffer piece;       /* arguments, without blanks, that nobody has taken yet */
+    char key[12];           /* the name of a member, as long as it may be one that counts */
+    size_t n_key;
+    size_t n_python;        /* bytes of arguments in Python's syntax that went to piece */
+    uint32_t depth;
+    uint32_t call_depth;    /* of the call's own members; 0: it has not begun */
+    int in_string, escaped;
+    int is_value;       /* at the call's level: behind a colon */
+    int is_name;        /* of the member "name" */
+    int in_arguments;
+    int has_name, has_arguments;
+    int says_arguments; /* there is a member for them */
+    int is_over;        /* the call is complete */
+    int is_left;        /* to whoever reads the whole block */
+    int is_bad;         /* it may say twice what may stand once */
+} slm_call_stream;
+
+void slm_call_stream_begin(slm_call_stream *s);
+/* Reads on in a block of JSON, of which these bytes were found to be right. */
+slm_status slm_call_stream_json(slm_call_stream *s, const char *text, size_t len, int parameters,
+                                slm_error *error);
+/* Looks at what slm_python_scan has written. */
+slm_status slm_call_stream_python(slm_call_stream *s, const slm_buffer *calls, slm_error *error);
+
 /* ---- JSON (toolcall_json.c) ---- */
 
 /* Reads a whole JSON value: a call, or a list of calls. parameters: the arguments may be called so

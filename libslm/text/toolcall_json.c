@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+/* Arguments stand in a message in four arrays and objects, and the message in a file of a transcript
+ * in two. */
+#define READ_FLAGS (SLM_JSON_KEEP_LAST | SLM_JSON_WITHIN(6))
+
 /* The arguments of a call; NULL when v is none. Those that were written as a string holding an
  * object are decoded once. */
 static slm_status find_arguments(slm_arena *arena, const slm_json *v, int parameters,
@@ -17,8 +21,8 @@ static slm_status find_arguments(slm_arena *arena, const slm_json *v, int parame
         a = slm_json_get(v, "arguments");
     if (a && a->type == SLM_JSON_STRING) {
         slm_str text = a->text;
-        slm_status status = slm_json_parse(arena, text.ptr, text.len, SLM_JSON_KEEP_LAST,
-                                           "arguments", &a, NULL);
+        slm_status status =
+            slm_json_parse(arena, text.ptr, text.len, READ_FLAGS, "arguments", &a, NULL);
         if (status == SLM_ERR_NOMEM)
             return slm_fail_nomem(error, text.len, "a tool call");
         if (status != SLM_OK)
@@ -65,8 +69,7 @@ slm_status slm_toolcall_read_json(slm_host *host, const char *text, size_t len, 
     slm_arena arena = {.host = host};
     const slm_json *v;
     *n = 0;
-    slm_status status = slm_json_parse(&arena, text, len, SLM_JSON_KEEP_LAST, "a tool call", &v,
-                                       NULL);
+    slm_status status = slm_json_parse(&arena, text, len, READ_FLAGS, "a tool call", &v, NULL);
     if (status == SLM_OK)
         status = add_calls(&arena, v, parameters, out, n, error);
     else if (status == SLM_ERR_NOMEM)

@@ -1,28 +1,10 @@
 /* Answers whose text a guide forces: each way of cutting it into tokens gives the same events. */
+#include "api/stories_group.h"
 #include "api/tiny_open.h"
 #include "support/fail_alloc.h"
 #include "text/toolcall.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
-
-static slm_model *model;
-static slm_session *session;
-static const int32_t prompt[] = {1, 403, 407, 261, 378}; /* "Once upon a time" */
-
-static int set_up(void **state) {
-    (void)state;
-    slm_cache_options o = {.struct_size = sizeof o, .n_threads = 1};
-    model = golden_open("models:", "stories260K.gguf", 0);
-    OK(slm_session_open(model, &o, &session, &golden_err));
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    slm_session_close(&session);
-    slm_model_close(&model);
-    return 0;
-}
 
 /* ---- an answer as one text ---- */
 
@@ -34,6 +16,7 @@ typedef struct transcript {
     uint64_t count;
     size_t shown;       /* bytes for the reader */
     size_t n_none;
+    size_t n_joined;    /* pieces of arguments behind the first of a call */
 } transcript;
 
 static void put(transcript *t, const char *text, size_t len) {
@@ -53,7 +36,8 @@ static void add(transcript *t, const slm_answer_event *e) {
         return;
     }
     int is_text = e->type == SLM_ANSWER_TEXT || e->type == SLM_ANSWER_THINKING_TEXT;
-    int joins = is_text && e->type == t->last;
+    int joins = (is_text || e->type == SLM_ANSWER_ARGUMENTS) && e->type == t->last;
+    t->n_joined += joins && !is_text;
     t->last = e->type;
     if (is_text)
         assert_true(e->text_len > 0);
@@ -602,9 +586,36 @@ static void with_tools(void **state) {
             assert_int_equal(t.reason, SLM_END_GUIDE);
             assert_memory_equal(t.text, "|C0:lamp|A:{\"on\":", 17);
             assert_string_equal(t.text + t.len - 8, "}|E0|END");
+            assert_true(t.n_joined > 0); /* arguments came while they were written */
             assert_non_null(strstr(message, "\"content\":\"\",\"tool_calls\":[{\"type\":\"function\","
                                             "\"function\":{\"name\":\"lamp\",\"arguments\":{\"on\":"));
         }
+    /* cut off anywhere: a call has ended, or what was written of it is the text */
+    slm_answer_options o = {.tools = tools, .tools_len = SLM_NTS, .tools_options = &required,
+                            .guide_options = &one};
+    size_t n_begun = 0;
+    for (int format = SLM_TOOLS_HERMES; format <= SLM_TOOLS_JSON; format++)
+        for (uint64_t cut = 1; cut < 40; cut++) {
+            static transcript t;
+            static char message[1024], wanted[1024];
+            required.format = format;
+            OK(slm_session_prompt(session, ids, n, NULL, &golden_err));
+            answer(NULL, &o, 3, cut, &t, message);
+            int ends = strstr(t.text, "|E0") != NULL;
+            assert_int_equal(strstr(message, "tool_calls") != NULL, ends);
+            assert_int_equal(t.shown > 0, !ends);
+            n_begun += !ends && strstr(t.text, "|C0") != NULL;
+            if (ends)
+                break;
+            const int32_t *now;
+            size_t n_now, len;
+            OK(slm_session_get_tokens(session, &now, &n_now, &golden_err));
+            OK(slm_detokenize(m, now + n, n_now - n, SLM_DETOKENIZE_SPECIAL, wanted,
+                              sizeof wanted, &len, &golden_err));
+            assert_int_equal(t.shown, len);
+            assert_memory_equal(strstr(t.text, "|T:") + 3, wanted, len);
+        }
+    assert_true(n_begun > 5);
     session = kept;
     slm_session_close(&s);
     slm_model_close(&m);
@@ -808,13 +819,9 @@ static void refused_memory(void **state) {
         slm_guide *guide = NULL;
         slm_answer *answer_ = NULL;
         judge j = {.at = -1};
-        size_t size, len;
+        size_t len;
         const char *json;
-        gb *b = tiny_model(NULL);
-        const uint8_t *bytes = gb_finish(b, &size);
-        mo.load = SLM_LOAD_READ;
-        slm_status status = slm_model_open_memory(bytes, size, &mo, &m, &golden_err);
-        gb_free(b);
+        slm_status status = tiny_try(NULL, &mo, &m);
         if (status == SLM_OK)
             status = slm_session_open(m, &co, &s, &golden_err);
         if (status == SLM_OK)

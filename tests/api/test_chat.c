@@ -93,15 +93,18 @@ static void segments(void **state) {
     }
 }
 
-/* Marks of messages come round again after some 250: the place is found all the same. */
-static void many_messages(void **state) {
-    (void)state;
+#define SHORT(messages) \
+    "{% for m in " messages " %}<s>{{ m.role }}\n{{ m.content }}</s>{% endfor %}"
+
+/* Reuse stops at the only message that says Z. */
+static void stops_among_many(const char *chat_template, size_t message) {
     slm_chat_options o = plain();
     const int32_t *ids;
     size_t n, at = 0;
+    o.chat_template = chat_template;
     open_chat(4096, &o);
-    for (int i = 0; i < 300; i++)
-        add(i % 2 ? "assistant" : "user", i == 270 ? "Z" : "x");
+    for (size_t i = 0; i < 300; i++)
+        add(i % 2 ? "assistant" : "user", i == message ? "Z" : "x");
     prepared();
     OK(slm_session_get_tokens(session, &ids, &n, &golden_err));
     while (ids[at] != 3 + 'Z')
@@ -111,8 +114,15 @@ static void many_messages(void **state) {
     slm_chat_report r = prepared();
     assert_int_equal(r.n_reused, at);
     assert_int_equal(r.segment, SLM_SEGMENT_DRAFT); /* none of it was answered */
-    assert_int_equal(r.message, 270);
-    close_all(state);
+    assert_int_equal(r.message, message);
+    close_all(NULL);
+}
+
+static void many_messages(void **state) {
+    (void)state;
+    stops_among_many(SHORT("messages"), 270);
+    stops_among_many(SHORT("messages[-4:]"), 298);
+    stops_among_many(SHORT("messages[:1] + messages[-4:]"), 298);
 }
 
 static void drafts(void **state) {
@@ -306,6 +316,45 @@ static void ended_early_and_continued(void **state) {
         assert_int_equal(chat_info(chat).n_messages, 2);
         prepared();
         right(SLM_CHAT_CONTINUE, "user", "");
+        OK(slm_chat_cut(chat, 1, &golden_err));
+    }
+}
+
+/* What is thought anew goes behind what was thought before. */
+static void thinking_continued(void **state) {
+    (void)state;
+    static const struct {
+        const char *message, *before, *behind;
+    } cases[] = {
+        {NULL, "so", "sothus"},
+        {"{\"role\":\"assistant\",\"content\":\"one\"}", NULL, "thus"},
+        {"{\"role\":\"assistant\",\"reasoning_content\":null,\"content\":\"one\"}", NULL, "thus"},
+        {"{\"role\":\"assistant\",\"reasoning_content\":\"a \",\"content\":\"one\"}", "a ",
+         "a thus"},
+    };
+    add("user", "why");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        slm_message m = {sizeof m, NULL, 0, cases[i].message, SLM_NTS};
+        slm_answer *answer = NULL;
+        forced f;
+        if (m.content == NULL)
+            say("<think>so</think>one");
+        else
+            OK(slm_chat_add(chat, &m, 0, &golden_err));
+        if (cases[i].before != NULL)
+            member_is(1, "reasoning_content", cases[i].before);
+        force(&f, "<think>thus</think>two");
+        OK(slm_chat_continue(chat, &f.options, &answer, NULL, &golden_err));
+        finish(&answer);
+        slm_guide_close(&f.guide);
+        content_is(1, "onetwo");
+        member_is(1, "reasoning_content", cases[i].behind);
+        force(&f, "!"); /* and nothing when there is nothing more of it */
+        OK(slm_chat_continue(chat, &f.options, &answer, NULL, &golden_err));
+        finish(&answer);
+        slm_guide_close(&f.guide);
+        content_is(1, "onetwo!");
+        member_is(1, "reasoning_content", cases[i].behind);
         OK(slm_chat_cut(chat, 1, &golden_err));
     }
 }
@@ -531,6 +580,7 @@ int main(void) {
         cmocka_unit_test(two_hundred_turns),
         PLAIN(keep_every_byte),
         PLAIN(ended_early_and_continued),
+        PLAIN(thinking_continued),
         cmocka_unit_test(cancelled_while_evaluating),
         cmocka_unit_test(full),
         cmocka_unit_test(input_filter),

@@ -17,14 +17,17 @@ typedef struct subject {
 /* 10,000 sequences in all. */
 static const subject parts[][2] = {
     {{"llama-1b-like", "llama-1b-like-q4_k_m.gguf", "<|start_header_id|>", "<|end_header_id|>",
-      "<|eot_id|>", 1400, 0},
-     {"llama2-like", "llama2-like-f32.gguf", "<s>", "\n", "</s>", 1100, 0}},
+      "<|eot_id|>", 1200, 0},
+     {"llama2-like", "llama2-like-f32.gguf", "<s>", "\n", "</s>", 900, 0}},
     {{"phi3-mini-4k-like", "phi3-mini-4k-like-f32.gguf", "<|", "|>\n", "<|end|>\n", 1100, 275},
-     {"phi3-128k-like", "phi3-128k-like-f32.gguf", "<|", "|>\n", "<|end|>\n", 1300, 0}},
+     {"phi3-128k-like", "phi3-128k-like-f32.gguf", "<|", "|>\n", "<|end|>\n", 1100, 0}},
     {{"phi4-mini-like-256", "phi4-mini-like-256-q3_k_m.gguf", "<|", "|>", "<|end|>", 1200, 0},
      {"qwen2-like-256", "qwen2-like-256-mix.gguf", "<|im_start|>", "\n", "<|im_end|>\n", 1200, 0}},
-    {{"qwen3-like", "qwen3-like-bf16.gguf", "<|im_start|>", "\n", "<|im_end|>\n", 1400, 0},
-     {"bitnet-like", "bitnet-like-i2_s.gguf", "", ": ", "<|eot_id|>", 1300, 0}},
+    {{"qwen3-like", "qwen3-like-bf16.gguf", "<|im_start|>", "\n", "<|im_end|>\n", 1200, 0},
+     {"bitnet-like", "bitnet-like-i2_s.gguf", "", ": ", "<|eot_id|>", 1100, 0}},
+    {{"golden-sambay/phi4flash-like:", "phi4flash-like-f32.gguf", "<|", "|>", "<|end|>", 700, 0},
+     {"golden-sambay/phi4flash-like-256:", "phi4flash-like-256-q4_k-q8_0.gguf", "<|", "|>",
+      "<|end|>", 300, 0}},
 };
 enum { N_PARTS = sizeof parts / sizeof parts[0], MAX_CTX = 448 };
 

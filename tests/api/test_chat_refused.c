@@ -1,5 +1,6 @@
 /* Conversations: what is refused and how, and that a refusal changes nothing. */
 #include "api/chat_group.h"
+#include "support/temp_folder.h"
 
 /* ---------------------------------------------------------------- refusals ------------------- */
 
@@ -116,6 +117,68 @@ static void wrong_messages(void **state) {
     REFUSED(slm_chat_add(chat, &m, 2, &golden_err), SLM_ERR_ARG, "0x2");
     REFUSED(slm_chat_set_tail(chat, "\xff", 1, &golden_err), SLM_ERR_UTF8, "tail");
     REFUSED(slm_chat_set_tools(chat, "[", 1, &golden_err), SLM_ERR_FORMAT, "tools");
+    add("user", "x");
+    m.role = NULL;
+    m.content = "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"parts\"}]}";
+    OK(slm_chat_add(chat, &m, 0, &golden_err));
+    REFUSED(slm_chat_keep(chat, 1, NULL, 0, &golden_err), SLM_ERR_ARG, "in parts");
+    OK(slm_chat_cut(chat, 1, &golden_err));
+    add("assistant", "yes");
+    REFUSED(slm_chat_keep(chat, 1, "\xff", 1, &golden_err), SLM_ERR_UTF8, "note", "byte 0");
+    content_is(1, "yes");
+    prepared();
+}
+
+/* Arrays nested so deep, between two texts. */
+static const char *nest(const char *before, size_t depth, const char *behind) {
+    static char text[1024];
+    char open[300], close[300];
+    memset(open, '[', depth);
+    memset(close, ']', depth);
+    snprintf(text, sizeof text, "%s%.*s%.*s%s", before, (int)depth, open, (int)depth, close, behind);
+    return text;
+}
+
+static slm_status add_nested(size_t depth) {
+    slm_message m = {sizeof m, NULL, 0,
+                     nest("{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"type\":"
+                          "\"function\",\"function\":{\"name\":\"bell\",\"arguments\":{\"a\":",
+                          depth - 1, "}}}]}"), SLM_NTS};
+    return slm_chat_add(chat, &m, 0, &golden_err);
+}
+
+/* Whether a parser finds a call with arguments nested so deep, which are a text. */
+static int finds_nested(size_t depth) {
+    slm_tool_parser *parser = NULL;
+    slm_tool_parser_options o = {.struct_size = sizeof o, .format = SLM_TOOLS_HERMES};
+    slm_tool_event e = {.struct_size = sizeof e};
+    int n_calls = 0;
+    OK(slm_tool_parser_open(setup.model, &o, &parser, &golden_err));
+    OK(slm_tool_parser_feed(parser,
+                            nest("<tool_call>{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":", depth - 1,
+                                 "}\"}</tool_call>"), SLM_NTS, &golden_err));
+    OK(slm_tool_parser_finish(parser, &golden_err));
+    for (; e.type != SLM_TOOL_END; n_calls += e.type == SLM_TOOL_CALL_END)
+        OK(slm_tool_parser_next(parser, &e, &golden_err));
+    slm_tool_parser_close(&parser);
+    return n_calls;
+}
+
+/* What is added can be saved and loaded; what a parser of calls finds can be added. */
+static void nested(void **state) {
+    (void)state;
+    enum { MOST = 250 };
+    const char *path = temp_path("nested");
+    slm_chat_options o = plain();
+    assert_int_equal(finds_nested(MOST), 1);
+    assert_int_equal(finds_nested(MOST + 1), 0);
+    add("user", "x");
+    REFUSED(add_nested(MOST + 1), SLM_ERR_LIMIT, "at most 254 levels");
+    OK(add_nested(MOST));
+    OK(slm_chat_save(chat, path, &golden_err));
+    slm_chat_close(&chat);
+    OK(slm_chat_load(session, &o, path, &chat, &golden_err));
+    assert_int_equal(chat_info(chat).n_messages, 2);
 }
 
 static void wrong_order(void **state) {
@@ -257,6 +320,7 @@ int main(void) {
         PLAIN(options),
         PLAIN(smaller_structs),
         PLAIN(wrong_messages),
+        PLAIN(nested),
         PLAIN(wrong_order),
         cmocka_unit_test(strict_template),
         cmocka_unit_test(memory_refused),

@@ -135,6 +135,32 @@ static void what_was_undone_is_not_saved(void **state) {
     }
 }
 
+/* A template that refuses what is left must not keep in the session what is gone. */
+static void undone_and_refused(void **state) {
+    (void)state;
+    static const char strict[] =
+        "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>{% endfor %}"
+        "{% if messages | length == 1 %}{{ raise_exception('too few') }}{% endif %}"
+        "{% if add_generation_prompt %}<s>assistant\n{% endif %}";
+    const char *path = temp_path("refused");
+    int32_t ids[8];
+    size_t size, n;
+    slm_span secret = {"sesame", SLM_NTS, 0};
+    slm_chat_options o = plain();
+    o.chat_template = strict;
+    slm_chat_close(&chat);
+    OK(slm_chat_open(session, &o, &chat, &golden_err));
+    OK(slm_tokenize(setup.model, &secret, 1, SLM_BOS_NONE, ids, 8, &n, &golden_err));
+    add("system", "be brief");
+    add("user", "open sesame");
+    say("no");
+    OK(slm_chat_cut(chat, 0, &golden_err));
+    OK(slm_chat_save(chat, path, &golden_err));
+    void *file = temp_read(path, &size);
+    assert_false(has(file, size, ids + 1, (n - 1) * sizeof *ids));
+    free(file);
+}
+
 static void attach(const char *path, const char *text) {
     slm_snapshot_options o = {.struct_size = sizeof o, .attachment = text,
                               .attachment_len = text == NULL ? 0 : strlen(text)};
@@ -232,6 +258,7 @@ int main(void) {
         PLAIN(goes_on),
         cmocka_unit_test(dropped_turns_stay_dropped),
         PLAIN(what_was_undone_is_not_saved),
+        PLAIN(undone_and_refused),
         PLAIN(other_files),
         PLAIN(memory_refused),
     };

@@ -1,29 +1,13 @@
 /* Generation by pulling events: how it ends, what it reports, what it leaves in the session. */
-#include "model/golden.h"
+#include "api/stories_group.h"
 
 #include <math.h>
 
-static slm_model *model;
-static slm_session *session;
 static slm_error err = SLM_ERROR_INIT;
-static const int32_t prompt[] = {1, 403, 407, 261, 378}; /* "Once upon a time" */
 
-static int set_up(void **state) {
-    (void)state;
-    slm_cache_options o = {.struct_size = sizeof o, .max_sessions = 4, .n_threads = 1};
-    slm_cache *cache = NULL;
-    model = golden_open("models:", "stories260K.gguf", 0);
-    OK(slm_cache_open(model, &o, &cache, &golden_err));
-    OK(slm_session_open_on(cache, NULL, &session, &golden_err));
-    slm_cache_close(&cache);
+static int open_and_prompt(void **state) {
+    set_up(state);
     OK(slm_session_prompt(session, prompt, 5, NULL, &golden_err));
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    slm_session_close(&session);
-    slm_model_close(&model);
     return 0;
 }
 
@@ -308,7 +292,7 @@ static void bad_options(void **state) {
 }
 
 int main(void) {
-#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define T(f) cmocka_unit_test_setup_teardown(f, open_and_prompt, tear_down)
     const struct CMUnitTest tests[] = {
         T(length), T(stop_texts), T(context_end), T(end_token),   T(busy),
         T(cancelled), T(probabilities), T(seeds), T(stream_of_text), T(bad_options),

@@ -1,12 +1,9 @@
 /* Generation under a guide: every answer is one of its texts, chosen as by hand. */
+#include "api/stories_group.h"
 #include "api/tiny_open.h"
 #include "support/fail_alloc.h"
 
 #include <math.h>
-
-static slm_model *model;
-static slm_session *session;
-static const int32_t prompt[] = {1, 403, 407, 261, 378}; /* "Once upon a time" */
 
 static const char schema[] =
     "{\"type\":\"object\",\"properties\":{\"who\":{\"type\":\"string\",\"maxLength\":9},"
@@ -14,21 +11,6 @@ static const char schema[] =
     "\"maxItems\":2,"
     "\"items\":{\"enum\":[\"big\",\"red\",\"old\"]}}},\"required\":[\"who\",\"n\",\"tags\"],"
     "\"additionalProperties\":false}";
-
-static int set_up(void **state) {
-    (void)state;
-    slm_cache_options o = {.struct_size = sizeof o, .n_threads = 1};
-    model = golden_open("models:", "stories260K.gguf", 0);
-    OK(slm_session_open(model, &o, &session, &golden_err));
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    slm_session_close(&session);
-    slm_model_close(&model);
-    return 0;
-}
 
 typedef struct answer {
     char text[4096];
@@ -157,10 +139,11 @@ static void wakes_up(void **state) {
  * same state as one that was given the tokens. */
 static void forced_tokens(void **state) {
     (void)state;
-    static const char long_names[] =
-        "{\"type\":\"object\",\"properties\":{\"device_name\":{\"enum\":[\"lamp\",\"heater\"]},"
-        "\"target_temperature\":{\"type\":\"integer\"}},"
-        "\"required\":[\"device_name\",\"target_temperature\"],\"additionalProperties\":false}";
+    static const char long_names[] = "{\"type\":\"object\",\"properties\":{\"serial_number_of_the_"
+                                     "device\":{\"enum\":[\"lamp\",\"heater\"]},"
+                                     "\"temperature_in_degrees\":{\"type\":\"integer\"}},"
+                                     "\"required\":[\"serial_number_of_the_device\",\"temperature_"
+                                     "in_degrees\"],\"additionalProperties\":false}";
     slm_model *m = NULL;
     slm_session *s = NULL, *fresh = NULL;
     slm_guide *guide;
@@ -208,7 +191,7 @@ static void forced_tokens(void **state) {
         OK(slm_session_get_logits(fresh, 0, &wanted, &golden_err));
         assert_memory_equal(got, wanted, info.n_vocab * sizeof *got);
     }
-    assert_true(n_forced >= 30);
+    assert_in_range(n_forced, 3 * 6, 60 * 6);
     slm_guide_close(&guide);
     slm_session_close(&s);
     slm_session_close(&fresh);
@@ -245,13 +228,9 @@ static void refused_memory(void **state) {
         slm_guide *guide = NULL;
         slm_matcher *matcher = NULL;
         const uint64_t *bits;
-        size_t n_words, size;
-        gb *b = tiny_model(NULL);
-        const uint8_t *bytes = gb_finish(b, &size);
-        mo.load = SLM_LOAD_READ;
+        size_t n_words;
         mo.flags = SLM_MODEL_VOCAB_ONLY;
-        slm_status status = slm_model_open_memory(bytes, size, &mo, &m, &golden_err);
-        gb_free(b);
+        slm_status status = tiny_try(NULL, &mo, &m);
         if (status == SLM_OK)
             status = slm_guide_compile_json_schema(m, schema, SLM_NTS, NULL, &guide, &golden_err);
         if (status == SLM_OK)

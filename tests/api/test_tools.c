@@ -541,16 +541,13 @@ static void closing_token(void **state) {
 }
 
 /* Memory is refused at each place in turn. */
-static void refused_memory(void **state) {
-    (void)state;
+static void refuse_memory(slm_tool_format format) {
     fail_alloc fa = FAIL_ALLOC_INIT;
     int reached = 1;
     for (fa.fail_at = 1; reached; fa.fail_at++) {
         slm_allocator a = fail_alloc_start(&fa);
         slm_guide_options g = {.struct_size = sizeof g, .allocator = &a};
-        slm_tools_options o = {.struct_size = sizeof o,
-                               .format = fa.fail_at % 2 ? SLM_TOOLS_LLAMA32_PYTHONIC
-                                                        : SLM_TOOLS_HERMES};
+        slm_tools_options o = {.struct_size = sizeof o, .format = format};
         slm_guide *guide = NULL;
         slm_status status = slm_guide_compile_tools(NULL, tools_json, SLM_NTS, &o, &g, &guide,
                                                     &golden_err);
@@ -560,6 +557,12 @@ static void refused_memory(void **state) {
         assert_int_equal(fa.outstanding, 0);
     }
     assert_true(fa.fail_at > 30);
+}
+
+static void refused_memory(void **state) {
+    (void)state;
+    refuse_memory(SLM_TOOLS_LLAMA32_PYTHONIC);
+    refuse_memory(SLM_TOOLS_HERMES);
 }
 
 int main(void) {

@@ -28,18 +28,24 @@ static inline void refused(int line, const char *call, slm_status got, slm_statu
 }
 
 /* options may be NULL; load is READ whatever they say, so the bytes may go. */
-static inline slm_model *tiny_open(const tiny_tweak *tweak, const slm_model_options *options) {
+static inline slm_status tiny_try(const tiny_tweak *tweak, const slm_model_options *options,
+                                  slm_model **out) {
     slm_model_options o = {.struct_size = sizeof o};
-    slm_model *model = NULL;
     size_t size;
     gb *b = tiny_model(tweak);
     const uint8_t *bytes = gb_finish(b, &size);
     if (options != NULL)
         o = *options;
     o.load = SLM_LOAD_READ;
-    OK(slm_model_open_memory(bytes, size, &o, &model, &golden_err));
+    slm_status status = slm_model_open_memory(bytes, size, &o, out, &golden_err);
     gb_free(b);
-    return model;
+    return status;
+}
+
+static inline slm_model *tiny_open(const tiny_tweak *tweak, const slm_model_options *options) {
+    slm_model *m = NULL;
+    OK(tiny_try(tweak, options, &m));
+    return m;
 }
 
 static inline size_t held(const slm_session *s) {

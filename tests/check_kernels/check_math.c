@@ -1,4 +1,5 @@
 /* Norm, softmax and its relatives, activations, rotary embedding: against double precision. */
+#include "base/crc32c.h"
 #include "check.h"
 
 static const size_t lengths[] = {1,  2,  3,  7,   8,   9,   15,   16,  17,
@@ -291,10 +292,36 @@ static void rope(check *c) {
     }
 }
 
+/* Cut anywhere, at any address; the table's way is what tests/unit/test_crc32c.c checks. */
+static void crc32c(check *c) {
+    static const size_t most[] = {9, 300, 5000, 300000, 60000000};
+    slm_crc32c_table table;
+    if (c->k->crc32c == NULL)
+        return;
+    slm_crc32c_init(&table, NULL);
+    for (unsigned r = 0; r < 40 * c->rounds; r++) {
+        size_t n = random_below(c, most[r % 40 == 0 ? 4 : r % 4]), cut = random_below(c, n + 1);
+        uint8_t *p = guard_alloc(n + 1);
+        for (size_t i = 0; i < n; i++)
+            p[i] = (uint8_t)(i * 197 + i / 7 + (i >> 9) * 31 + r);
+        guard_freeze(p);
+        uint32_t want = slm_crc32c(&table, p, n, r), first = c->k->crc32c(p, cut, r);
+        if (c->k->crc32c(p + cut, n - cut, first) != want || c->k->crc32c(p, n, r) != want)
+            fail(c, "n %zu, cut at %zu: another checksum than by the table", n, cut);
+        guard_release(c);
+    }
+}
+
 const check_test tests_math[] = {
-    {"rms_norm", rms_norm, 0, 0},   {"softmax", softmax, 0, 0},
-    {"sum_exp", sum_exp, 0, 0},     {"exp_accuracy", exp_accuracy, 0, 0},
-    {"max_index", max_index, 0, 0}, {"silu_mul", silu, 0, 0},
-    {"gelu_mul", gelu, 0, 0},       {"relu2_mul", relu2, 0, 0},
-    {"rope", rope, 1, 0},           {NULL, NULL, 0, 0},
+    {"rms_norm", rms_norm, 0, 0},
+    {"softmax", softmax, 0, 0},
+    {"sum_exp", sum_exp, 0, 0},
+    {"exp_accuracy", exp_accuracy, 0, 0},
+    {"max_index", max_index, 0, 0},
+    {"silu_mul", silu, 0, 0},
+    {"gelu_mul", gelu, 0, 0},
+    {"relu2_mul", relu2, 0, 0},
+    {"rope", rope, 1, 0},
+    {"crc32c", crc32c, 0, 0},
+    {NULL, NULL, 0, 0},
 };

@@ -109,49 +109,62 @@ class Commands(Case):
         self.fails(slm("run", self.model, "--raw", "--tools", TOOLS, "x"), 2, "--raw")
 
 
-LAMP = b"""[{"type": "function", "function": {"name": "lamp", "parameters": {"type": "object",
- "properties": {"state": {"enum": ["on"]}}, "required": ["state"], "additionalProperties": false}}}]"""
-
-
-class Tools(Case):
-    """Answers that are made to begin as a call: what follows is then held to the tool."""
-
-    def setUp(self):
-        super().setUp()
-        self.tools = self.file("tools.json", LAMP)
-        begin = json.loads(slm("tokenize", HEARTH, "--no-bos", data=b"{").out)[0]
-        self.calling = [*GREEDY, "-n", "100", "--tools", self.tools, "--logit-bias", f"{begin}:100"]
-
-    def test_calls_and_their_results(self):
-        r = slm("chat", HEARTH, *self.calling, data=b'Turn it on.\n{"ok": true}\n\n')
+class Household(Case):
+    def test_a_call_its_result_and_what_is_said_then(self):
+        r = slm("chat", HEARTH, *GREEDY, "--tools", TOOLS,
+                data=b'Please turn on the kitchen light.\n{"ok": true}\nThank you!\n')
         self.assertEqual(r.status, 0, r)
-        call = b'{"name":"lamp","arguments":{"state":"on"}}\n'
-        self.assertTrue(r.out.startswith(call), r)
-        # After the result the model goes on, and is made to call again.
-        alone = slm("chat", HEARTH, *self.calling, data=b"Turn it on.\n").out
-        self.assertGreaterEqual(r.out.count(call), alone.count(call), r)
+        call, *said = r.out.decode().splitlines()
+        call = json.loads(call)
+        self.assertEqual(call["name"], "light", r)
+        self.assertEqual(call["arguments"]["state"], "on", r)
+        self.assertEqual(len(said), 2, r)
+
+    def test_undo_goes_back_to_the_question_before_a_call(self):
+        tools = json.loads(TOOLS.read_text())
+        for tool in tools:  # arguments that look like a member of a message
+            if tool["function"]["name"] == "light":
+                tool["function"]["parameters"] = {
+                    "type": "object", "properties": {"role": {"enum": ["user"]}},
+                    "required": ["role"], "additionalProperties": False}
+        tools = self.file("t.json", json.dumps(tools).encode())
+        call = json.loads(slm("tokenize", HEARTH, "--no-bos", data=b"<tool").out)[0]
+        r = slm("chat", HEARTH, *GREEDY, "-n", "60", "--tools", tools, "--logit-bias", f"{call}:9",
+                data=b'Please turn on the kitchen light.\n{"ok": true}\n/undo\n/undo\n')
+        self.assertEqual(r.status, 0, r)
+        self.assertIn(b'"arguments":{"role":"user"}', r.out)
+        self.assertEqual(r.err.count(b"taken back"), 1, r)
+        self.assertIn(b"nothing to take back", r.err)
+
+    def test_a_call_without_a_result_ends_the_conversation(self):
+        r = slm("chat", HEARTH, *GREEDY, "--tools", TOOLS, data=b"Turn on the kitchen light.\n")
+        self.assertEqual((r.status, len(r.out.splitlines())), (0, 1), r)
 
     def test_without_tools_there_are_no_calls(self):
-        r = slm("chat", HEARTH, *self.calling, data=b"/tools\nHello\n")
-        self.assertEqual((r.status, r.out[:1], len(r.out.splitlines())), (0, b"{", 1), r)
-        self.assertNotIn(b'"name":"lamp"', r.out)
+        r = slm("chat", HEARTH, *GREEDY, "--tools", TOOLS,
+                data=b"/tools\nTurn on the kitchen light.\n")
+        self.assertEqual((r.status, len(r.out.splitlines())), (0, 1), r)
+        self.assertNotIn(b'"name"', r.out)
 
     def test_run_prints_calls_as_parse_tools_reads_them(self):
-        r = slm("run", HEARTH, *GREEDY, "--tools", self.tools, "--tool-choice", "lamp", "Hello")
+        r = slm("run", HEARTH, *GREEDY, "--tools", TOOLS, "--tool-choice", "timer",
+                "Set a timer for 10 minutes.")
         self.done(r)
         parsed = json.loads(slm("parse-tools", HEARTH, data=r.out).out)
-        self.assertEqual(parsed["tool_calls"], [{"name": "lamp", "arguments": {"state": "on"}}], r)
-        r = slm("run", HEARTH, *self.calling, "--tool-choice", "none", "Hello")
+        self.assertEqual([c["name"] for c in parsed["tool_calls"]], ["timer"], r)
+        r = slm("run", HEARTH, *GREEDY, "--tools", TOOLS, "--tool-choice", "none",
+                "Set a timer for 10 minutes.")
         self.done(r)
         self.assertEqual(json.loads(slm("parse-tools", HEARTH, data=r.out).out)["tool_calls"], [])
-        self.fails(slm("run", HEARTH, "--tools", self.tools, "--tool-choice", "fly", "x"), 1, "fly")
+        self.fails(slm("run", HEARTH, "--tools", TOOLS, "--tool-choice", "fly", "x"), 1, "fly")
 
     def test_the_example(self):
         program = os.path.join(os.path.dirname(SLM), "tools")
-        p = subprocess.run([program, HEARTH, TOOLS], input=b"Good morning!\n",
+        p = subprocess.run([program, HEARTH, TOOLS], input=b"Turn on the kitchen light.\n",
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, check=False)
         self.assertEqual((p.returncode, p.stderr), (0, b""), p)
-        self.assertIn(b"kitchen light: 0 %", p.stdout)
+        self.assertIn(b"[light {", p.stdout)
+        self.assertIn(b"kitchen light: 100 %", p.stdout)
         p = subprocess.run([program, HEARTH, self.dir / "absent"], stdout=subprocess.PIPE,
                            stderr=subprocess.PIPE, timeout=120, check=False)
         self.assertEqual(p.returncode, 1, p)

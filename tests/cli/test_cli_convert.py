@@ -193,11 +193,76 @@ class Convert(Case):
                      "tensor model.other is not part")
         self.refused(changed(lambda c: c.held.update({down: ("F32", [128, 40], bytes(4))})), down)
         self.refused(changed(lambda c: c.held.update({down: ("I8", [128, 40], bytes(5120))})),
-                     down, "got type I8")
+                     down, "got type 'I8'")
         self.refused(changed(lambda c: c.json("config.json", {"model_type": "phi3"})),
                      "model_type: got 'phi3', wanted 'phi4flash'")
         self.refused(changed(lambda c: (c.folder / "tokenizer.json").unlink()),
                      "tokenizer.json is missing")
+
+    def refused_file(self, name, old, new, *words):
+        """One of the JSON files, with a text in it replaced."""
+        c = Checkpoint(self.dir / f"c{len(list(self.dir.iterdir()))}")
+        path = c.folder / name
+        data = path.read_text(encoding="utf-8")
+        self.assertIn(old, data)
+        path.write_text(data.replace(old, new, 1), encoding="utf-8")
+        with self.subTest(name=name, new=new[:40]):
+            self.refused(c, name, *words)
+
+    def test_refused_numbers_of_the_configuration(self):
+        def config(old, new, *words):
+            self.refused_file("config.json", old, new, *words)
+        config('"hidden_size": 128', '"hidden_size": "128"',
+               "hidden_size: got '128', wanted a whole number from 1")
+        config('"num_hidden_layers": 8', '"num_hidden_layers": 4000000000',
+               "num_hidden_layers: got 4000000000")
+        config('"vocab_size": 288', '"vocab_size": -1', "vocab_size: got -1")
+        config('"num_attention_heads": 4', '"num_attention_heads": 0', "num_attention_heads: got 0")
+        config('"num_attention_heads": 4, ', "", "num_attention_heads is missing")
+        config("1e-05", '"small"', "layer_norm_eps: got 'small', wanted a number from 0 to 1")
+        config("1e-05", "1e300", "layer_norm_eps: got 1e+300")
+        config("1e-05", "NaN", "layer_norm_eps: got nan")
+        config('"sliding_window": 24', '"sliding_window": [[24], [24]]', "sliding_window: got [24]")
+        config('"sliding_window": 24', '"sliding_window": [null, 24, 32]', "wanted one size")
+        config('"mamba_dt_rank": 8', '"mamba_dt_rank": 8.5', "mamba_dt_rank: got 8.5")
+        config('"mamba_expand": 2', '"mamba_expand": true', "mamba_expand: got True")
+        config('"mamba_expand": 2', '"eos_token_id": "</s>"', "eos_token_id: got '</s>'")
+        config('"mamba_expand": 2', '"bos_token_id": []', "bos_token_id: got []")
+        config('"phi4flash"', '["' + "x" * 5000 + '"]', "xxx..., wanted 'phi4flash'")
+
+    def test_refused_files(self):
+        def changed(change):
+            c = Checkpoint(self.dir / f"c{len(list(self.dir.iterdir()))}")
+            change(c)
+            return c
+        self.refused(changed(lambda c: c.json("config.json", [1])), "config.json: got [1]",
+                     "wanted an object")
+        self.refused(changed(lambda c: (c.folder / "config.json").write_text("[" * 200000)),
+                     "config.json")
+        self.refused_file("tokenizer.json", '"type": "BPE"', '"type": 3', "got 3, wanted 'BPE'")
+        self.refused_file("tokenizer.json", '"vocab": {', '"vocab": 1, "other": {', "vocab: got 1")
+        self.refused_file("tokenizer.json", '"vocab": {', '"vocab": {"xyzzy": "y", ',
+                          "the id of token 'xyzzy': got 'y'")
+        self.refused_file("tokenizer.json", '"vocab": {', '"vocab": {"\\ud800": 1, ',
+                          "a token: got")
+        self.refused_file("tokenizer.json", '"merges": [', '"merges": [[1, 2], ', "merges: got 1")
+        self.refused(changed(lambda c: c.json("tokenizer_config.json", {"chat_template": 7})),
+                     "chat_template: got 7")
+
+    def test_refused_tensors(self):
+        def tensor(name, kind, shape, data, *words):
+            c = Checkpoint(self.dir / f"c{len(list(self.dir.iterdir()))}")
+            c.held[name] = (kind, shape, data)
+            with self.subTest(name=name, kind=kind, shape=shape, start=data[:4]):
+                self.refused(c, name, *words)
+        logs = "model.layers.0.attn.A_log"
+        for x, words in ((100, "got 100"), (3e38, "got 3e+38"), (math.inf, "got inf"),
+                         (math.nan, "got nan")):
+            data = struct.pack("<f", x) + bytes(4 * (256 * 16 - 1))
+            tensor(logs, "F32", [256, 16], data, words, "wanted logarithms below 88.7")
+        tensor(logs, "F32", ["256", 16], bytes(16384), "wanted dtype, shape and data_offsets")
+        tensor(logs, "F32", [-256, -16], bytes(16384), "wanted dtype, shape and data_offsets")
+        tensor(logs, ["F32"], [256, 16], bytes(16384), "got type ['F32']")
 
 
 if __name__ == "__main__":

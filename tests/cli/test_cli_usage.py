@@ -5,11 +5,11 @@ import stat
 
 from cli_case import SLM, Case, main, slm
 
-COMMANDS = ("run chat tokenize detokenize template parse-tools grammar logits perplexity bench "
-            "inspect quantize pack doctor").split()
-LATER = "pull serve".split()
+COMMANDS = ("run chat serve tokenize detokenize embed template parse-tools grammar logits "
+            "perplexity bench inspect quantize pack doctor").split()
+LATER = ["pull"]
 ARGUMENTS = {
-    "run": ["hello"], "chat": [], "tokenize": [], "detokenize": [],
+    "run": ["hello"], "chat": [], "tokenize": [], "detokenize": [], "embed": [],
     "logits": ["--ids", "1", "-o", "out.f32"], "perplexity": ["/dev/null"], "bench": [],
     "inspect": [],
 }
@@ -52,6 +52,7 @@ class Help(Case):
             "perplexity": common,
             "tokenize": ["--special", "--bos", "--no-bos"],
             "detokenize": ["--special"],
+            "embed": common + ["--pooling", "--null"],
             "template": ["--messages", "--now"],
             "parse-tools": ["--format"],
             "grammar": ["--grammar", "--json-schema"],

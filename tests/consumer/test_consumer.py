@@ -62,8 +62,9 @@ def main():
         run([CMAKE, "--install", BINARY, "--prefix", work / "first"])
         prefix = work / "moved"
         (work / "first").rename(prefix)
-        for path in ("include/slm.h", "include/slm_chat.h", "lib/libslm.a", "lib/libslm.so",
-                     "lib/libslm.so.0", "lib/pkgconfig/libslm.pc", "lib/cmake/libslm/libslmConfig.cmake",
+        for path in ("include/slm.h", "include/slm_chat.h", "include/slm_batch.h", "lib/libslm.a",
+                     "lib/libslm.so", "lib/libslm.so.0", "lib/pkgconfig/libslm.pc",
+                     "lib/cmake/libslm/libslmConfig.cmake",
                      "lib/cmake/libslm/libslmConfigVersion.cmake"):
             if not (prefix / path).exists():
                 sys.exit(f"cmake --install did not install {path}")

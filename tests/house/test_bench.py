@@ -268,6 +268,22 @@ def check_sessions(verdict):
                       f"slm_bench_sessions {words}: {done.returncode} {done.stderr}")
 
 
+def check_batch(verdict):
+    """A row for each number of requests, with what the processor spent."""
+    done = run(BIN / "slm_bench_batch", MODEL, "-s", "1,3", "-t", "1", "-p", "5", "-n", "8", "-r", "1")
+    verdict.check(done.returncode == 0, f"slm_bench_batch: {done.stderr}")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    verdict.check([r["requests"] for r in rows] == [1, 3], f"slm_bench_batch: {done.stdout}")
+    for r in rows:
+        rate = r["tokens_per_second"] / rows[0]["tokens_per_second"]
+        verdict.check(abs(rate / r["over_first"] - 1) < 0.05 and r["cpu_ms_per_token"] > 0 and
+                      r["longest_step_ms"] > 0 and r["tokens"] == 8, str(r))
+    for words, status in ([], 2), ([MODEL, "-n", "0"], 2), ([SMALL], 1):
+        done = run(BIN / "slm_bench_batch", *words)
+        verdict.check(done.returncode == status and done.stderr.count("\n") == 1,
+                      f"slm_bench_batch {words}: {done.returncode} {done.stderr}")
+
+
 def main():
     verdict = Verdict("bench")
     with tempfile.TemporaryDirectory() as name:
@@ -277,6 +293,7 @@ def main():
         check_ceilings(verdict)
         check_latency(verdict, folder)
         check_sessions(verdict)
+        check_batch(verdict)
     verdict.done()
 
 

@@ -1,5 +1,5 @@
-"""slm.h and slm_chat.h, each alone, as C11 and as C++17, without a warning, by every compiler that is
-here. They need nothing but each other, <stddef.h> and <stdint.h>."""
+"""slm.h, slm_chat.h and slm_batch.h, each alone, as C11 and as C++17, without a warning, by every
+compiler that is here. They need nothing but each other, <stddef.h> and <stdint.h>."""
 
 import itertools
 import re
@@ -12,7 +12,8 @@ FLAGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedantic", "-Werror",
 LANGUAGES = [("c", "-std=c11"), ("c++", "-std=c++17")]
 COMPILERS = ["gcc", "clang"]
 INCLUDE = ROOT / "include"
-HEADERS = {"slm.h": {"<stddef.h>", "<stdint.h>", '"slm_chat.h"'}, "slm_chat.h": {'"slm.h"'}}
+HEADERS = {"slm.h": {"<stddef.h>", "<stdint.h>", '"slm_chat.h"'},
+           "slm_chat.h": {'"slm.h"', '"slm_batch.h"'}, "slm_batch.h": {'"slm_chat.h"'}}
 
 
 def main():

@@ -2,7 +2,7 @@
 
     tools, examples -> slm.h             (inspect, quantize, doctor: gguf/, base/, kernels/ too)
     bench/src measures what is inside, and like the tests it may look there
-    api -> chat -> run -> {guide, model} -> text -> gguf -> base;  kernels -> kernels
+    api -> batch -> chat -> run -> {guide, model} -> text -> gguf -> base;  kernels -> kernels
 """
 
 import re
@@ -17,7 +17,8 @@ BELOW = {
     "model": ["text", "gguf", "base", "kernels"],
     "run": ["guide", "model", "text", "gguf", "base", "kernels"],
     "chat": ["run", "guide", "model", "text", "gguf", "base", "kernels"],
-    "api": ["chat", "run", "guide", "model", "text", "gguf", "base", "kernels"],
+    "batch": ["chat", "run", "guide", "model", "text", "gguf", "base", "kernels"],
+    "api": ["batch", "chat", "run", "guide", "model", "text", "gguf", "base", "kernels"],
     "kernels": [],
     "tools": [],
     "examples": [],
@@ -35,6 +36,7 @@ SYSTEM_ALLOWED = {
     "model": LIBC,
     "run": LIBC | {"omp.h"},
     "chat": LIBC,
+    "batch": LIBC,
     "api": LIBC,
     "kernels": LIBC - {"stdio.h", "errno.h"},
     "tools": None,
@@ -45,7 +47,7 @@ SYSTEM_ALLOWED = {
 INTRINSICS = {
     "kernels/cpu_features.c": {"cpuid.h", "sys/auxv.h", "asm/hwcap.h"},
     "kernels/x86/": {"immintrin.h"},
-    "kernels/arm/": {"arm_neon.h"},
+    "kernels/arm/": {"arm_neon.h", "arm_acle.h"},  # acle: the language extensions, CRC32C
     "kernels/cuda/": {"cuda_runtime_api.h"},
     "libslm/run/fpenv.h": {"xmmintrin.h"},  # the rounding mode of the worker threads
 }
@@ -89,7 +91,7 @@ def check_include(verdict, name, line, quoted, target):
         verdict.check(allowed is None or target in allowed | extra,
                       f"{where}, a system header that {module} may not use")
         return
-    if target in ("slm.h", "slm_chat.h"):
+    if target in ("slm.h", "slm_chat.h", "slm_batch.h"):
         verdict.check(module != "kernels", f"{where}, which kernels may not")
         return
     if "/" in target and target.split("/")[0] in BELOW:

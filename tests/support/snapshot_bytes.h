@@ -45,7 +45,7 @@ static inline uint32_t get_u32(const uint8_t *p) {
 /* Makes the checksums right, as far as the file's own numbers let them be found. */
 static inline void seal(uint8_t *bytes, size_t size) {
     slm_crc32c_table table;
-    slm_crc32c_init(&table);
+    slm_crc32c_init(&table, NULL);
     if (size < HEADER)
         return;
     uint32_t check = slm_crc32c(&table, bytes, AT_CHECK, 0);

@@ -37,6 +37,29 @@ static const char *const schemas[] = {
     "{\"type\":\"array\",\"items\":{\"type\":\"string\",\"pattern\":\"ab$\"}}",
 };
 
+/* Tools with names that share a beginning and arguments of several kinds; what each format writes
+ * before a call. */
+static const char tools[] =
+    "[{\"name\":\"lamp\",\"parameters\":{\"type\":\"object\",\"properties\":{\"place\":{\"enum\":["
+    "\"hall\",\"John's room\"]},\"level\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":100}}}},"
+    "{\"name\":\"lamps_off\"},{\"name\":\"note\",\"parameters\":{\"type\":\"object\","
+    "\"properties\":{"
+    "\"text\":{\"type\":\"string\",\"maxLength\":30},\"tags\":{\"type\":\"array\",\"items\":{"
+    "\"type\":"
+    "\"string\"}},\"at\":{\"type\":\"number\"}},\"required\":[\"text\"]}}]";
+static const struct {
+    slm_tool_format format;
+    const char *before[3];
+} formats[] = {
+    {SLM_TOOLS_HERMES,
+     {"<tool_call>\n{\"name\": \"", "Hm.<tool_call>{\"name\":\"note\",", "a <tool_"}},
+    {SLM_TOOLS_PHI4_MINI, {"<|tool_call|>[", "functools[{\"name\": \"note\", ", "func"}},
+    {SLM_TOOLS_LLAMA3_JSON, {"{\"name\": \"lamp\", ", "<|python_tag|>", "so {"}},
+    {SLM_TOOLS_LLAMA32_PYTHONIC, {"[", "[note(text=", "<|python_tag|>[lamp("}},
+    {SLM_TOOLS_JSON,
+     {"{\"name\": \"lamp", "[{\"name\":\"note\",\"arguments\":{\"text\":\"a", "1 ["}},
+};
+
 /* A second automaton of the same guide, which is only ever stepped. */
 typedef struct brute {
     slm_guide *guide;
@@ -52,8 +75,10 @@ static int may_follow(brute *b, const slm_vocab *v, int32_t id, int sleeps) {
         assert_int_equal(slm_matcher_state(b->matcher, &can_end, &must_end, NULL), SLM_OK);
         return can_end;
     }
-    slm_str bytes = slm_vocab_token_bytes(v, id, 0, b->buf);
-    if ((flags & (SLM_TOKEN_CONTROL | SLM_TOKEN_UNKNOWN | SLM_TOKEN_UNUSED)) || bytes.len == 0)
+    int spells = slm_guide_spells(b->guide, id);
+    slm_str bytes = spells ? slm_vocab_text(v, id) : slm_vocab_token_bytes(v, id, 0, b->buf);
+    if (!spells &&
+        ((flags & (SLM_TOKEN_CONTROL | SLM_TOKEN_UNKNOWN | SLM_TOKEN_UNUSED)) || bytes.len == 0))
         return sleeps;
     slm_automaton_begin(a, NULL);
     for (size_t i = 0; i < bytes.len && config != 0; i++)
@@ -83,50 +108,71 @@ static int32_t pick(const slm_vocab *v, const uint64_t *bits, slm_rng *rng) {
     return -1;
 }
 
-static void walk(slm_model *model, const slm_guide_source *source, const slm_guide_options *options,
-                 slm_rng *rng, int n_walks) {
+/* Random texts behind the given one through two guides that are the same; they are closed. */
+static void walk_guides(slm_guide *guides[2], const char *before, const char *what, slm_rng *rng,
+                        int n_walks) {
     slm_error error = SLM_ERROR_INIT;
-    slm_guide *guide;
     slm_matcher *m;
-    brute b;
-    const slm_vocab *v;
-    for (int i = 0; i < 2; i++) {
-        slm_guide **g = i ? &b.guide : &guide;
-        slm_status status =
-            source->is_schema
-                ? slm_guide_compile_json_schema(model, source->text, source->len, options, g,
-                                                &error)
-                : slm_guide_compile_gbnf(model, source->text, source->len, options, g, &error);
-        if (status != SLM_OK)
-            fail_msg("%s: %s", source->text, error.message);
-    }
-    v = guide->trie->vocab;
+    brute b = {.guide = guides[1]};
+    const slm_vocab *v = guides[0]->trie->vocab;
     b.buf = malloc(slm_vocab_max_token_bytes(v));
-    assert_int_equal(slm_matcher_open(guide, &m, &error), SLM_OK);
+    assert_int_equal(slm_matcher_open(guides[0], &m, &error), SLM_OK);
     assert_int_equal(slm_matcher_open(b.guide, &b.matcher, &error), SLM_OK);
     for (int i = 0; i < n_walks; i++) {
         assert_int_equal(slm_matcher_reset(m, &error), SLM_OK);
         assert_int_equal(slm_matcher_reset(b.matcher, &error), SLM_OK);
+        if (slm_matcher_take_bytes(m, before, strlen(before), &error) != SLM_OK)
+            fail_msg("%s: \"%s\": %s", what, before, error.message);
+        assert_int_equal(slm_matcher_take_bytes(b.matcher, before, strlen(before), NULL), SLM_OK);
         for (int n = 0; n < 12; n++) {
             const uint64_t *bits;
             size_t n_words;
             if (slm_matcher_get_mask(m, &bits, &n_words, &error) != SLM_OK)
                 fail_msg("%s", error.message);
-            int sleeps = slm_matcher_sleeps(m);
-            compare(&b, v, bits, sleeps, source->text);
+            compare(&b, v, bits, slm_matcher_sleeps(m), what);
             int32_t id = pick(v, bits, rng);
             if (id < 0)
                 break;
             if (slm_matcher_accept(m, id, &error) != SLM_OK)
-                fail_msg("%s: %s", source->text, error.message);
+                fail_msg("%s: %s", what, error.message);
             assert_int_equal(slm_matcher_accept(b.matcher, id, &error), SLM_OK);
         }
     }
     free(b.buf);
     slm_matcher_close(&m);
     slm_matcher_close(&b.matcher);
-    slm_guide_close(&guide);
-    slm_guide_close(&b.guide);
+    slm_guide_close(&guides[0]);
+    slm_guide_close(&guides[1]);
+}
+
+static void walk(slm_model *model, const slm_guide_source *source, const slm_guide_options *options,
+                 slm_rng *rng, int n_walks) {
+    slm_error error = SLM_ERROR_INIT;
+    slm_guide *guides[2];
+    for (int i = 0; i < 2; i++) {
+        slm_status status = source->is_schema
+                                ? slm_guide_compile_json_schema(model, source->text, source->len,
+                                                                options, &guides[i], &error)
+                                : slm_guide_compile_gbnf(model, source->text, source->len, options,
+                                                         &guides[i], &error);
+        if (status != SLM_OK)
+            fail_msg("%s: %s", source->text, error.message);
+    }
+    walk_guides(guides, "", source->text, rng, n_walks);
+}
+
+static void walk_tools(slm_model *model, size_t format, slm_rng *rng, int n_walks) {
+    slm_error error = SLM_ERROR_INIT;
+    for (size_t i = 0; i < COUNT(formats[format].before); i++) {
+        slm_tools_options o = {.struct_size = sizeof o, .format = formats[format].format};
+        slm_guide *guides[2];
+        for (int g = 0; g < 2; g++)
+            if (slm_guide_compile_tools(model, tools, SLM_NTS, &o, NULL, &guides[g], &error) !=
+                SLM_OK)
+                fail_msg("%s", error.message);
+        walk_guides(guides, formats[format].before[i], slm_tool_format_name(o.format), rng,
+                    n_walks);
+    }
 }
 
 static void masks(void **state) {
@@ -153,6 +199,8 @@ static void masks(void **state) {
         walk(model, &(slm_guide_source){schemas[i], SLM_NTS, 1}, NULL, &rng, n);
     walk(model, &(slm_guide_source){schemas[0], SLM_NTS, 1}, &lenient, &rng, n);
     walk(model, &(slm_guide_source){schemas[1], SLM_NTS, 1}, &lazy, &rng, n);
+    for (size_t i = 0; i < COUNT(formats); i++)
+        walk_tools(model, i, &rng, 1);
     slm_model_close(&model);
 }
 

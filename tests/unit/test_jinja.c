@@ -68,7 +68,8 @@ static void check_spans(golden *g, const slm_json *spans, const slm_chat_prompt 
         assert_true(slm_json_int64(&spans->items[i].items[0], &from));
         assert_true(slm_json_int64(&spans->items[i].items[1], &to));
         for (size_t k = (size_t)from; k < (size_t)to; k++) {
-            if (p->j.marks.ptr[k] != SLM_MARK_TEMPLATE || strchr(" \n\t\r", p->j.text.ptr[k]))
+            if (slm_j_marks(&p->j.marks)[k] != SLM_MARK_TEMPLATE ||
+                strchr(" \n\t\r", p->j.text.ptr[k]))
                 continue;
             size_t tag = think_tag(&p->j.text, k);
             if (tag == 0)
@@ -98,7 +99,7 @@ static void check_rendering(golden *g, const char *line, size_t len) {
         if (p.j.text.len != want.len || (want.len > 0 && memcmp(p.j.text.ptr, want.ptr, want.len) != 0))
             fail_msg("%s: %.*s:\n got  \"%.*s\"\n want \"%.*s\"", g->name, (int)name.len, name.ptr,
                      (int)p.j.text.len, p.j.text.ptr, (int)want.len, want.ptr);
-        assert_int_equal(p.j.marks.len, want.len);
+        assert_int_equal(p.j.marks.len, want.len * sizeof(slm_jmark));
         check_spans(g, slm_json_get(v, "spans"), &p, name);
         g->n_texts++;
     } else {
@@ -198,7 +199,7 @@ static void cases(void **state) {
         if (r.j.text.len != want || (want > 0 && memcmp(r.j.text.ptr, CASES[i].want, want) != 0))
             fail_msg("%s:\n got  \"%.*s\"\n want \"%s\"", CASES[i].source, (int)r.j.text.len,
                      r.j.text.ptr, CASES[i].want);
-        assert_int_equal(r.j.marks.len, want);
+        assert_int_equal(r.j.marks.len, want * sizeof(slm_jmark));
         end_rendering(&r);
     }
 }
@@ -260,7 +261,7 @@ static void marks(void **state) {
         assert_int_equal(r.j.text.len, strlen(table[i].text));
         assert_memory_equal(r.j.text.ptr, table[i].text, r.j.text.len);
         for (size_t k = 0; k < r.j.text.len; k++)
-            if (r.j.marks.ptr[k] != (table[i].marks[k] == 'd'))
+            if (slm_j_marks(&r.j.marks)[k] != (table[i].marks[k] == 'd'))
                 fail_msg("%s: byte %zu of %s", table[i].source, k, table[i].text);
         end_rendering(&r);
     }

@@ -209,6 +209,10 @@ static void depth(void **state) {
                 assert_non_null(strstr(p.error.message, "wanted at most 256 levels"));
             }
             slm_arena_free(&p.arena);
+            p = parse(s, len, SLM_JSON_WITHIN(1));
+            assert_int_equal(p.status, SLM_ERR_LIMIT);
+            assert_non_null(strstr(p.error.message, "wanted at most 255 levels"));
+            slm_arena_free(&p.arena);
         }
     }
     /* A hundred thousand brackets are refused as soon as they are too many. */

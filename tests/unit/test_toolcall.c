@@ -40,12 +40,15 @@ typedef struct collector {
     json_t *calls;
     uint32_t n_calls;
     int in_call, ended;
+    int streams; /* calls come while they are read: one that does not end is none */
     size_t n_events;
 } collector;
 
 static void take(collector *c, const slm_tool_event *e) {
     c->n_events++;
     assert_false(c->ended);
+    if (c->streams && e->type != SLM_TOOL_ARGUMENTS && e->type != SLM_TOOL_CALL_END)
+        c->in_call = 0;
     switch (e->type) {
     case SLM_TOOL_TEXT:
         assert_false(c->in_call);
@@ -99,8 +102,9 @@ static void pull(slm_toolcall *t, collector *c) {
 }
 
 /* Parses p[0..n), cut where cuts say. */
-static reply parse(slm_toolcall *t, const char *p, size_t n, const size_t *cuts, size_t n_cuts) {
-    collector c = {.calls = json_array()};
+static reply parse_by(slm_toolcall *t, int streams, const char *p, size_t n, const size_t *cuts,
+                      size_t n_cuts) {
+    collector c = {.calls = json_array(), .streams = streams};
     add(&c.content, "", 0);
     size_t at = 0;
     for (size_t i = 0; i <= n_cuts; i++) {
@@ -126,6 +130,10 @@ static reply parse(slm_toolcall *t, const char *p, size_t n, const size_t *cuts,
     free(c.name.ptr);
     free(c.arguments.ptr);
     return r;
+}
+
+static reply parse(slm_toolcall *t, const char *p, size_t n, const size_t *cuts, size_t n_cuts) {
+    return parse_by(t, 0, p, n, cuts, n_cuts);
 }
 
 /* Takes members in their order and tells 1 from 1.0. */
@@ -165,6 +173,24 @@ static void every_cut(slm_toolcall *t, const char *family, const char *name, con
     free(cuts);
 }
 
+/* The same when calls come while they are read, but for calls that say a thing twice. */
+static void every_cut_streamed(slm_tool_format format, const char *name, const char *p, size_t n,
+                               const char *want) {
+    const char *family = slm_toolcall_name(format);
+    size_t *cuts = malloc((n + 1) * sizeof *cuts);
+    slm_toolcall *t;
+    assert_int_equal(slm_toolcall_open(&host, format, 0, &t, NULL), SLM_OK);
+    slm_toolcall_stream(t);
+    expect(family, name, parse_by(t, 1, p, n, NULL, 0), want, "streamed", 0);
+    for (size_t i = 0; i <= n; i++)
+        expect(family, name, parse_by(t, 1, p, n, &i, 1), want, "streamed, cut at", i);
+    for (size_t i = 0; i < n; i++)
+        cuts[i] = i;
+    expect(family, name, parse_by(t, 1, p, n, cuts, n), want, "streamed, bytes", 0);
+    slm_toolcall_close(t);
+    free(cuts);
+}
+
 static slm_toolcall *open_parser(slm_tool_format format, size_t max) {
     slm_toolcall *t;
     assert_int_equal(slm_toolcall_open(&host, format, max, &t, NULL), SLM_OK);
@@ -196,6 +222,8 @@ static void reference(void **state) {
             char *want = spell(json_object_get(v, "expected"));
             every_cut(t, family, json_string_value(json_object_get(v, "name")),
                       json_string_value(p), json_string_length(p), want);
+            every_cut_streamed(families[f].format, json_string_value(json_object_get(v, "name")),
+                               json_string_value(p), json_string_length(p), want);
             free(want);
             json_decref(v);
             n_lines++;
@@ -311,6 +339,50 @@ static void own_cases(void **state) {
         slm_toolcall *t = open_parser(cases[i].format, 0);
         every_cut(t, slm_toolcall_name(cases[i].format), cases[i].text, cases[i].text,
                   strlen(cases[i].text), cases[i].want);
+        slm_toolcall_close(t);
+        if (strstr(cases[i].text, "n\\u0061me") == NULL)
+            every_cut_streamed(cases[i].format, cases[i].text, cases[i].text,
+                               strlen(cases[i].text), cases[i].want);
+    }
+}
+
+/* What is given of a call by when: "|" for each byte that comes, behind it "B" and "E" for begin and
+ * end, "." for text, and the bytes of arguments. */
+static void as_they_come(void **state) {
+    (void)state;
+    static const struct {
+        slm_tool_format format;
+        const char *text, *want;
+    } cases[] = {
+        {SLM_TOOLS_HERMES,
+         "a<tool_call>{\"name\": \"f\", \"arguments\": {\"k\": \"v {\"}}</tool_call>",
+         "|.|||||||||||||||||||||||B||||||||||||||||{|\"|k|\"|:||\"|v| |{|\"|}|||||||||||||E"},
+        {SLM_TOOLS_HERMES, "<tool_call>{\"arguments\": {}, \"name\": \"f\"}</tool_call>",
+         "|||||||||||||||||||||||||||||||||||||||||||||||||||||B{}E"},
+        {SLM_TOOLS_LLAMA32_PYTHONIC, "[f(a=1, b='x')]",
+         "|||B{||\"a\":||1|||,\"b\":|\"|x|\"|}|"},
+        {SLM_TOOLS_JSON, "[{\"name\":\"f\",\"arguments\":{}},{\"name\":\"g\",\"arguments\":{}}]",
+         "||||||||||||B||||||||||||||{|}||||||||||||||||||||||||||||||EB{}E"},
+        /* x is no value, so all of it is text */
+        {SLM_TOOLS_JSON, "{\"name\":\"f\",\"parameters\":{\"k\":x",
+         "|||||||||||B|||||||||||||||{|\"|k|\"|:|."},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        slm_toolcall *t = open_parser(cases[i].format, 0);
+        text seen = {0};
+        slm_tool_event e;
+        slm_toolcall_stream(t);
+        for (const char *p = cases[i].text; *p; p++) {
+            add(&seen, "|", 1);
+            assert_int_equal(slm_toolcall_feed(t, p, 1, NULL), SLM_OK);
+            while (slm_toolcall_next(t, &e, NULL) == SLM_OK && e.type != SLM_TOOL_NONE)
+                if (e.type == SLM_TOOL_ARGUMENTS)
+                    add(&seen, e.text, e.text_len);
+                else
+                    add(&seen, &"?.B?E"[e.type], 1);
+        }
+        assert_string_equal(seen.ptr, cases[i].want);
+        free(seen.ptr);
         slm_toolcall_close(t);
     }
 }
@@ -620,7 +692,8 @@ static int end(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reference),      cmocka_unit_test(own_cases),
-        cmocka_unit_test(not_utf8),       cmocka_unit_test(limits),
+        cmocka_unit_test(as_they_come),   cmocka_unit_test(not_utf8),
+        cmocka_unit_test(limits),
         cmocka_unit_test(depth),          cmocka_unit_test(linear),
         cmocka_unit_test(random_texts),   cmocka_unit_test(order_of_calls),
         cmocka_unit_test(detection),      cmocka_unit_test(no_memory),

@@ -13,11 +13,12 @@ import struct
 import sys
 from pathlib import Path
 
-from checkpoint import Failure, Tokenizer, chat_template, read_json, read_tensors
+from checkpoint import Failure, Tokenizer, chat_template, read_json, read_tensors, shown, whole
 from gguf_out import BOOL, F32, FLOAT, I32, STRING, TYPES, U32, Writer
 
 ARCH = "phi4flash"
 SCAN, WINDOW, FULL, MEMORY, CROSS = range(5)
+MAX_LAYERS, MAX_TOKENS, MAX_SIZE, MAX_CONTEXT = 1 << 10, 1 << 24, 1 << 24, (1 << 32) - 1
 
 
 def kind_of(layer, n_layers):
@@ -32,33 +33,45 @@ class Shape:
 
     def __init__(self, c):
         if c.get("model_type") != ARCH:
-            raise Failure(f"config.json: model_type: got {c.get('model_type')!r}, wanted {ARCH!r}")
+            raise Failure(f"config.json: model_type: got {shown(c.get('model_type'))}, "
+                          f"wanted {ARCH!r}")
         if c.get("mb_per_layer", 2) != 2 or not c.get("tie_word_embeddings", True):
             raise Failure("config.json: wanted mb_per_layer 2 and tie_word_embeddings true")
-        try:
-            self.d, self.n_layers = c["hidden_size"], c["num_hidden_layers"]
-            self.d_ff, self.n_vocab = c["intermediate_size"], c["vocab_size"]
-            self.n_heads, self.n_kv = c["num_attention_heads"], c["num_key_value_heads"]
-            self.n_ctx, self.eps = c["max_position_embeddings"], c["layer_norm_eps"]
-            self.window = self.one_window(c["sliding_window"])
-        except KeyError as e:
-            raise Failure(f"config.json: {e.args[0]} is missing") from e
+
+        def number(key, high=MAX_SIZE, default=None):
+            got = c.get(key, default)
+            if got is None:
+                raise Failure(f"config.json: {key} is missing")
+            return whole(f"config.json: {key}", got, 1, high)
+
+        self.d, self.d_ff = number("hidden_size"), number("intermediate_size")
+        self.n_layers = number("num_hidden_layers", MAX_LAYERS)
+        self.n_vocab = number("vocab_size", MAX_TOKENS)
+        self.n_heads, self.n_kv = number("num_attention_heads"), number("num_key_value_heads")
+        self.n_ctx = number("max_position_embeddings", MAX_CONTEXT)
+        self.eps = c.get("layer_norm_eps")
+        if type(self.eps) not in (int, float) or not 0 <= self.eps < 1:
+            raise Failure(f"config.json: layer_norm_eps: got {shown(self.eps)}, wanted a number "
+                          "from 0 to 1")
+        self.window = self.one_window(c.get("sliding_window"))
         if self.n_layers % 4 != 0 or self.d % self.n_heads != 0:
             raise Failure(f"config.json: got {self.n_layers} layers and {self.n_heads} heads of "
                           f"{self.d} elements, wanted multiples of 4 layers and whole heads")
         self.d_head = self.d // self.n_heads
-        self.d_inner = c.get("mamba_expand", 2) * self.d
-        self.d_state, self.n_conv = c.get("mamba_d_state", 16), c.get("mamba_d_conv", 4)
-        rank = c.get("mamba_dt_rank", "auto")
-        self.dt_rank = -(-self.d // 16) if rank == "auto" else rank
+        self.d_inner = number("mamba_expand", 64, 2) * self.d
+        self.d_state = number("mamba_d_state", default=16)
+        self.n_conv = number("mamba_d_conv", default=4)
+        self.dt_rank = (-(-self.d // 16) if c.get("mamba_dt_rank", "auto") == "auto"
+                        else number("mamba_dt_rank"))
         self.kinds = [kind_of(i, self.n_layers) for i in range(self.n_layers)]
 
-    def one_window(self, got):
+    @staticmethod
+    def one_window(got):
         """One number, or a list with the same number for each layer that has a window."""
-        sizes = {n for n in got if n} if isinstance(got, list) else {got}
-        if len(sizes) != 1 or not isinstance(*sizes, int):
-            raise Failure(f"config.json: sliding_window: got {got!r}, wanted one size")
-        return sizes.pop()
+        sizes = [n for n in got if n] if isinstance(got, list) else [got]
+        if not sizes or sizes.count(sizes[0]) != len(sizes):
+            raise Failure(f"config.json: sliding_window: got {shown(got)}, wanted one size")
+        return whole("config.json: sliding_window", sizes[0], 1, MAX_CONTEXT)
 
 
 def names_of_layer(s, i):
@@ -102,9 +115,13 @@ def names_of_model(s):
                   for p in ("weight", "bias")]
 
 
-def negative_exp(data):
+def negative_exp(name, data):
     n = len(data) // 4
-    return struct.pack(f"<{n}f", *(-math.exp(x) for x in struct.unpack(f"<{n}f", data)))
+    values = struct.unpack(f"<{n}f", data)
+    for x in values:
+        if not x < 88.7:  # beyond that F32 has no exponential; no NaN either
+            raise Failure(f"tensor {name}: got {x:g}, wanted logarithms below 88.7")
+    return struct.pack(f"<{n}f", *(-math.exp(x) for x in values))
 
 
 def add_tensors(out, s, tensors):
@@ -118,7 +135,7 @@ def add_tensors(out, s, tensors):
         unused.discard(source)
         ne = tuple(n for n in reversed(shape) if n != 1 or len(shape) < 3)
         if name.endswith(".ssm_a"):
-            out.tensor(name, ne, F32, 4 * t.n, lambda t=t: [negative_exp(t.floats())])
+            out.tensor(name, ne, F32, 4 * t.n, lambda t=t: [negative_exp(t.name, t.floats())])
         elif len(ne) == 1 or name.endswith((".ssm_d", ".ssm_conv1d.weight")):
             out.tensor(name, ne, F32, 4 * t.n, lambda t=t: [t.floats()])
         else:
@@ -151,9 +168,10 @@ def add_keys(out, s, config, folder):
     for name, key in (("bos_token_id", "bos_token_id"), ("eos_token_id", "eos_token_id"),
                       ("padding_token_id", "pad_token_id")):
         value = config.get(key)
-        value = value[0] if isinstance(value, list) else value
+        value = value[0] if isinstance(value, list) and value else value
         if value is not None:
-            out.key(f"tokenizer.ggml.{name}", U32, value)
+            out.key(f"tokenizer.ggml.{name}", U32,
+                    whole(f"config.json: {key}", value, 0, s.n_vocab - 1))
     out.key("tokenizer.ggml.add_bos_token", BOOL, False)
     template = chat_template(folder)
     if template is not None:
@@ -182,7 +200,7 @@ def main():
     try:
         convert(a.checkpoint, a.out)
     except (Failure, OSError) as e:
-        print(f"phi4flash.py: {e}", file=sys.stderr)
+        print("phi4flash.py:", " ".join(str(e).split()), file=sys.stderr)  # names may have lines
         return 1
     return 0
 

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Builds examples/models/hearth.gguf from nothing: corpus, vocabulary, training, export, measure.
 #
-#   SLM_LIBRARY=build/release/libslm.so tools/demo_model/build.sh WORK [MINUTES [MINUTES [MINUTES]]]
+#   SLM_LIBRARY=build/release/libslm.so tools/demo_model/build.sh WORK [MINUTES [MINUTES [MINUTES [MINUTES]]]]
 #
-# WORK is a folder outside the repository (about 450 MB); MINUTES are the most time of both processor
-# cores that the three stages of the training may take (47, 10.5 and 40).  Wants the packages of requirements.txt in $PYTHON
-# (python3), a C++ compiler for the compiled layers (train.py --no-compile does without), and a
-# built shared library, which answers the questions of the measurement.
+# WORK is a folder outside the repository (about 600 MB); MINUTES are the most time of both processor
+# cores that the four stages of the training may take (47, 10.5, 40 and 60).  Wants the packages of
+# requirements.txt in $PYTHON (python3), a C++ compiler for the compiled layers (train.py --no-compile
+# does without), and a built shared library, which answers the questions of the measurement.
 
 set -eu
 [ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
@@ -17,6 +17,7 @@ work=$(cd "$1" && pwd)
 minutes=${2:-47}
 second=${3:-10.5}
 third=${4:-40}
+fourth=${5:-60}
 cd "$(dirname "$0")"
 python=${PYTHON:-python3}
 
@@ -38,8 +39,14 @@ rm -f "$work/model.pt" "$work/hearth.gguf"
     --model "$work/model.pt" "$work/model2.pt" --out "$work/grown.pt" --out-tokenizer "$work/tokenizer3.json"
 "$python" -u train.py --corpus "$work/train3.jsonl" --tokenizer "$work/tokenizer3.json" \
     --start "$work/grown.pt" --out "$work/model3.pt" \
-    --tokens 8000000 --minutes "$third" --rate 0.008 --seed 9 | tee -a "$work/train.log"
-"$python" export.py --model "$work/model3.pt" --tokenizer "$work/tokenizer3.json" \
+    --tokens 12000000 --minutes "$third" --rate 0.008 --seed 9 | tee -a "$work/train.log"
+"$python" corpus.py --split train --stage 1 --tools 0.6 --count 64000 --seed 11 --out "$work/both1.jsonl"
+"$python" corpus.py --split train --stage 2 --tools 0.6 --count 64000 --seed 12 --out "$work/both2.jsonl"
+cat "$work/both1.jsonl" "$work/both2.jsonl" > "$work/train4.jsonl"
+"$python" -u train.py --corpus "$work/train4.jsonl" --tokenizer "$work/tokenizer3.json" \
+    --start "$work/model3.pt" --out "$work/model4.pt" \
+    --tokens 22000000 --minutes "$fourth" --rate 0.014 --seed 12 | tee -a "$work/train.log"
+"$python" export.py --model "$work/model4.pt" --tokenizer "$work/tokenizer3.json" \
     --full "$work/hearth-f16.gguf" --small "$work/hearth.gguf"
 "$python" corpus.py --split test --tools 1 --count 1200 --seed 4 --out "$work/tools.jsonl"
 "$python" evaluate.py --gguf "$work/hearth.gguf" --corpus "$work/test.jsonl" \

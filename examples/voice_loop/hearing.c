@@ -1,0 +1,104 @@
+#include "hearing.h"
+
+#include "stream.h"
+
+#include <string.h>
+
+enum { TEXT_SIZE = 1024, WHY_SIZE = 256, PIECE = 512, FAINT = 17 };
+
+static void failed(hearing *h, const char *why) {
+    h->open = h->asked = false;
+    stage_post(&h->stage, message_text(HEARD_FAILED, h->id, why, strlen(why)));
+}
+
+static void finish(hearing *h) {
+    recognizer *r = h->recognizer;
+    char text[TEXT_SIZE] = "", why[WHY_SIZE] = "";
+    int64_t begun = clock_ms();
+    h->open = h->asked = false;
+    bool done = r->finish(r, text, sizeof text, why, sizeof why);
+    stage_charge(&h->stage,
+                 r->charge_ms + r->charge_ms_per_s * (double)h->n_samples / RECOGNIZER_RATE);
+    if (!done) {
+        failed(h, why);
+        return;
+    }
+    message *m = message_text(HEARD_FINAL, h->id, text, strlen(text));
+    if (m)
+        m->measured_ms = (double)(clock_ms() - begun);
+    stage_post(&h->stage, m);
+}
+
+/* Sound of files may be silent to the bit, which no recogniser has learnt from and some stumble
+ * over: the faintest noise is laid under it, the same for each utterance. */
+static bool feed(hearing *h, const int16_t *x, size_t n, char *why, size_t why_size) {
+    int16_t piece[PIECE];
+    for (size_t done = 0; done < n;) {
+        size_t m = n - done < PIECE ? n - done : PIECE;
+        for (size_t i = 0; i < m; i++) {
+            h->noise = h->noise * 1664525 + 1013904223;
+            int y = x[done + i] + (int)(h->noise >> 24) * (2 * FAINT + 1) / 256 - FAINT;
+            piece[i] = (int16_t)(y > INT16_MAX ? INT16_MAX : y < INT16_MIN ? INT16_MIN : y);
+        }
+        if (!h->recognizer->feed(h->recognizer, piece, m, why, why_size))
+            return false;
+        done += m;
+    }
+    h->n_samples += n;
+    return true;
+}
+
+static void command(void *self, const message *m) {
+    hearing *h = self;
+    recognizer *r = h->recognizer;
+    char why[WHY_SIZE] = "";
+    if (m->type == HEAR_BEGIN) {
+        h->id = m->id;
+        h->n_samples = 0;
+        h->noise = 1;
+        h->open = true;
+        h->asked = false;
+        if (!r->begin(r, why, sizeof why))
+            failed(h, why);
+        return;
+    }
+    if (!h->open || m->id != h->id) /* of an utterance that has failed */
+        return;
+    if (m->type == HEAR_FEED) {
+        if (!feed(h, m->data.samples, m->n, why, sizeof why))
+            failed(h, why);
+    } else if (m->type == HEAR_PARTIAL) {
+        h->asked = r->streams;
+    } else if (m->type == HEAR_FINISH) {
+        finish(h);
+    } else if (m->type == HEAR_CANCEL) {
+        r->cancel(r);
+        h->open = h->asked = false;
+    }
+}
+
+static bool work(void *self) {
+    hearing *h = self;
+    char text[TEXT_SIZE] = "", why[WHY_SIZE] = "";
+    if (!h->asked)
+        return false;
+    h->asked = false;
+    if (h->recognizer->partial(h->recognizer, text, sizeof text, why, sizeof why))
+        stage_post(&h->stage, message_text(HEARD_PARTIAL, h->id, text, strlen(text)));
+    else
+        failed(h, why);
+    return true;
+}
+
+bool hearing_open(hearing *h, recognizer *r, bool is_virtual) {
+    static const stage_ops ops = {command, work};
+    *h = (hearing){.recognizer = r};
+    return stage_open(&h->stage, "recognition", &ops, h, is_virtual);
+}
+
+void hearing_close(hearing *h) {
+    stage_close(&h->stage);
+    if (h->open)
+        h->recognizer->cancel(h->recognizer);
+    h->open = false;
+}

@@ -1,0 +1,37 @@
+/* The stage that recognises speech: a recognizer, fed while somebody speaks. */
+#ifndef SLM_VOICE_HEARING_H
+#define SLM_VOICE_HEARING_H
+
+#include "recognizer.h"
+#include "stage.h"
+
+/* Commands; id is the utterance's. */
+enum {
+    HEAR_BEGIN,
+    HEAR_FEED, /* samples at RECOGNIZER_RATE */
+    HEAR_PARTIAL,
+    HEAR_FINISH,
+    HEAR_CANCEL
+};
+/* Events. */
+enum {
+    HEARD_PARTIAL, /* text: the best so far */
+    HEARD_FINAL,   /* text: all of it, "" where nothing was understood */
+    HEARD_FAILED   /* text: why; the utterance is over */
+};
+
+typedef struct hearing {
+    stage stage;
+    recognizer *recognizer;
+    uint32_t id; /* of the utterance that is open */
+    bool open;
+    bool asked; /* for a partial, which comes when nothing else is to be done */
+    uint64_t n_samples;
+    uint32_t noise; /* state of its generator */
+} hearing;
+
+/* The recognizer stays the caller's, who closes it behind hearing_close. */
+bool hearing_open(hearing *h, recognizer *r, bool is_virtual);
+void hearing_close(hearing *h);
+
+#endif

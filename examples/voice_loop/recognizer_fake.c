@@ -1,0 +1,134 @@
+#define _GNU_SOURCE
+#include "engines.h"
+#include "stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { WORD_MS = 300 };
+
+typedef struct fake {
+    recognizer base;
+    char *script;
+    size_t at; /* in the script, where the present or next utterance begins */
+    size_t heard;
+    int timeout_ms;
+    bool open;
+} fake;
+
+static void sleep_ms(long ms) {
+    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
+}
+
+/* The first `words` words (at least one) of the present utterance, from `skip` bytes on. */
+static void copy_words(const fake *f, size_t skip, size_t words, char *text, size_t size) {
+    const char *from = f->script + f->at + skip;
+    size_t n = 0;
+    for (; from[n] && from[n] != '|' && n + 1 < size; n++)
+        if (from[n] == ' ' && --words == 0)
+            break;
+    memcpy(text, from, n);
+    text[n] = 0;
+}
+
+static bool is(const fake *f, const char *word) {
+    return strncmp(f->script + f->at, word, strlen(word)) == 0;
+}
+
+/* Ends the utterance: the next one is that behind the '|', or the first. */
+static void step(fake *f) {
+    const char *bar = strchr(f->script + f->at, '|');
+    f->at = bar ? (size_t)(bar - f->script) + 1 : 0;
+    f->open = false;
+}
+
+static bool begin(recognizer *r, char *why, size_t why_size) {
+    fake *f = (fake *)r;
+    (void)why;
+    (void)why_size;
+    f->open = true;
+    f->heard = 0;
+    return true;
+}
+
+static bool feed(recognizer *r, const int16_t *samples, size_t n, char *why, size_t why_size) {
+    fake *f = (fake *)r;
+    (void)samples;
+    if (!f->open)
+        return fail(why, why_size, "fake: no utterance was begun");
+    f->heard += n;
+    if (is(f, "!die") && f->heard >= RECOGNIZER_RATE / 2) {
+        step(f);
+        return fail(why, why_size, "fake: it died");
+    }
+    return true;
+}
+
+static bool partial(recognizer *r, char *text, size_t size, char *why, size_t why_size) {
+    fake *f = (fake *)r;
+    (void)why;
+    (void)why_size;
+    size_t words = f->heard / (RECOGNIZER_RATE * WORD_MS / 1000);
+    if (f->open && words > 0 && !is(f, "!"))
+        copy_words(f, 0, words, text, size);
+    else
+        text[0] = 0;
+    return true;
+}
+
+static bool finish(recognizer *r, char *text, size_t size, char *why, size_t why_size) {
+    fake *f = (fake *)r;
+    bool hangs = is(f, "!hang"), dies = is(f, "!die");
+    size_t skip = 0;
+    if (!f->open)
+        return fail(why, why_size, "fake: no utterance was begun");
+    if (is(f, "!late ")) {
+        char *behind;
+        sleep_ms(strtol(f->script + f->at + 6, &behind, 10));
+        skip = (size_t)(behind - (f->script + f->at)) + (*behind == ' ');
+    }
+    copy_words(f, skip, SIZE_MAX, text, size);
+    step(f);
+    if (hangs)
+        sleep_ms(f->timeout_ms);
+    return (!hangs && !dies) ||
+           fail(why, why_size, "fake: %s", dies ? "it died" : "no answer in time");
+}
+
+static void cancel(recognizer *r) {
+    fake *f = (fake *)r;
+    if (f->open)
+        step(f);
+}
+
+static void close_engine(recognizer *r) {
+    fake *f = (fake *)r;
+    free(f->script);
+    free(f);
+}
+
+recognizer *recognizer_open_fake(const recognizer_options *options, char *why, size_t why_size) {
+    fake *f = calloc(1, sizeof *f);
+    char *script = strdup(options->address ? options->address : "");
+    if (!f || !script) {
+        fail(why, why_size, "fake: out of memory");
+        free(script);
+        free(f);
+        return NULL;
+    }
+    *f = (fake){
+        .base = {.name = "fake",
+                 .streams = true,
+                 .charge_ms = 100,
+                 .begin = begin,
+                 .feed = feed,
+                 .partial = partial,
+                 .finish = finish,
+                 .cancel = cancel,
+                 .close = close_engine},
+        .script = script,
+        .timeout_ms = options->timeout_ms,
+    };
+    return &f->base;
+}

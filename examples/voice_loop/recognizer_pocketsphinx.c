@@ -1,0 +1,175 @@
+/* PocketSphinx, linked: it recognises while the sound comes, and needs no more than its package.
+ *
+ * Its model of sounds was made of people's voices, and hears synthetic ones badly. So several
+ * decoders listen side by side, one with the model as it is and one for each transform of it (MLLR)
+ * that lies with the words; the text is that of the decoder to which the sound seems likeliest.
+ *
+ * Answers depend on what was heard before (the running mean of the channel), so equal input gives
+ * equal output from one open to the next, not from one utterance to the next. */
+#define _GNU_SOURCE
+#include "engines.h"
+#include "stream.h"
+
+#include <pocketsphinx.h>
+#include <sphinxbase/err.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MOST_DECODERS = 4, PATH_SIZE = 600 };
+
+typedef struct sphinx {
+    recognizer base;
+    ps_decoder_t *decoders[MOST_DECODERS];
+    int n;
+    bool open;
+} sphinx;
+
+static void copy_text(const char *from, char *text, size_t size) {
+    size_t n = from ? strlen(from) : 0;
+    if (n >= size)
+        n = size - 1;
+    memcpy(text, from ? from : "", n);
+    text[n] = 0;
+}
+
+static bool end(sphinx *s) {
+    bool good = s->open;
+    for (int i = 0; s->open && i < s->n; i++)
+        good = ps_end_utt(s->decoders[i]) == 0 && good;
+    s->open = false;
+    return good;
+}
+
+/* The text of the decoder with the best score, "" where none has one. */
+static void best_text(const sphinx *s, char *text, size_t size) {
+    const char *best = NULL;
+    int32 best_score = 0;
+    for (int i = 0; i < s->n; i++) {
+        int32 score = 0;
+        const char *heard = ps_get_hyp(s->decoders[i], &score);
+        if (heard && (!best || score > best_score)) {
+            best = heard;
+            best_score = score;
+        }
+    }
+    copy_text(best, text, size);
+}
+
+static bool begin(recognizer *r, char *why, size_t why_size) {
+    sphinx *s = (sphinx *)r;
+    end(s);
+    for (int i = 0; i < s->n; i++)
+        if (ps_start_utt(s->decoders[i]) != 0) {
+            while (i-- > 0)
+                ps_end_utt(s->decoders[i]);
+            return fail(why, why_size, "pocketsphinx: an utterance cannot begin");
+        }
+    return (s->open = true);
+}
+
+static bool feed(recognizer *r, const int16_t *samples, size_t n, char *why, size_t why_size) {
+    sphinx *s = (sphinx *)r;
+    bool good = s->open;
+    for (int i = 0; good && i < s->n; i++)
+        good = ps_process_raw(s->decoders[i], samples, n, FALSE, FALSE) >= 0;
+    if (good)
+        return true;
+    end(s);
+    return fail(why, why_size, "pocketsphinx: the sound was refused");
+}
+
+static bool partial(recognizer *r, char *text, size_t size, char *why, size_t why_size) {
+    sphinx *s = (sphinx *)r;
+    (void)why;
+    (void)why_size;
+    if (s->open)
+        best_text(s, text, size);
+    else
+        text[0] = 0;
+    return true;
+}
+
+static bool finish(recognizer *r, char *text, size_t size, char *why, size_t why_size) {
+    sphinx *s = (sphinx *)r;
+    if (!end(s))
+        return fail(why, why_size, "pocketsphinx: the utterance cannot be finished");
+    best_text(s, text, size);
+    return true;
+}
+
+static void cancel(recognizer *r) {
+    end((sphinx *)r);
+}
+
+static void close_engine(recognizer *r) {
+    sphinx *s = (sphinx *)r;
+    end(s);
+    for (int i = 0; i < s->n; i++)
+        ps_free(s->decoders[i]);
+    free(s);
+}
+
+/* One decoder more; transform may be NULL. */
+static bool add_decoder(sphinx *s, const char *acoustic, const char *dictionary,
+                        const char *language, const char *transform) {
+    cmd_ln_t *config = cmd_ln_init(NULL, ps_args(), TRUE, "-hmm", acoustic, "-dict", dictionary,
+                                   "-lm", language, "-logfn", "/dev/null", "-dither", "no",
+                                   "-remove_noise", "no", "-lw", "4", NULL);
+    if (config && transform)
+        cmd_ln_set_str_r(config, "-mllr", transform);
+    ps_decoder_t *decoder = config ? ps_init(config) : NULL;
+    if (config)
+        cmd_ln_free_r(config); /* the decoder keeps its own hold of it */
+    if (decoder)
+        s->decoders[s->n++] = decoder;
+    return decoder;
+}
+
+recognizer *recognizer_open_pocketsphinx(const recognizer_options *options, char *why,
+                                         size_t why_size) {
+    const char *model = VOICE_POCKETSPHINX_MODEL "/en-us/";
+    const char *folder = options->data_folder;
+    char acoustic[PATH_SIZE], dictionary[PATH_SIZE], language[PATH_SIZE], transform[PATH_SIZE];
+    if (options->language && strncmp(options->language, "en", 2) != 0) {
+        fail(why, why_size, "pocketsphinx: language %.20s, but only en is there",
+             options->language);
+        return NULL;
+    }
+    snprintf(acoustic, sizeof acoustic, "%sen-us", model);
+    snprintf(dictionary, sizeof dictionary, "%s%s", folder ? folder : model,
+             folder ? "/words.dict" : "cmudict-en-us.dict");
+    snprintf(language, sizeof language, "%s%s", folder ? folder : model,
+             folder ? "/words.lm" : "en-us.lm.bin");
+    sphinx *s = calloc(1, sizeof *s);
+    if (!s) {
+        fail(why, why_size, "pocketsphinx: out of memory");
+        return NULL;
+    }
+    s->base = (recognizer){
+        .name = "pocketsphinx",
+        .streams = true,
+        .charge_ms = 60,
+        .charge_ms_per_s = 30,
+        .begin = begin,
+        .feed = feed,
+        .partial = partial,
+        .finish = finish,
+        .cancel = cancel,
+        .close = close_engine,
+    };
+    err_set_logfp(NULL);
+    bool good = add_decoder(s, acoustic, dictionary, language, NULL);
+    for (int i = 1; good && folder && i < MOST_DECODERS; i++) {
+        snprintf(transform, sizeof transform, "%s/voices-%d.mllr", folder, i);
+        if (access(transform, R_OK) != 0)
+            break;
+        good = add_decoder(s, acoustic, dictionary, language, transform);
+    }
+    if (good)
+        return &s->base;
+    fail(why, why_size, "pocketsphinx: cannot start with %.150s, %.150s and %.150s", acoustic,
+         dictionary, language);
+    close_engine(&s->base);
+    return NULL;
+}

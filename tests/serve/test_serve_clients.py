@@ -1,0 +1,316 @@
+"""Clients that go away, do not read, come in crowds, and the end of the server while they are there."""
+
+import http.client
+import json
+import os
+import random
+import resource
+import signal
+import socket
+import tempfile
+import threading
+import time
+
+from serve_case import HEARTH, PATIENCE, STORIES, Case, Server, in_threads, long_context, main
+
+SOON = 3 # seconds: a look at all connections and a step, on a machine that has other things to do
+LONG = {"prompt": "Once upon a time", "max_tokens": 100000, "temperature": 0}
+
+
+class Long(Case):
+    """A model of which an answer does not end by itself for a long time."""
+
+    OPTIONS = ("-c", "60000", "--parallel", "2", "--queue", "2", "--cells", "130000",
+               "--max-pending", "65536", "--write-timeout", "2")
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.MODEL = long_context(STORIES, cls.folder.name)
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.folder.cleanup()
+
+    def setUp(self):
+        self.until(self.is_quiet, 5, "something still runs")
+
+    def running(self):
+        return self.metric("slm_requests_running")
+
+    def waiting(self):
+        return self.metric("slm_requests_waiting")
+
+    def is_quiet(self):
+        return self.running() + self.waiting() == 0
+
+    def begin(self, stream=True, **fields):
+        """A socket on which an answer has been asked for."""
+        body = json.dumps(dict(LONG, stream=stream, **fields)).encode()
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        s.connect((self.server.host, self.server.port))
+        s.sendall(self.head("POST", "/v1/completions", "Content-Type: application/json",
+                            f"Content-Length: {len(body)}") + body)
+        return s
+
+    def quick(self, seed=1):
+        return self.ok("/v1/completions", {"prompt": "The cat", "max_tokens": 12, "seed": seed,
+                                           "temperature": 1})["choices"][0]["text"]
+
+    def test_145_gone_in_stream(self):
+        for end in (lambda s: s.close(), lambda s: s.shutdown(socket.SHUT_WR)):
+            with self.begin() as s:
+                self.assertIn(b"200 OK", s.recv(4096))
+                self.until(lambda: self.running() == 1, 5, "it does not run")
+                end(s)
+                self.until(self.is_quiet, SOON, "the answer goes on")
+
+    def test_145_reset(self):
+        with self.begin() as s:
+            s.recv(4096)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.until(self.is_quiet, SOON, "the answer goes on")
+
+    def test_145_gone_before_the_reply(self):
+        with self.begin(stream=False):
+            self.until(lambda: self.running() == 1, 5, "it does not run")
+        self.until(self.is_quiet, SOON, "the answer goes on")
+
+    def test_145_gone_in_prompt(self):
+        with self.begin(prompt="word " * 5000):
+            self.until(lambda: self.running() == 1, 5, "it does not run")
+        self.until(self.is_quiet, SOON, "the prompt goes on")
+
+    def test_146_gone_while_queued(self):
+        """Two run, two wait; one that waits goes, and nobody notices."""
+        quiet = self.quick()
+        running = self.begin()
+        with self.begin() as last:
+            self.until(lambda: self.running() == 2, 5, "they do not run")
+            queued = self.begin()
+            self.until(lambda: self.waiting() == 1, 5, "it does not wait")
+            queued.close()
+            self.until(lambda: self.waiting() == 0, SOON, "it still waits")
+            self.assertEqual(self.running(), 2)
+            last.close()
+        self.until(lambda: self.running() == 1, 2, "it still runs")
+        self.assertEqual(self.quick(), quiet)
+        running.close()
+
+    def test_147_slow_reader(self):
+        """One that reads nothing is dropped, and nobody waits for it."""
+        before = self.metric("slm_clients_slow_total")
+        with self.begin(logprobs=5) as s:
+            self.until(lambda: self.running() == 1, 5, "it does not run")
+            started = time.monotonic()
+            quiet = self.quick()
+            self.assertLess(time.monotonic() - started, 2 * PATIENCE)
+            self.until(lambda: self.metric("slm_clients_slow_total") == before + 1, 60,
+                       "the reader was not dropped")
+            self.until(self.is_quiet, SOON, "its answer goes on")
+            self.assertEqual(self.quick(), quiet)
+
+    def test_148_many_connections(self):
+        n = self.server.n_files()
+        for i in range(1500):
+            s = self.server.connect()
+            if i % 3 == 0:
+                s.sendall(b"GET / HT")
+            if i % 3 == 1:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            s.close()
+        self.until(lambda: self.server.n_files() <= n + 2, 5, "descriptors are lost")
+
+    def test_150_queue_full(self):
+        held = [self.begin() for _ in range(2)]
+        self.until(lambda: self.running() == 2, 5, "they do not run")
+        held += [self.begin() for _ in range(2)]
+        self.until(lambda: self.waiting() == 2, 5, "they do not wait")
+        took = []
+        for _ in range(5):
+            started = time.monotonic()
+            reply = self.post("/v1/completions", LONG)
+            took.append(time.monotonic() - started)
+            self.refused(reply, 503, None, "overloaded")
+            self.assertGreaterEqual(int(reply.headers["retry-after"]), 1)
+        self.assertLess(min(took), 0.2 * PATIENCE)
+        # Two prompts where there is room for one: none of them is taken.
+        held.pop().close()
+        self.until(lambda: self.waiting() == 1, 2, "it still waits")
+        self.refused(self.post("/v1/completions", dict(LONG, n=2)), 503)
+        self.assertEqual(self.get("/health").status, 200)
+        for s in held:
+            s.close()
+
+    def test_151_cancel_races_the_end(self):
+        """Answers of one token, whose clients leave at any moment: each task ends once."""
+        rng = random.Random(1)
+
+        def storm(_):
+            for _ in range(40):
+                with self.begin(max_tokens=rng.choice((1, 2, 3))) as s:
+                    time.sleep(rng.choice((0, 0, 0.001, 0.003, 0.01)))
+                    if rng.random() < 0.3:
+                        s.recv(1024)
+
+        in_threads(2, storm)
+        self.until(self.is_quiet, 5, "something still runs")
+        self.assertTrue(self.quick())
+
+
+class Crowd(Case):
+    OPTIONS = ("--parallel", "4", "--queue", "64")
+
+    def test_149_streams_and_idle(self):
+        """Idle connections, and streams of which some leave: the others are what they are alone."""
+        idle = [self.server.connect() for _ in range(200)]
+
+        def ask(i, drop=False):
+            body = json.dumps({"prompt": "The light", "max_tokens": 24, "seed": i, "stream": True})
+            c = http.client.HTTPConnection(self.server.host, self.server.port,
+                                           timeout=60 * PATIENCE)
+            c.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
+            r = c.getresponse()
+            if drop:
+                r.read(100)
+                c.close()
+                return None
+            text = r.read()
+            c.close()
+            self.assertEqual(r.status, 200, text)
+            return "".join(json.loads(e[6:])["choices"][0]["text"] for e in
+                           text.decode().split("\n\n") if e.startswith("data: {"))
+
+        alone = [ask(i) for i in range(8)]
+        rss = self.server.rss()
+        for _ in range(3):
+            mixed = in_threads(32, lambda i: ask(i % 8, drop=i >= 16))
+            self.assertEqual(mixed[:16], alone * 2)
+        self.assertLess(self.server.rss() - rss, 24 << 20)
+        for s in idle:
+            s.sendall(self.head("GET", "/health", "Connection: close"))
+        self.assertTrue(all(b"200 OK" in s.recv(4096) for s in idle))
+        for s in idle:
+            s.close()
+
+
+class Few(Case):
+    """Fewer descriptors than clients."""
+
+    def test_149_descriptors(self):
+        server = Server(HEARTH, preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
+                                                                   (100, 100)))
+        try:
+            idle = [server.connect() for _ in range(150)]
+            before = cpu_seconds(server.process.pid)
+            time.sleep(1)
+            self.assertLess(cpu_seconds(server.process.pid) - before, 0.5 * PATIENCE)
+            for s in idle:
+                s.close()
+            self.until(lambda: self.get("/health", server=server).status == 200, 5, "no answer")
+        finally:
+            self.assertEqual(server.stop(), 0, server.text())
+
+
+def cpu_seconds(pid):
+    fields = open(f"/proc/{pid}/stat", encoding="ascii").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Ending(Case):
+    """Servers of their own, which are told to stop."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.model = long_context(STORIES, cls.folder.name)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def begin(self, server, **fields):
+        body = json.dumps(dict(LONG, stream=True, **fields)).encode()
+        s = server.connect()
+        s.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: "
+                  b"application/json\r\nContent-Length: %d\r\n\r\n" % (server.port, len(body)) + body)
+        s.recv(1)
+        return s
+
+    def rest(self, s):
+        out = b""
+        s.settimeout(20 * PATIENCE)
+        try:
+            while piece := s.recv(65536):
+                out += piece
+        except ConnectionResetError:
+            pass
+        return out
+
+    def test_153_idle(self):
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            server = Server(self.model, "-c", "1000")
+            idle = server.connect()
+            self.assertEqual(server.stop(sign, 2), 0, server.text())
+            idle.close()
+
+    def test_153_running_ends(self):
+        server = Server(self.model, "-c", "1000")
+        s = self.begin(server, max_tokens=60)
+        self.assertEqual(server.stop(), 0, server.text())
+        self.assertTrue(self.rest(s).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"))
+
+    def test_153_running_is_cut(self):
+        server = Server(self.model, "-c", "60000", "--parallel", "1", "--drain", "1")
+        s = self.begin(server)
+        reader = threading.Thread(target=self.rest, args=(s,))
+        reader.start()
+        started = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        with self.assertRaises(OSError):
+            server.connect().recv(1)
+        self.assertEqual(server.stop(), 0, server.text())
+        self.assertLess(time.monotonic() - started, 4 * PATIENCE)
+        reader.join()
+        s.close()
+
+    def test_153_twice(self):
+        server = Server(self.model, "-c", "60000", "--parallel", "1", "--drain", "100")
+        s = self.begin(server)
+        reader = threading.Thread(target=self.rest, args=(s,))
+        reader.start()
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        self.assertIsNone(server.process.poll())
+        self.assertEqual(server.stop(signal.SIGINT, 3), 0, server.text())
+        reader.join()
+        s.close()
+
+    def test_request_timeout(self):
+        server = Server(self.model, "-c", "60000", "--parallel", "1", "--request-timeout", "1")
+        try:
+            s = self.begin(server)
+            out = self.rest_until(s, b'"code":"timeout"')
+            self.assertNotIn(b"[DONE]", out)
+            s.close()
+            reply = self.post("/v1/completions", LONG, server=server)
+            self.refused(reply, 504, None, "timeout")
+        finally:
+            self.assertEqual(server.stop(), 0, server.text())
+
+    def rest_until(self, s, word):
+        out = b""
+        s.settimeout(20 * PATIENCE)
+        while word not in out:
+            piece = s.recv(65536)
+            self.assertTrue(piece, out[-300:])
+            out += piece
+        return out
+
+
+if __name__ == "__main__":
+    main(needs_data=True)

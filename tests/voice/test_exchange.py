@@ -1,0 +1,167 @@
+"""One exchange and several: the contract of the ledger and of what is played."""
+
+import json
+import os
+import time
+
+from voice_case import Case, loop, main, mix, read_wav, say, without_measured, write_wav
+
+LAMP = "Turn on the lamp in the kitchen, please."
+
+
+class Exchange(Case):
+    def test_fields_times_and_sound(self):
+        speech = say(LAMP)
+        result = self.hear(mix([(0.5, speech)], 6), said="turn on the lamp in the kitchen please")
+        turn, = self.done(result, 1)
+        self.assertEqual(result.err, "")
+        end = 500 + len(speech) * 1000 // 22050
+        self.assertEqual(turn["transcript"], "turn on the lamp in the kitchen please")
+        self.assertAlmostEqual(turn["speech_start_ms"], 500, delta=120)
+        self.assertLess(turn["speech_end_ms"], end + 20)
+        self.assertGreater(turn["speech_end_ms"], end - 500)  # espeak-ng ends in silence
+        self.assertTrue(turn["answer"])
+        self.assertEqual(turn["spoken"], turn["answer"])
+        self.assertLess(turn["total_ms"], 2000)
+        self.assertFalse(turn["interrupted"])
+        played = self.out()
+        self.assertEqual(played.index(True), turn["first_audio_ms"])
+        self.assertEqual(len(played) - 1 - played[::-1].index(True), turn["last_audio_ms"])
+
+    def test_the_output_reaches_to_the_end_of_the_input_or_of_the_answer(self):
+        speech = mix([(0.2, say("What time is it?"))], 9)
+        self.done(self.hear(speech, said="what time is it"), 1)
+        self.assertEqual(len(read_wav(self.dir / "out.wav")[1]), 9 * 16000)
+        turn, = self.done(self.hear(speech[:int(1.3 * 22050)], said="what time is it"), 1)
+        n = len(read_wav(self.dir / "out.wav")[1])
+        self.assertEqual(n * 1000 // 16000, turn["last_audio_ms"])
+
+    def test_silence_alone_is_no_turn(self):
+        self.done(self.hear([0] * 44100), 0)
+        self.assertNotIn(True, self.out())
+        self.assertEqual(len(read_wav(self.dir / "out.wav")[1]), 32000)
+
+    def test_noise_alone_is_no_turn(self):
+        self.done(self.hear(mix([], 4, noise=300)), 0)
+        bursts = [(at, mix([], 0.2, noise=6000)) for at in (0.7, 1.5, 2.9)]
+        self.done(self.hear(mix(bursts, 4), said="what"), 0)
+
+    def test_every_rate_and_the_first_channel(self):
+        for rate, channels in (8000, 1), (11025, 2), (44100, 1), (48000, 3):
+            with self.subTest(rate=rate, channels=channels):
+                wav = write_wav(self.dir / "in.wav", mix([(0.3, say(LAMP, rate=rate))], 3, rate),
+                                rate, channels)
+                result = loop("--wav-in", wav, "--virtual-clock", "--recognizer", "fake",
+                              "--recognizer-address", "turn on the lamp in the kitchen")
+                turn, = self.done(result, 1)
+                self.assertAlmostEqual(turn["speech_start_ms"], 300, delta=120)
+
+    def test_the_same_bytes_for_any_number_of_threads(self):
+        samples = mix([(0.5, say(LAMP)), (5.5, say("And what time is it?", "en-gb"))], 9, noise=30)
+        said = "turn on the lamp in the kitchen|and what time is it"
+        seen = set()
+        for threads in 1, 2, 3, 1:
+            result = self.hear(samples, "--threads", threads, said=said)
+            turns = self.done(result, 2)
+            seen.add((json.dumps(without_measured(turns)), (self.dir / "out.wav").read_bytes()))
+        self.assertEqual(len(seen), 1)
+
+    def test_from_any_folder_and_the_ledger_in_a_file(self):
+        write_wav(self.dir / "in.wav", mix([(0.3, say("What time is it?"))], 2))
+        result = loop("--wav-in", "in.wav", "--wav-out", "out.wav", "--virtual-clock", "--model",
+                      "demo", "--ledger", "ledger.jsonl", "--timeline", "line.svg", "--table",
+                      "--recognizer=fake", "--recognizer-address=what time is it", cwd=self.dir)
+        self.assertEqual((result.status, result.out), (0, ""), result)
+        turn = json.loads((self.dir / "ledger.jsonl").read_text())
+        self.in_order(1, turn)
+        self.assertIn("what time is it", (self.dir / "line.svg").read_text())
+        self.assertIn("what time is it", result.err)
+
+    def test_five_seconds_are_computed_in_less(self):
+        samples = mix([(0.3, say(LAMP))], 5)
+        begun = os.times()
+        self.done(self.hear(samples, "--threads", 2, said="turn on the lamp in the kitchen"), 1)
+        used = os.times()
+        cpu = used.children_user + used.children_system - begun.children_user - \
+            begun.children_system
+        self.assertLess(cpu, 5)
+
+    def test_a_pause_does_not_end_what_is_said(self):
+        parts = [(0.4, say("Turn on the lamp in the")), (2.35, say("kitchen."))]
+        turn, = self.done(self.hear(mix(parts, 6), said="turn on the lamp in the kitchen"), 1)
+        self.assertGreater(turn["speech_end_ms"], 2500)
+
+    def test_who_goes_on_before_the_answer_has_one_turn(self):
+        parts = [(0.4, say("Turn on the lamp.")), (2.0, say("I mean in the kitchen."))]
+        result = self.hear(mix(parts, 8), said="turn on the lamp|i mean in the kitchen")
+        turn, = self.done(result, 1)
+        self.assertEqual(turn["transcript"], "turn on the lamp i mean in the kitchen")
+
+    def test_paced_by_the_clock(self):
+        """Threads in place of the virtual clock; times are real."""
+        wav = write_wav(self.dir / "in.wav", mix([(0.3, say("What time is it?"))], 1.6))
+        begun = time.monotonic()
+        result = loop("--wav-in", wav, "--wav-out", self.dir / "out.wav", "--recognizer", "fake",
+                      "--recognizer-address", "what time is it")
+        took = time.monotonic() - begun
+        turn, = self.done(result, 1)
+        self.assertGreater(took, turn["last_audio_ms"] / 1000 - 0.1)
+        self.assertTrue(turn["spoken"])
+
+
+class Switches(Case):
+    """What each way to be faster is worth, in tokens and time."""
+
+    def exchange(self, *args):
+        samples = mix([(0.5, say(LAMP)), (6.5, say("And the lamp in the bedroom.", "en-gb"))], 10)
+        result = self.hear(samples, *args, said="turn on the lamp in the kitchen|"
+                                                "and the lamp in the bedroom")
+        return self.done(result, 2)[1]
+
+    def test_each_costs_time(self):
+        normal = self.exchange("--charge-prompt", 4)
+        late = self.exchange("--charge-prompt", 4, "--no-prefill-ahead")
+        self.assertGreater(normal["prompt_ahead"], 0)
+        self.assertEqual(late["prompt_ahead"], 0)
+        self.assertGreater(late["prompt_evaluated"], normal["prompt_evaluated"])
+        self.assertGreater(late["total_ms"], normal["total_ms"])
+        anew = self.exchange("--charge-prompt", 4, "--no-prefix-reuse")
+        self.assertEqual(anew["prompt_reused"], 0)
+        self.assertGreater(anew["total_ms"], late["total_ms"])
+        whole = self.exchange("--charge-token", 40, "--no-clause-streaming")
+        pieces = self.exchange("--charge-token", 40)
+        self.assertEqual(whole["answer"], pieces["answer"])
+        self.assertGreaterEqual(whole["first_clause_ms"] - whole["first_token_ms"],
+                                pieces["first_clause_ms"] - pieces["first_token_ms"])
+
+
+class CommandLine(Case):
+    def test_usage(self):
+        for args, word in ((["--wav-inn", "x"], "--wav-inn"), (["x"], "x"),
+                           (["--threads"], "--threads"), (["--threads", "0"], "--threads"),
+                           (["--virtual-clock"], "--wav-in"),
+                           (["--virtual-clock=1"], "--virtual-clock"),
+                           (["--wav-in", "a", "--room", "1:2"], "--room"),
+                           (["--start-time", "noon"], "--start-time"),
+                           (["--recognizer-command", " "], "--recognizer-command")):
+            with self.subTest(args=args):
+                self.fails(loop(*args), 2, word)
+
+    def test_help_and_version(self):
+        self.assertIn("--virtual-clock", loop("--help").out)
+        self.assertRegex(loop("--version").out, r"^voice_loop \d")
+
+    def test_what_cannot_be_opened(self):
+        wav = write_wav(self.dir / "in.wav", [0] * 100)
+        base = ["--wav-in", wav, "--virtual-clock"]
+        self.fails(loop(*base, "--model", self.dir / "none.gguf"), 1, "none.gguf")
+        self.fails(loop(*base, "--model", wav), 1, "in.wav")
+        self.fails(loop(*base, "--data", self.dir), 1, "tools.json")
+        self.fails(loop(*base, "--wav-out", self.dir / "no/where.wav"), 1, "where.wav")
+        self.fails(loop(*base, "--ledger", self.dir / "no/where"), 1, "where")
+        self.fails(loop(*base, "--recognizer", "ear"), 1, "ear")
+        self.fails(loop(*base, "--recognizer", "fake", "--speaker", "mouth"), 1, "mouth")
+
+
+if __name__ == "__main__":
+    main()
