@@ -38,8 +38,9 @@ printf '\nSpoken: "%s"\n' "$said"
 espeak-ng -v en-us -w build/question.wav "$said"
 build/release/bin/voice_loop --wav-in build/question.wav --wav-out build/answer.wav --virtual-clock \
     --ledger build/ledger.jsonl
-sed -n 's/.*"transcript": *"\([^"]*\)".*/heard: \1/p; s/.*"answer": *"\([^"]*\)".*/answer: \1/p' \
-    build/ledger.jsonl
+for field in transcript answer; do
+    sed -n "s/.*\"$field\": *\"\([^\"]*\)\".*/$field: \1/p" build/ledger.jsonl
+done
 waited=$(sed -n 's/.*"total_ms": *\([0-9.]*\).*/\1/p' build/ledger.jsonl)
 printf 'from the end of speech to the first sample: %s ms of the virtual clock\n' "${waited:-no}"
 echo "question: build/question.wav; answer: build/answer.wav; all times: build/ledger.jsonl"
