@@ -665,5 +665,10 @@ int serve_loop(serve_server *server) {
         drop(x);
     MHD_run(server->daemon); /* takes in those that were resumed, which stopping wants */
     MHD_stop_daemon(server->daemon);
+    while (server->n_jobs > 0) { /* cancelled: the step that runs is their last */
+        struct pollfd events = {.fd = serve_engine_fd(server->engine), .events = POLLIN};
+        poll(&events, 1, TICK_MS);
+        serve_jobs_deliver(server);
+    }
     return SLM_EXIT_DONE;
 }

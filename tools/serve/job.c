@@ -33,6 +33,12 @@ static void free_job(serve_job *job) {
     free(job);
 }
 
+/* Of a job that the engine has taken. */
+static void close_job(serve_job *job) {
+    job->server->n_jobs--;
+    free_job(job);
+}
+
 /* How long until there may be room again, by how long requests have taken. */
 static uint32_t retry_after(serve_server *server) {
     const serve_histogram *h = &server->metrics.seconds;
@@ -91,6 +97,7 @@ serve_job *serve_job_open(serve_exchange *x, const serve_job *as, serve_want *wa
         job->choices[i].task = tasks[i];
     }
     free(tasks);
+    server->n_jobs++;
     x->job = job;
     return job;
 }
@@ -134,7 +141,7 @@ void serve_job_abandon(serve_job *job) {
     job->x->job = NULL;
     job->x = NULL;
     if (job->n_open == 0)
-        free_job(job);
+        close_job(job);
     else
         cancel_open(job);
 }
@@ -312,7 +319,7 @@ static void take(serve_event *e) {
         end_job(job);
         serve_resume(x);
     } else {
-        free_job(job);
+        close_job(job);
     }
 }
 

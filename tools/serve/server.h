@@ -65,6 +65,7 @@ typedef struct serve_server {
     serve_connection *connections;
     uint32_t n_connections;
     serve_exchange *exchanges;
+    size_t n_jobs; /* that the engine has taken and that are not freed */
     double drain_until;        /* 0: not told to stop */
     uint64_t random[2];        /* state of the ids of replies */
 } serve_server;
