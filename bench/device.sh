@@ -230,10 +230,12 @@ tested() {
 
 parity() {
     item doctor 60 sh -c '"$0" doctor; [ $? -le 1 ]' "$programs/slm"
-    for name in collectives instructions demo products qkv; do
+    for name in collectives instructions demo products qkv rows pairs scan; do
         tested "$name" 120
     done
     item tokens-tiny 120 "$programs/slm_check_cuda" "$tiny" $(rehearsed -n 4)
+    made tiny-flash:Q4_K_M &&
+        item tokens-recurrent 120 "$programs/slm_check_cuda" "$model" $(rehearsed -n 4)
     if [ -n "$rehearse" ]; then
         skip test-attend "takes long here; CTest runs it as simt/attend"
         skip test-models "take long here; CTest runs them as simt/model_golden, simt/model_equivalence"
@@ -263,6 +265,8 @@ sanitize() {
         [ -n "$rehearse" ] || under="$sanitizer --tool $tool --error-exitcode 9 --print-limit 10"
         item "$tool-kernels" 120 $under "$programs/slm_bench_cuda" kernels --quick
         item "$tool-steps" 120 $under "$programs/slm_check_cuda" "$tiny" -n 3
+        made tiny-flash:Q4_K_M &&
+            item "$tool-recurrent" 120 $under "$programs/slm_check_cuda" "$model" -n 3
         [ "$tool" = initcheck ] || for name in collectives demo; do
             [ ! -x "$test_of$name" ] || item "$tool-$name" 60 $under "$test_of$name"
         done

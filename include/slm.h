@@ -847,7 +847,7 @@ SLM_API slm_status slm_sampling_init(slm_sampling *sampling);
  *   - It holds at most memory_limit bytes, counted in the model's limit too, and each call is bounded
  *     in time: a grammar that would explode is refused, when it is compiled or when a text gets
  *     there (SLM_ERR_LIMIT, SLM_ERR_NOMEM).
- *   - The first guide of a model sorts its vocabulary, once for all guides: 30 to 60 ms and about 42 bytes
+ *   - The first guide of a model sorts its vocabulary, once for all guides: 30 to 60 ms and about 49 bytes
  *     for each token, counted in the model's memory_limit, outside of any guide's, and freed with the model.
  *     Such memory is not part of a plan, which is made before anybody knows of guides: who has none to
  *     spare compiles the guides before the cache is opened.
@@ -1002,6 +1002,8 @@ typedef struct slm_event {
     size_t n_top;
     uint64_t count;        /* tokens generated so far, or re-evaluated                                */
     slm_end_reason reason;
+    uint64_t forced;       /* of the tokens generated so far, those that the guide, or the end of a
+                              thinking budget, left no choice about: they took no step of their own   */
 } slm_event;
 
 /* Starts an answer after the tokens that the session holds, at least one (SLM_ERR_ARG). Where the

@@ -245,6 +245,10 @@ typedef struct slm_tools_options {
     const char *name;       /* of the tool that NAMED wants; else NULL                               */
     size_t name_len;        /* bytes or SLM_NTS                                                      */
     slm_tool_format format; /* how calls are written; default AUTO: as the model's template tells    */
+    const char *schema;     /* with AUTO: what an answer without a call has to be, a JSON Schema as
+                               slm_guide_compile_json_schema takes it; NULL: any text. The other
+                               choices take no notice of it                                          */
+    size_t schema_len;      /* bytes or SLM_NTS                                                      */
 } slm_tools_options;
 
 /* Compiles tools to a guide that holds calls to them, in the model's own format: once an answer begins
@@ -263,7 +267,10 @@ typedef struct slm_tools_options {
  *   - A thinking span (<think>...</think>) may come first, and is free. With REQUIRED and NAMED only
  *     where the model's template or vocabulary knows it.
  *   - Control tokens that mark calls and thinking are part of the text that generators give.
- *   - An empty array is as NONE.
+ *   - With a schema for answers, an answer is calls or one JSON text of the schema, and never both. In
+ *     formats whose calls may stand without a marker, a text that has the form of a call is one, and
+ *     nothing of either is delivered before it is whole.
+ *   - An empty array is as NONE; with a schema, the answer is a text of it.
  * Schemas as for slm_guide_compile_json_schema, with its failures; the message names the tool. Also
  * SLM_ERR_GRAMMAR for what is no tool, SLM_ERR_DUP for two of one name, SLM_ERR_MISSING for a name that
  * no tool has, or no tool where one is wanted, SLM_ERR_UNSUP for names that the format cannot write.
@@ -353,6 +360,7 @@ typedef struct slm_answer_event {
     uint64_t begin, end;  /* of CLAUSE and SENTENCE                                                  */
     uint64_t count;       /* tokens generated so far; of REEVALUATED: evaluated again                */
     slm_end_reason reason;
+    uint64_t forced;      /* as in slm_event                                                         */
 } slm_answer_event;
 
 /* Begins an answer after the tokens that the session holds, as slm_generate_begin does and with its

@@ -78,7 +78,8 @@ static slm_status read_tools_options(const slm_model *model, const slm_tools_opt
         SLM_TRY(slm_model_get_tool_format(model, &o.format, error));
     *rules = (slm_tool_rules){.format = slm_call_format_of(o.format),
                               .choice = o.choice,
-                              .name = slm_str_given(o.name, o.name_len)};
+                              .name = slm_str_given(o.name, o.name_len),
+                              .schema = slm_str_given(o.schema, o.schema_len)};
     if (rules->format == NULL)
         return slm_fail(error, SLM_ERR_RANGE, "format", SLM_NO_OFFSET,
                         "slm_tools_options.format: got %d, wanted %d to %d", o.format,

@@ -255,12 +255,16 @@ static void print_option(const slm_opt *o) {
         slm_cli_print("  %-26s  %s\n", left, o->help);
 }
 
+/* What stands before its name where it is called. */
+static const char *leading(const slm_cli_command *c) { return c->is_program ? "" : "slm "; }
+
 static int print_help(const slm_cli_command *c, const slm_opt *options, size_t n_options) {
     static const slm_opt always[] = {
         {.letter = 'q', .name = "quiet", .help = "results and errors only"},
         {.letter = 'h', .name = "help", .help = "this text"},
     };
-    slm_cli_print("Usage: slm %s %s\n\n%s\n\nOptions\n", c->name, c->synopsis, c->purpose);
+    slm_cli_print("Usage: %s%s %s\n\n%s\n\nOptions\n", leading(c), c->name, c->synopsis,
+                  c->purpose);
     for (size_t i = 0; i < n_options; i++)
         if (options[i].help)
             print_option(&options[i]);
@@ -280,8 +284,8 @@ typedef struct parser {
 } parser;
 
 static int unknown(const parser *p, const char *spelling) {
-    return slm_cli_usage("%s: got the option \"%s\", wanted one that \"slm %s --help\" lists",
-                         p->command->name, spelling, p->command->name);
+    return slm_cli_usage("%s: got the option \"%s\", wanted one that \"%s%s --help\" lists",
+                         p->command->name, spelling, leading(p->command), p->command->name);
 }
 
 /* value is what was joined to the option, or NULL; then the next argument is taken. */
@@ -370,11 +374,14 @@ int slm_cli_parse(const slm_cli_command *command, const slm_opt *options, size_t
             return status;
     }
     if (n_args < command->min_args)
-        return slm_cli_usage("%s: got no %s, wanted: slm %s %s", command->name,
-                             command->arg_names[n_args], command->name, command->synopsis);
+        return slm_cli_usage("%s: got no %s, wanted: %s%s %s", command->name,
+                             command->arg_names[n_args], leading(command), command->name,
+                             command->synopsis);
     for (size_t i = 0; i < n_args; i++) /* a prompt may be empty, a file's name may not */
         if (args[i][0] == '\0' && strstr(command->arg_names[i], ".gguf"))
             return slm_cli_usage("%s: got an empty name for %s, wanted a file's name",
                                  command->name, command->arg_names[i]);
+    if (n_args > 0 && strstr(command->arg_names[0], ".gguf"))
+        args[0] = slm_cli_model_path(args[0]);
     return -1;
 }

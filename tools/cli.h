@@ -78,12 +78,14 @@ typedef struct slm_cli_command {
     const char *notes;     /* further lines of --help, each ending in a newline; may be NULL         */
     size_t min_args, max_args; /* positional arguments                                               */
     const char *const *arg_names; /* names of the positional arguments, max_args of them             */
+    int is_program;        /* by itself: no sub-command of slm                                       */
 } slm_cli_command;
 
 /* Reads the command line: options and positional arguments in any order; "--" ends the options, "-"
  * is positional; "--name VALUE", "--name=VALUE", "-x VALUE" and "-xVALUE". --help and -q/--quiet
  * are always known. args receives the positional arguments in order, NULL in the rest of its
- * max_args places. Returns -1 to go on; otherwise the exit status (--help prints and gives 0). */
+ * max_args places; for the short name of a model that was pulled, its file. Returns -1 to go on;
+ * otherwise the exit status (--help prints and gives 0). */
 int slm_cli_parse(const slm_cli_command *command, const slm_opt *options, size_t n_options,
                   int argc, char **argv, const char **args);
 /* Complains about the value of an option: "slm: option --temp: got "x", wanted ...". Returns
@@ -150,6 +152,9 @@ void slm_cli_out_abandon(slm_cli_out **out);
 
 /* ---------------------------------------------------------------- terminal (cli_term.c) ------ */
 
+/* A file opened later must not come to stand for a standard stream that the caller closed. Output to
+ * one of these fails. Called first by main. */
+void slm_cli_occupy_streams(void);
 /* Installs the handlers; called once by main. SIGINT, SIGTERM and SIGHUP: see below. SIGPIPE
  * and SIGXFSZ are ignored, so that the write fails. SIGBUS, raised when a mapped file has been cut
  * short, prints one line and ends with 1. */
@@ -197,6 +202,13 @@ size_t slm_cli_hidden_options(slm_opt *options, slm_cli_common *common);
  * SLM_CLI_PROMPT_OPTIONS options and returns that number. */
 #define SLM_CLI_PROMPT_OPTIONS 2u
 size_t slm_cli_prompt_options(slm_opt *options, slm_cli_common *common);
+
+/* The file that a short name stands for, where a model was pulled under it and there is no file of that
+ * name; else the argument itself. */
+const char *slm_cli_model_path(const char *argument);
+/* Where *path is a short name of the catalogue that has not been pulled: offers to, on a terminal, and
+ * makes it the path of the file. 0, or the exit status after printing why it cannot be opened. */
+int slm_cli_offer_model(const char **path);
 
 /* Opens a model, with a bar. flags: SLM_MODEL_...; common may be NULL. 0, or the exit status after
  * printing why. */
@@ -308,6 +320,7 @@ int slm_cmd_bench(int argc, char **argv);
 int slm_cmd_inspect(int argc, char **argv);
 int slm_cmd_quantize(int argc, char **argv);
 int slm_cmd_pack(int argc, char **argv);
+int slm_cmd_pull(int argc, char **argv);
 int slm_cmd_doctor(int argc, char **argv);
 int slm_cmd_serve(int argc, char **argv);
 

@@ -88,6 +88,9 @@ int slm_cli_open_model(const char *path, const slm_cli_common *common, uint32_t 
         options.cpu_levels = (uint32_t)common->levels;
     }
     slm_error error = SLM_ERROR_INIT;
+    int offered = slm_cli_offer_model(&path);
+    if (offered != 0)
+        return offered;
     slm_cli_name_model(path, 1);
     slm_cli_bar_begin("loading");
     slm_status status = slm_model_open(path, &options, out, &error);
@@ -306,7 +309,8 @@ int slm_cli_text_add(slm_cli_text *text, const char *data, size_t len) {
         text->data = larger;
         text->cap = cap;
     }
-    memcpy(text->data + text->len, data, len);
+    if (len > 0) /* there may be no memory yet */
+        memcpy(text->data + text->len, data, len);
     text->len += len;
     return 1;
 }

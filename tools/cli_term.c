@@ -18,6 +18,12 @@ double slm_cli_now(void) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+void slm_cli_occupy_streams(void) {
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 /* ---------------------------------------------------------------- signals -------------------- */
 
 enum { ON_EXIT = 0, ON_CANCEL = 1, ON_NOTE = 2 };

@@ -222,6 +222,9 @@ static int run(const char *path, const slm_cli_common *common, int plan,
     slm_error error = SLM_ERROR_INIT;
     totals sums;
     slm_report report;
+    int offered = slm_cli_offer_model(&path);
+    if (offered != 0)
+        return offered;
     slm_host_init(&host, NULL, slm_cli_log, NULL, SLM_LOG_WARNING);
     slm_cli_name_model(path, 1);
     if (slm_gguf_open(&host, path, SLM_LOAD_AUTO, SLM_GGUF_NO_TENSORS, NULL, NULL, &g, &error) !=

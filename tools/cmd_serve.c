@@ -78,6 +78,7 @@ static int serve(const char *path, const slm_cli_common *common, serve_options *
     server.n_ctx = engine->cache.n_ctx;
     server.arguments_as_text = serve_arguments_as_text(server.model);
     seed(&server);
+    serve_json_watch();
     status = serve_listen(&server); /* before the cache is allocated, since a port may be taken */
     if (status == 0 && serve_engine_open(server.model, engine, &server.engine, &error) != SLM_OK) {
         status = slm_cli_fail_error(path, &error);

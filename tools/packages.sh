@@ -4,6 +4,9 @@
 voice_packages="libpocketsphinx-dev libsphinxbase-dev pocketsphinx-en-us espeak-ng portaudio19-dev
     libsndfile1-dev libspeexdsp-dev libjansson-dev libcurl4-openssl-dev"
 
+# A sound server in place of a card, for its tests.
+sound_packages="pulseaudio pulseaudio-utils libasound2-plugins"
+
 # need PACKAGE...: installs those that are not there. Elsewhere it names them and goes on, since
 # they may be there under other names.
 need() {

@@ -1,11 +1,7 @@
 /* The `slm` program: finds the command and hands over. docs/CLI.md describes every command. */
-#define _POSIX_C_SOURCE 200809L
-
 #include "cli.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 static const struct {
     const char *name;
@@ -27,6 +23,7 @@ static const struct {
     {"inspect", slm_cmd_inspect, "what is in a model file"},
     {"quantize", slm_cmd_quantize, "a smaller copy of a model file"},
     {"pack", slm_cmd_pack, "the weights packed for the processor, for a faster start"},
+    {"pull", slm_cmd_pull, "fetches a model by short name or address"},
     {"doctor", slm_cmd_doctor, "what this machine can do, and what is wrong with it"},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
@@ -44,16 +41,8 @@ static int help(void) {
     return slm_cli_finish(SLM_EXIT_DONE);
 }
 
-/* A file opened later must not come to stand for a standard stream that the caller closed. Output
- * to one of these fails. */
-static void occupy_standard_streams(void) {
-    for (int fd = 0; fd <= 2; fd++)
-        if (fcntl(fd, F_GETFD) < 0)
-            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
-}
-
 int main(int argc, char **argv) {
-    occupy_standard_streams();
+    slm_cli_occupy_streams();
     slm_cli_signals();
     if (argc < 2)
         return slm_cli_usage("got no command, wanted one that \"slm --help\" lists");

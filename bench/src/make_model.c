@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum rope_kind { ROPE_PLAIN, ROPE_FREQS, ROPE_LONG } rope_kind;
+typedef enum rope_kind { ROPE_NONE, ROPE_PLAIN, ROPE_FREQS, ROPE_LONG } rope_kind;
 
 typedef struct shape {
     const char *name, *arch, *pre;
@@ -29,6 +29,10 @@ typedef struct shape {
     rope_kind rope;
     float rope_factor;
 } shape;
+
+/* Of the scans of SambaY; they have twice as many channels as the residual stream. */
+enum { D_STATE = 16, N_CONV = 4 };
+static int is_sambay(const shape *s) { return strcmp(s->arch, "phi4flash") == 0; }
 
 /* clang-format off */
 static const shape shapes[] = {
@@ -50,6 +54,10 @@ static const shape shapes[] = {
      40960, 0, 128, 0, ROPE_PLAIN, 0},
     {"bitnet-2b4t", "bitnet-b1.58", "llama-bpe", 2560, 30, 20, 5, 128, 6912, 128256, 1, 5e5f,
      1e-5f, 4096, 0, 128, 0, ROPE_PLAIN, 0},
+    {"phi-4-mini-flash", "phi4flash", "gpt-4o", 2560, 32, 40, 20, 64, 10240, 200064, 1, 0, 1e-5f,
+     262144, 0, 0, 512, ROPE_NONE, 0},
+    {"tiny-flash", "phi4flash", "gpt-4o", 256, 8, 8, 4, 32, 512, 1024, 1, 0, 1e-5f,
+     4096, 0, 0, 48, ROPE_NONE, 0},
 };
 /* clang-format on */
 #define N_SHAPES (sizeof shapes / sizeof *shapes)
@@ -97,9 +105,53 @@ static void add(maker *m, int layer, const char *name, uint64_t ne0, uint64_t ne
         t->type = SLM_DTYPE_F32;
 }
 
+/* A layer of SambaY: even ones are scans up to the middle and then gates on the last of these, odd
+ * ones attention, which behind that of the middle has queries alone. */
+static void add_sambay_layer(maker *m, int i) {
+    static const char *const lambdas[] = {"attn_lambda_k1.weight", "attn_lambda_k2.weight",
+                                          "attn_lambda_q1.weight", "attn_lambda_q2.weight"};
+    const shape *s = &m->s;
+    uint64_t d = s->d_model, inner = 2 * d, dt_rank = d / 16;
+    uint64_t q = (uint64_t)s->n_heads * s->d_head, kv = (uint64_t)s->n_kv_heads * s->d_head;
+    int half = (int)s->n_layers / 2;
+    uint64_t n_qkv = i <= half + 1 ? q + 2 * kv : q;
+    if (i % 2 == 1) {
+        for (int j = 0; j < 4; j++)
+            add(m, i, lambdas[j], s->d_head, 0);
+        add(m, i, "attn_output.bias", d, 0);
+        add(m, i, "attn_output.weight", q, d);
+        add(m, i, "attn_qkv.bias", n_qkv, 0);
+        add(m, i, "attn_qkv.weight", d, n_qkv);
+        add(m, i, "attn_subln.weight", 2 * (uint64_t)s->d_head, 0);
+    } else if (i <= half) {
+        add(m, i, "ssm_a", D_STATE, inner);
+        add(m, i, "ssm_conv1d.bias", inner, 0);
+        add(m, i, "ssm_conv1d.weight", N_CONV, inner);
+        add(m, i, "ssm_d", inner, 0);
+        add(m, i, "ssm_dt.bias", inner, 0);
+        add(m, i, "ssm_dt.weight", dt_rank, inner);
+        add(m, i, "ssm_in.weight", d, 2 * inner);
+        add(m, i, "ssm_out.weight", inner, d);
+        add(m, i, "ssm_x.weight", inner, dt_rank + 2 * D_STATE);
+    } else {
+        add(m, i, "gmu_in.weight", d, inner);
+        add(m, i, "gmu_out.weight", inner, d);
+    }
+    add(m, i, "attn_norm.bias", d, 0);
+    add(m, i, "attn_norm.weight", d, 0);
+    add(m, i, "ffn_down.weight", s->d_ff, d);
+    add(m, i, "ffn_norm.bias", d, 0);
+    add(m, i, "ffn_norm.weight", d, 0);
+    add(m, i, "ffn_up.weight", d, 2 * (uint64_t)s->d_ff);
+}
+
 /* In the order in which quantizers write them. */
 static void add_layer(maker *m, int i) {
     const shape *s = &m->s;
+    if (is_sambay(s)) {
+        add_sambay_layer(m, i);
+        return;
+    }
     uint64_t d = s->d_model, ff = s->d_ff;
     uint64_t q = (uint64_t)s->n_heads * s->d_head, kv = (uint64_t)s->n_kv_heads * s->d_head;
     int qwen2 = strcmp(s->arch, "qwen2") == 0, qwen3 = strcmp(s->arch, "qwen3") == 0;
@@ -142,6 +194,8 @@ static void add_all(maker *m) {
     const shape *s = &m->s;
     if (!s->tied)
         add(m, -1, "output.weight", s->d_model, s->n_vocab);
+    if (is_sambay(s))
+        add(m, -1, "output_norm.bias", s->d_model, 0);
     add(m, -1, "output_norm.weight", s->d_model, 0);
     if (s->rope == ROPE_LONG) {
         add(m, -1, "rope_factors_long.weight", s->n_rot / 2, 0);
@@ -247,7 +301,10 @@ static void named_floats(const maker *m, const tensor *t, float *x, slm_rng *rng
     const char *end = strrchr(t->name, '.');
     for (size_t i = 0; i < n; i++)
         x[i] = 1; /* norms, short factors */
-    if (strcmp(end, ".bias") == 0) {
+    if (strstr(t->name, "ssm_dt.bias") != NULL) { /* time steps of a hundredth to a tenth */
+        for (size_t i = 0; i < n; i++)
+            x[i] = (float)(-4.6 + 2.3 * slm_rng_double(rng));
+    } else if (strcmp(end, ".bias") == 0 || strstr(t->name, "lambda") != NULL) {
         for (size_t i = 0; i < n; i++)
             x[i] = (float)(0.2 * slm_rng_double(rng) - 0.1);
     } else if (strcmp(t->name, "rope_factors_long.weight") == 0) {
@@ -274,6 +331,13 @@ static void named_floats(const maker *m, const tensor *t, float *x, slm_rng *rng
 static slm_status write_tensor(maker *m, size_t index, uint8_t *buffer) {
     const tensor *t = &m->tensors[index];
     const slm_dtype_info *info = slm_dtype_get(t->type);
+    if (strstr(t->name, "ssm_a") != NULL) { /* what trained ones begin as */
+        float *x = (float *)(void *)buffer;
+        size_t n = (size_t)(t->ne[0] * t->ne[1]);
+        for (size_t i = 0; i < n; i++)
+            x[i] = -(float)(1 + i % t->ne[0]);
+        return slm_gguf_writer_data(m->writer, buffer, n * sizeof *x, &m->error);
+    }
     if (t->n_dims == 1) {
         slm_rng rng;
         slm_rng_seed(&rng, m->seed * 1000003 + index);
@@ -436,6 +500,21 @@ static slm_status str(maker *m, const char *key, const char *text) {
     return slm_gguf_writer_str(m->writer, key, (slm_str){text, strlen(text)}, &m->error);
 }
 
+static slm_status write_sambay_metadata(maker *m) {
+    const shape *s = &m->s;
+    int32_t kinds[1024];
+    char key[96];
+    for (uint32_t i = 0, half = s->n_layers / 2; i < s->n_layers; i++)
+        kinds[i] = i % 2 == 0 ? (i <= half ? 0 : 3) : i < half ? 1 : i == half + 1 ? 2 : 4;
+    snprintf(key, sizeof key, "%s.layer_types", s->arch);
+    SLM_TRY(array(m, key, SLM_GGUF_I32, s->n_layers, kinds, s->n_layers * sizeof *kinds));
+    SLM_TRY(f32(m, "attention.layer_norm_epsilon", s->eps));
+    SLM_TRY(u32(m, "ssm.inner_size", 2 * s->d_model));
+    SLM_TRY(u32(m, "ssm.state_size", D_STATE));
+    SLM_TRY(u32(m, "ssm.conv_kernel", N_CONV));
+    return u32(m, "ssm.time_step_rank", s->d_model / 16);
+}
+
 static slm_status write_metadata(maker *m) {
     const shape *s = &m->s;
     char name[64];
@@ -453,8 +532,12 @@ static slm_status write_metadata(maker *m) {
     SLM_TRY(u32(m, "attention.key_length", s->d_head));
     SLM_TRY(u32(m, "attention.value_length", s->d_head));
     SLM_TRY(f32(m, "attention.layer_norm_rms_epsilon", s->eps));
-    SLM_TRY(f32(m, "rope.freq_base", s->theta));
-    SLM_TRY(u32(m, "rope.dimension_count", s->n_rot));
+    if (s->rope != ROPE_NONE) {
+        SLM_TRY(f32(m, "rope.freq_base", s->theta));
+        SLM_TRY(u32(m, "rope.dimension_count", s->n_rot));
+    }
+    if (is_sambay(s))
+        SLM_TRY(write_sambay_metadata(m));
     SLM_TRY(u32(m, "vocab_size", s->n_vocab));
     if (s->n_ctx_original > 0)
         SLM_TRY(u32(m, "rope.scaling.original_context_length", s->n_ctx_original));

@@ -14,8 +14,12 @@ recognizer *recognizer_open_program(const recognizer_options *options, char *why
 
 /* For tests. `address` is its script, what it "hears" in turn, utterances divided by '|'; NULL:
  * nothing is ever understood. The words become known one by one, each after 300 ms of sound. In
- * place of words: !die    the utterance fails !hang   finishing fails when the timeout is over
- *   !late N finishing takes N ms, and then gives the words that follow N
+ * place of words:
+ *
+ *   !die     the utterance fails
+ *   !hang    finishing fails when the timeout is over
+ *   !late N  finishing takes N ms, and then gives the words that follow N
+ *
  * After the last utterance the script starts again. */
 recognizer *recognizer_open_fake(const recognizer_options *options, char *why, size_t why_size);
 
@@ -25,10 +29,14 @@ speaker *speaker_open_wyoming(const speaker_options *options, char *why, size_t 
 speaker *speaker_open_program(const speaker_options *options, char *why, size_t why_size);
 
 /* For tests. A text becomes 60 ms of a tone per byte at 16 kHz, in silence where there is a blank.
- * `voice` is its script, one word for each text in turn, divided by '|'; NULL: every text is
- * spoken. ok      spoken die     the text fails after half of it hang    the first read fails when
- * the timeout is over late N  the first sample takes N ms After the last word the script starts
- * again. */
+ * `voice` is its script, one word for each text in turn, divided by '|'; NULL: every text is spoken.
+ *
+ *   ok      spoken
+ *   die     the text fails after half of it
+ *   hang    the first read fails when the timeout is over
+ *   late N  the first sample takes N ms
+ *
+ * After the last word the script starts again. */
 speaker *speaker_open_fake(const speaker_options *options, char *why, size_t why_size);
 
 #endif

@@ -1,32 +1,54 @@
+#define _POSIX_C_SOURCE 200809L
+
 #include "hearing.h"
 
 #include "stream.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { TEXT_SIZE = 1024, WHY_SIZE = 256, PIECE = 512, FAINT = 17 };
 
-static void failed(hearing *h, const char *why) {
+static void end(hearing *h) {
     h->open = h->asked = false;
+    free(h->whole);
+    h->whole = NULL;
+}
+
+static void failed(hearing *h, const char *why) {
+    end(h);
     stage_post(&h->stage, message_text(HEARD_FAILED, h->id, why, strlen(why)));
 }
 
-static void finish(hearing *h) {
+static void charge(hearing *h) {
+    const recognizer *r = h->recognizer;
+    stage_charge(&h->stage,
+                 r->charge_ms + r->charge_ms_per_s * (double)h->n_samples / RECOGNIZER_RATE);
+}
+
+static void post_final(hearing *h, const char *text, double measured_ms) {
+    message *m = message_text(HEARD_FINAL, h->id, text, strlen(text));
+    if (m)
+        m->measured_ms = measured_ms;
+    stage_post(&h->stage, m);
+    end(h);
+}
+
+static void finish(hearing *h, int64_t end_ms) {
     recognizer *r = h->recognizer;
     char text[TEXT_SIZE] = "", why[WHY_SIZE] = "";
     int64_t begun = clock_ms();
-    h->open = h->asked = false;
-    bool done = r->finish(r, text, sizeof text, why, sizeof why);
-    stage_charge(&h->stage,
-                 r->charge_ms + r->charge_ms_per_s * (double)h->n_samples / RECOGNIZER_RATE);
-    if (!done) {
-        failed(h, why);
+    if (h->whole && h->whole_ms > end_ms) { /* behind it there was only silence */
+        r->cancel(r);
+        post_final(h, h->whole, h->whole_measured_ms);
         return;
     }
-    message *m = message_text(HEARD_FINAL, h->id, text, strlen(text));
-    if (m)
-        m->measured_ms = (double)(clock_ms() - begun);
-    stage_post(&h->stage, m);
+    bool done = r->finish(r, text, sizeof text, why, sizeof why);
+    charge(h);
+    if (done)
+        post_final(h, text, (double)(clock_ms() - begun));
+    else
+        failed(h, why);
 }
 
 /* Sound of files may be silent to the bit, which no recogniser has learnt from and some stumble
@@ -56,8 +78,8 @@ static void command(void *self, const message *m) {
         h->id = m->id;
         h->n_samples = 0;
         h->noise = 1;
+        end(h);
         h->open = true;
-        h->asked = false;
         if (!r->begin(r, why, sizeof why))
             failed(h, why);
         return;
@@ -68,25 +90,45 @@ static void command(void *self, const message *m) {
         if (!feed(h, m->data.samples, m->n, why, sizeof why))
             failed(h, why);
     } else if (m->type == HEAR_PARTIAL) {
-        h->asked = r->streams;
+        h->asked = true;
+        h->asked_ms = m->value;
     } else if (m->type == HEAR_FINISH) {
-        finish(h);
+        finish(h, m->value);
     } else if (m->type == HEAR_CANCEL) {
         r->cancel(r);
-        h->open = h->asked = false;
+        end(h);
     }
+}
+
+/* A recognizer that does not stream works for a partial as for the final transcript, and what it
+ * says is that, should nothing more be said. */
+static void keep(hearing *h, const char *text, double measured_ms) {
+    charge(h);
+    free(h->whole);
+    h->whole = text[0] ? strdup(text) : NULL;
+    h->whole_ms = h->asked_ms;
+    h->whole_measured_ms = measured_ms;
 }
 
 static bool work(void *self) {
     hearing *h = self;
+    recognizer *r = h->recognizer;
     char text[TEXT_SIZE] = "", why[WHY_SIZE] = "";
+    int64_t begun = clock_ms();
     if (!h->asked)
         return false;
     h->asked = false;
-    if (h->recognizer->partial(h->recognizer, text, sizeof text, why, sizeof why))
-        stage_post(&h->stage, message_text(HEARD_PARTIAL, h->id, text, strlen(text)));
-    else
-        failed(h, why);
+    if (!r->partial(r, text, sizeof text, why, sizeof why)) {
+        if (r->streams) /* of the others the final transcript is asked for as if nothing had been */
+            failed(h, why);
+        return true;
+    }
+    if (!r->streams)
+        keep(h, text, (double)(clock_ms() - begun));
+    message *m = message_text(HEARD_PARTIAL, h->id, text, strlen(text));
+    if (m)
+        m->value = h->asked_ms;
+    stage_post(&h->stage, m);
     return true;
 }
 
@@ -100,5 +142,5 @@ void hearing_close(hearing *h) {
     stage_close(&h->stage);
     if (h->open)
         h->recognizer->cancel(h->recognizer);
-    h->open = false;
+    end(h);
 }

@@ -9,13 +9,13 @@
 enum {
     HEAR_BEGIN,
     HEAR_FEED, /* samples at RECOGNIZER_RATE */
-    HEAR_PARTIAL,
-    HEAR_FINISH,
+    HEAR_PARTIAL, /* value: the line's clock, ms */
+    HEAR_FINISH,  /* value: the last moment of speech on that clock */
     HEAR_CANCEL
 };
 /* Events. */
 enum {
-    HEARD_PARTIAL, /* text: the best so far */
+    HEARD_PARTIAL, /* text: the best so far; value: that of HEAR_PARTIAL */
     HEARD_FINAL,   /* text: all of it, "" where nothing was understood */
     HEARD_FAILED   /* text: why; the utterance is over */
 };
@@ -26,6 +26,10 @@ typedef struct hearing {
     uint32_t id; /* of the utterance that is open */
     bool open;
     bool asked; /* for a partial, which comes when nothing else is to be done */
+    int64_t asked_ms;
+    char *whole; /* of a recognizer that does not stream, what there was to hear up to whole_ms */
+    int64_t whole_ms;
+    double whole_measured_ms;
     uint64_t n_samples;
     uint32_t noise; /* state of its generator */
 } hearing;

@@ -31,6 +31,7 @@ void turn_init(turn *t, uint32_t id) {
                 .speech_end = -1,
                 .vad_end = -1,
                 .asr = -1,
+                .begun = -1,
                 .first_token = -1,
                 .first_clause = -1,
                 .synthesis = -1,
@@ -92,6 +93,7 @@ static json_t *as_json(const turn *t) {
     json_object_set_new(j, "speech_end_ms", ms(t->speech_end));
     json_object_set_new(j, "vad_end_ms", ms(t->vad_end));
     json_object_set_new(j, "asr_ms", ms(t->asr));
+    json_object_set_new(j, "begun_ms", ms(t->begun));
     json_object_set_new(j, "first_token_ms", ms(t->first_token));
     json_object_set_new(j, "first_clause_ms", ms(t->first_clause));
     json_object_set_new(j, "synthesis_ms", ms(t->synthesis));

@@ -25,6 +25,7 @@ typedef struct turn {
     long_text error;
     double speech_start, speech_end, vad_end, asr, first_token, first_clause, synthesis;
     double first_audio, last_audio;
+    double begun;        /* of the model: with the final transcript, or before by a guess */
     double barge_in, silent;
     bool interrupted, had_effect;
     int resumed;         /* times that it stopped for what was no interruption */

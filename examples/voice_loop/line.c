@@ -14,6 +14,11 @@ enum { LEAST_VOICED = 4, NOISE_WAIT_MS = 200, BACKCHANNEL_WAIT_MS = 300 };
 enum { PARTIAL_EVERY_MS = 200, LONGEST_MS = 30000, LONGEST_FINISH_MS = 10000 };
 /* An answer is given up before all of what was said is there, when that much speaks for it. */
 enum { CLEAR_WORDS = 2, CLEAR_VOICED = 25 };
+/* A pause after which what was understood may be all: longer than those within words. */
+enum { GUESS_AFTER_MS = 160 };
+/* An engine that does not stream and takes longer is not asked in pauses any more: the final transcript
+ * would wait for it. */
+enum { SLOW_PARTIAL_MS = 1000 };
 /* Shorter than that, one word is more often misheard attention than meant. */
 enum { SHORT_MS = 500 };
 
@@ -62,6 +67,7 @@ void line_press(line *l, bool pressed) {
 /* ---- what was said ---- */
 
 static void drop(line *l) {
+    line_take_back(l);
     if (l->answering && !l->speaking)
         line_resume(l);
     else if (!l->answering)
@@ -69,9 +75,9 @@ static void drop(line *l) {
 }
 
 /* Behind the wake phrase, where one is needed; NULL where it is missing. */
-static const char *behind_wake(const line *l, const char *text) {
+static const char *behind_wake(const line *l, const utterance *u, const char *text) {
     const char *wake = l->options->wake;
-    if (!wake || l->answering || l->last.start < l->awake_until)
+    if (!wake || l->answering || u->start < l->awake_until)
         return text;
     size_t n = strlen(wake);
     if (strncasecmp(text, wake, n) != 0)
@@ -87,7 +93,7 @@ static bool only_shows_attention(const line *l, const utterance *u, const char *
 }
 
 static void take_final(line *l, const message *m) {
-    const char *text = behind_wake(l, m->data.text);
+    const char *text = behind_wake(l, &l->last, m->data.text);
     l->finishing = false;
     if (!text || words_in(text) == 0 || only_shows_attention(l, &l->last, text))
         drop(l);
@@ -97,8 +103,10 @@ static void take_final(line *l, const message *m) {
 
 static void take_partial(line *l, const message *m) {
     utterance *u = &l->now;
+    u->heard_to = (double)m->value;
     if (strcmp(u->partial, m->data.text) == 0)
         return;
+    line_take_back(l);
     fail(u->partial, sizeof u->partial, "%s", m->data.text);
     bool clear = u->n_voiced >= CLEAR_VOICED && words_in(u->partial) >= CLEAR_WORDS &&
                  !is_backchannel(u->partial);
@@ -111,6 +119,7 @@ static void take_partial(line *l, const message *m) {
 
 /* Of an utterance that is over: the speaker is told. */
 static void excuse(line *l, const utterance *u) {
+    line_take_back(l);
     if (l->answering)
         drop(l);
     else
@@ -133,6 +142,8 @@ static void take_heard(line *l) {
     while ((m = stage_receive(&l->hear->stage, line_us(l)))) {
         bool of_last = l->finishing && m->id == l->last.id;
         bool of_now = l->speaking && m->id == l->now.id;
+        if (m->type == HEARD_PARTIAL && (double)m->due_us / 1000 - (double)m->value > SLOW_PARTIAL_MS)
+            l->slow_partials = true;
         if (m->type == HEARD_FINAL && of_last)
             take_final(l, m);
         else if (m->type == HEARD_PARTIAL && of_now)
@@ -168,6 +179,7 @@ static void begin_utterance(line *l, int first_loud) {
                          .start = line_ms(l) - 10 * first_loud,
                          .end = line_ms(l),
                          .asked = line_ms(l),
+                         .heard_to = -1,
                          .during_answer = l->answering};
     if (l->answering)
         line_hold(l);
@@ -179,6 +191,8 @@ static void begin_utterance(line *l, int first_loud) {
 
 static void end_utterance(line *l, bool was_noise) {
     message *m = message_text(was_noise ? HEAR_CANCEL : HEAR_FINISH, l->now.id, NULL, 0);
+    if (m)
+        m->value = (int64_t)l->now.end;
     stage_send(&l->hear->stage, m, line_us(l));
     l->now.vad_end = line_ms(l);
     l->speaking = false;
@@ -193,6 +207,35 @@ static void end_utterance(line *l, bool was_noise) {
     }
 }
 
+/* Partials come from engines that tell something before the end, and, of all engines, where somebody
+ * pauses. */
+static void ask_partial(line *l) {
+    utterance *u = &l->now;
+    double now = line_ms(l);
+    bool streams = l->hear->recognizer->streams;
+    bool pauses = now - u->end >= GUESS_AFTER_MS && u->asked - u->end < GUESS_AFTER_MS &&
+                  u->n_voiced >= LEAST_VOICED && !l->options->no_early &&
+                  (streams || !l->slow_partials);
+    if (u->failed || !(pauses || (streams && now - u->asked >= PARTIAL_EVERY_MS)))
+        return;
+    message *m = message_text(HEAR_PARTIAL, u->id, NULL, 0);
+    if (m)
+        m->value = (int64_t)now;
+    u->asked = now;
+    stage_send(&l->hear->stage, m, line_us(l));
+}
+
+static void guess(line *l) {
+    const utterance *u = &l->now;
+    bool may = !l->guessing && !l->answering && !l->finishing && !l->asking &&
+               !l->options->no_early && !u->failed && u->n_voiced >= LEAST_VOICED;
+    if (!may || u->heard_to - u->end < GUESS_AFTER_MS || how_complete(u->partial) == SOUNDS_OPEN)
+        return;
+    const char *text = behind_wake(l, u, u->partial);
+    if (text && words_in(text) > 0)
+        line_guess(l, text);
+}
+
 static void go_on(line *l, const int16_t *mic) {
     utterance *u = &l->now;
     double now = line_ms(l), silence;
@@ -202,18 +245,17 @@ static void go_on(line *l, const int16_t *mic) {
     if (l->activity.is_loud && activity_count(&l->activity, LASTING_BLOCKS) >= LASTING_LOUD) {
         endpoint_note_pause(&l->endpoint, now - 10 - u->end);
         u->end = now;
+        line_take_back(l);
     }
-    if (now - u->asked >= PARTIAL_EVERY_MS && !u->failed) {
-        u->asked = now;
-        stage_send(&l->hear->stage, message_text(HEAR_PARTIAL, u->id, NULL, 0), line_us(l));
-    }
+    ask_partial(l);
+    guess(l);
     silence = now - u->end;
     if (l->finishing) /* one at a time */
         return;
     bool is_noise = u->n_voiced < LEAST_VOICED;
-    bool streams = l->hear->recognizer->streams;
-    double wait = endpoint_wait_ms(&l->endpoint, streams ? u->partial : NULL);
-    if (u->during_answer && u->partial[0] && is_backchannel(u->partial) && !l->asking)
+    bool known = l->hear->recognizer->streams || (u->heard_to > u->end && u->partial[0]);
+    double wait = endpoint_wait_ms(&l->endpoint, known ? u->partial : NULL);
+    if (known && u->during_answer && u->partial[0] && is_backchannel(u->partial) && !l->asking)
         wait = BACKCHANNEL_WAIT_MS;
     if (is_noise)
         wait = NOISE_WAIT_MS;

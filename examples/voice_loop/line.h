@@ -15,6 +15,7 @@
 typedef struct line_options {
     const char *wake;     /* what is said has to begin with it; NULL: no such phrase */
     bool push_to_talk;    /* listens while line_press says so */
+    bool no_early;        /* no answer is begun before the final transcript */
     int filler_ms;        /* a tool that takes longer is spoken over; 0: never */
     /* A line for whoever runs the program: a stage failed, a text that could not be spoken. */
     void (*warn)(void *user, const char *text);
@@ -28,6 +29,7 @@ typedef struct utterance {
     uint32_t id;
     double start, end, vad_end; /* ms */
     double asked;               /* for a partial, ms */
+    double heard_to;            /* up to when the partial heard, ms; -1: there was none */
     int n_voiced;               /* blocks with a pitch */
     bool during_answer;
     bool failed; /* nobody recognises it */
@@ -62,6 +64,10 @@ typedef struct line {
     bool finishing;   /* the final transcript of `last` is awaited */
     utterance last;
     uint32_t n_utterances;
+    bool slow_partials;
+    bool guessing; /* the model answers `guess`, of which it is not known yet whether it is all */
+    double guessed_at; /* ms */
+    char guess[PARTIAL_SIZE];
 
     bool answering;   /* `turn` is not over */
     turn turn;
@@ -101,6 +107,11 @@ void line_warn(line *l, const char *what, const char *why);
 bool line_is_playing(const line *l);
 void line_hold(line *l);
 void line_resume(line *l);
+/* Somebody pauses and may be done: the model begins to answer what was understood. Nothing of it is
+ * heard and no tool acts before line_accept has the same words; whoever goes on speaking, or a final
+ * transcript with others, takes it back. */
+void line_guess(line *l, const char *text);
+void line_take_back(line *l);
 /* What was said is accepted: a turn begins. */
 void line_accept(line *l, const utterance *u, const char *text, double asr_ms, double measured_ms);
 /* The answer was interrupted by speech that began then. */

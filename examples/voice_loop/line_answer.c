@@ -187,9 +187,38 @@ static bool goes_on(const line *l) {
     return l->answering && was_committed(l) && l->turn.first_audio < 0 && !l->turn.had_effect;
 }
 
+static void commit(line *l, const char *text, size_t n) {
+    message *m = message_text(THINK_COMMIT, ++l->n_commits, text, n);
+    if (m)
+        m->value = (int64_t)line_ms(l);
+    stage_send(&l->think->stage, m, line_us(l));
+}
+
+static void undo(line *l) {
+    thinking_stop(l->think);
+    stage_send(&l->think->stage, message_text(THINK_UNDO, 0, NULL, 0), line_us(l));
+}
+
+void line_guess(line *l, const char *text) {
+    fail(l->guess, sizeof l->guess, "%s", text);
+    l->guessing = true;
+    l->guessed_at = line_ms(l);
+    commit(l, l->guess, strlen(l->guess));
+}
+
+void line_take_back(line *l) {
+    if (l->guessing)
+        undo(l);
+    l->guessing = false;
+}
+
 void line_accept(line *l, const utterance *u, const char *said, double asr_ms, double measured_ms) {
     utterance whole = *u;
     long_text before = {0};
+    bool was_guessed = l->guessing && strcmp(said, l->guess) == 0;
+    if (!was_guessed)
+        line_take_back(l);
+    l->guessing = false;
     if (goes_on(l)) {
         whole.start = l->turn.speech_start;
         before = l->turn.transcript;
@@ -197,8 +226,7 @@ void line_accept(line *l, const utterance *u, const char *said, double asr_ms, d
         turn_free(&l->turn);
         l->n_turns--;
         line_silence(l);
-        thinking_stop(l->think);
-        stage_send(&l->think->stage, message_text(THINK_UNDO, 0, NULL, 0), line_us(l));
+        undo(l);
     } else if (l->answering) {
         line_interrupt(l, u->start);
     }
@@ -210,11 +238,9 @@ void line_accept(line *l, const utterance *u, const char *said, double asr_ms, d
     l->turn.asr = asr_ms;
     l->turn.measured.asr = measured_ms;
     l->asking = false;
-    message *m = message_text(THINK_COMMIT, ++l->n_commits, text_get(&l->turn.transcript),
-                              l->turn.transcript.n);
-    if (m)
-        m->value = (int64_t)line_ms(l);
-    stage_send(&l->think->stage, m, line_us(l));
+    l->turn.begun = was_guessed ? l->guessed_at : line_ms(l);
+    if (!was_guessed)
+        commit(l, text_get(&l->turn.transcript), l->turn.transcript.n);
     if (l->speaking) { /* somebody has gone on already */
         l->now.during_answer = true;
         line_hold(l);
@@ -258,7 +284,7 @@ static void model_failed(line *l, const char *why) {
 
 static void take_first(line *l, const message *m) {
     turn *t = &l->turn;
-    t->first_token = (double)m->due_us / 1000;
+    t->first_token = fmax((double)m->due_us / 1000, t->asr); /* what was guessed counts from then */
     t->measured.first_token = m->measured_ms;
     t->reused = (int64_t)m->begin;
     t->evaluated = (int64_t)m->end;
@@ -267,7 +293,7 @@ static void take_first(line *l, const message *m) {
 
 static void take_clause(line *l, message *m) {
     if (l->turn.first_clause < 0) {
-        l->turn.first_clause = (double)m->due_us / 1000;
+        l->turn.first_clause = fmax((double)m->due_us / 1000, l->turn.asr);
         l->turn.measured.first_clause = m->measured_ms;
     }
     l->said_some = true;
@@ -315,6 +341,8 @@ static bool take_thought(line *l, message *m) {
 
 static void take_thoughts(line *l) {
     message *m;
+    if (l->guessing) /* they wait */
+        return;
     while ((m = stage_receive(&l->think->stage, line_us(l)))) {
         bool kept = false;
         if (m->type == THOUGHT_RANG) {

@@ -103,6 +103,14 @@ static bool open_engines(loop *l, char *why, size_t why_size) {
     l->speaker = speaker_open(&o->speaker, why, why_size);
     if (!l->speaker)
         return false;
+    if (o->recognizer_ms >= 0) {
+        l->recognizer->charge_ms = (int)o->recognizer_ms;
+        l->recognizer->charge_ms_per_s = 0;
+    }
+    if (o->speaker_ms >= 0) {
+        l->speaker->charge_ms = (int)o->speaker_ms;
+        l->speaker->charge_ms_per_100 = 0;
+    }
     l->has_hear = hearing_open(&l->hear, l->recognizer, o->virtual_clock);
     l->has_talk = l->has_hear && talking_open(&l->talk, l->speaker, o->virtual_clock);
     return l->has_talk || fail(why, why_size, "no memory or thread for the stages");

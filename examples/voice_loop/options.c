@@ -86,6 +86,8 @@ static size_t list(options *o, option all[MAX_OPTIONS]) {
         {"ledger", TEXT, &o->ledger, "FILE", "the ledger goes there, not to standard output", 0, 0},
         {"table", FLAG, &o->table, NULL, "the ledger as a table, on standard error", 0, 0},
         {"timeline", TEXT, &o->timeline, "FILE.svg", "the ledger as a picture", 0, 0},
+        {"no-early-answer", FLAG, &o->line.no_early, NULL,
+         "begin no answer before the final transcript", 0, 0},
         {"no-prefill-ahead", FLAG, &o->thinking.no_ahead, NULL,
          "evaluate nothing before all was said", 0, 0},
         {"no-prefix-reuse", FLAG, &o->thinking.no_reuse, NULL,
@@ -96,6 +98,10 @@ static size_t list(options *o, option all[MAX_OPTIONS]) {
          "a token of a prompt, on the virtual clock (1)", 0, 1e6},
         {"charge-token", NUMBER, &o->thinking.token_ms, "MS", "a token of an answer (8)", 0, 1e6},
         {"charge-tool", NUMBER, &o->thinking.tool_ms, "MS", "a call of a tool (20)", 0, 1e6},
+        {"charge-recognition", NUMBER, &o->recognizer_ms, "MS",
+         "the final transcript (by the engine)", 0, 1e6},
+        {"charge-voice", NUMBER, &o->speaker_ms, "MS",
+         "the first sound of a clause (by the engine)", 0, 1e6},
     };
     size_t n = sizeof table / sizeof *table;
     memcpy(all, table, sizeof table);
@@ -231,7 +237,8 @@ static bool check(options *o) {
 
 bool options_parse(options *o, int argc, char **argv, int *status) {
     option all[MAX_OPTIONS];
-    *o = (options){.model = "demo", .data = VOICE_DATA_FOLDER};
+    *o = (options){
+        .model = "demo", .data = VOICE_DATA_FOLDER, .recognizer_ms = -1, .speaker_ms = -1};
     o->thinking = (thinking_options){.system = "You are Hearth.",
                                      .max_tokens = 200,
                                      .prompt_ms = 1,
@@ -259,6 +266,7 @@ bool options_parse(options *o, int argc, char **argv, int *status) {
         !split("speaker-command", o->speaker_command, o->speaker_words, &o->speaker.command))
         return false;
     o->recognizer.data_folder = o->data;
+    o->line.no_early = o->line.no_early || o->thinking.no_ahead;
     if (strcmp(o->model, "demo") == 0)
         o->model = VOICE_DEMO_MODEL;
     return true;

@@ -19,6 +19,7 @@ typedef struct options {
     const char *recognizer_command, *speaker_command; /* words divided by blanks */
     char *recognizer_words[32], *speaker_words[32];
     const char *start_time;
+    double recognizer_ms, speaker_ms; /* charged on the virtual clock; -1: what the engine says */
     recognizer_options recognizer;
     speaker_options speaker;
     household_options household;

@@ -18,8 +18,9 @@ typedef struct recognizer recognizer;
 
 struct recognizer {
     const char *name; /* "pocketsphinx", "whisper", "wyoming", "program", "fake" */
-    bool streams;     /* partial tells something before finish */
-    /* What finishing is charged on the virtual clock: fixed, and per second of the utterance. */
+    bool streams;     /* partial costs little; else it works as finish does, and is asked in pauses */
+    /* What finishing is charged on the virtual clock: fixed, and per second of the utterance. So is
+     * partial where it does not stream. */
     int charge_ms, charge_ms_per_s;
     bool (*begin)(recognizer *r, char *why, size_t why_size);
     bool (*feed)(recognizer *r, const int16_t *samples, size_t n, char *why, size_t why_size);

@@ -65,15 +65,6 @@ static bool feed(recognizer *r, const int16_t *samples, size_t n, char *why, siz
     return true;
 }
 
-static bool partial(recognizer *r, char *text, size_t size, char *why, size_t why_size) {
-    (void)r;
-    (void)size;
-    (void)why;
-    (void)why_size;
-    text[0] = 0;
-    return true;
-}
-
 static size_t receive(char *bytes, size_t one, size_t n, void *context) {
     whisper *w = context;
     if (n > MOST_ANSWER - w->n_answer)
@@ -149,11 +140,10 @@ static void copy_speech(const char *from, char *text, size_t size) {
     text[n] = 0;
 }
 
-static bool finish(recognizer *r, char *text, size_t size, char *why, size_t why_size) {
+/* Of all that was fed. */
+static bool partial(recognizer *r, char *text, size_t size, char *why, size_t why_size) {
     whisper *w = (whisper *)r;
-    bool was_open = w->open;
-    w->open = false;
-    if (!was_open)
+    if (!w->open)
         return fail(why, why_size, "whisper: no utterance was begun");
     if (!post(w, why, why_size))
         return false;
@@ -164,6 +154,12 @@ static bool finish(recognizer *r, char *text, size_t size, char *why, size_t why
     bool good = heard || fail(why, why_size, "whisper: %.100s: its answer has no text", w->url);
     json_decref(answer);
     return good;
+}
+
+static bool finish(recognizer *r, char *text, size_t size, char *why, size_t why_size) {
+    bool done = partial(r, text, size, why, why_size);
+    ((whisper *)r)->open = false;
+    return done;
 }
 
 static void cancel(recognizer *r) {

@@ -122,10 +122,8 @@ static speaker *open_link(const char *engine, const char *address, char *const *
         wyoming_link_init(&w->link, engine, address, command, options->timeout_ms, why, why_size);
     if (good && options->voice && !(w->voice = strdup(options->voice)))
         good = fail(why, why_size, "%s: out of memory", engine);
-    if (good && wyoming_link_open(&w->link, why, why_size)) {
-        wyoming_link_rest(&w->link);
+    if (good)
         return &w->base;
-    }
     close_engine(&w->base);
     return NULL;
 }

@@ -55,6 +55,13 @@ static slm_status add(thinking *t, const char *role, const char *text, slm_error
     return slm_chat_add(t->chat, &m, 0, err);
 }
 
+/* An evaluation reads all weights at least once, as for a token of an answer. */
+static void charge_prompt(thinking *t, uint64_t n_tokens) {
+    double ms = t->options->prompt_ms * (double)n_tokens;
+    if (n_tokens > 0)
+        stage_charge(&t->stage, ms > t->options->token_ms ? ms : t->options->token_ms);
+}
+
 /* ---- before the commit ---- */
 
 static void draft(thinking *t) {
@@ -64,7 +71,7 @@ static void draft(thinking *t) {
     /* Where it fails, the commit evaluates the same, and tells. */
     if (slm_chat_draft(t->chat, t->text, strlen(t->text), &report, &err) == SLM_OK) {
         t->ahead += report.n_evaluated;
-        stage_charge(&t->stage, t->options->prompt_ms * (double)report.n_evaluated);
+        charge_prompt(t, report.n_evaluated);
     }
 }
 
@@ -73,7 +80,7 @@ static void prepare(thinking *t) {
     slm_error err = SLM_ERROR_INIT;
     t->doing = THINK_IDLE;
     if (slm_chat_prepare(t->chat, &report, &err) == SLM_OK)
-        stage_charge(&t->stage, t->options->prompt_ms * (double)report.n_evaluated);
+        charge_prompt(t, report.n_evaluated);
 }
 
 /* ---- the answer ---- */
@@ -116,10 +123,10 @@ static void begin_answer(thinking *t) {
         t->reused = report.n_reused;
         t->evaluated = report.n_evaluated;
     }
-    stage_charge(&t->stage, o->prompt_ms * (double)report.n_evaluated);
+    charge_prompt(t, report.n_evaluated);
     t->doing = THINK_WRITING;
     t->base = t->n_bytes;
-    t->n_tokens = 0;
+    t->n_tokens = t->n_forced = 0;
     t->n_calls = t->next_call = 0;
 }
 
@@ -185,8 +192,10 @@ static void write_on(thinking *t) {
         return;
     }
     if (ev.count > t->n_tokens && ev.type != SLM_ANSWER_REEVALUATED) {
-        stage_charge(&t->stage, t->options->token_ms * (double)(ev.count - t->n_tokens));
+        uint64_t steps = ev.count - t->n_tokens - (ev.forced - t->n_forced);
+        stage_charge(&t->stage, t->options->token_ms * (double)steps);
         t->n_tokens = ev.count;
+        t->n_forced = ev.forced;
         if (t->is_first)
             post(t, THOUGHT_FIRST, NULL, 0, t->reused, t->evaluated, (int64_t)t->ahead);
         t->ahead = t->is_first ? 0 : t->ahead;

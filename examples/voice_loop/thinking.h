@@ -44,7 +44,7 @@ typedef struct thinking_options {
     bool no_reuse;          /* every prompt is evaluated from its first token */
     bool no_clauses;        /* the answer is spoken when all of it is there */
     double prompt_ms;       /* charged for a token of a prompt, */
-    double token_ms;        /* for one of an answer, */
+    double token_ms;        /* for one of an answer, and at least for each prompt, */
     double tool_ms;         /* and for a call */
 } thinking_options;
 
@@ -81,7 +81,7 @@ typedef struct thinking {
     uint64_t n_before;  /* messages before the turn */
     uint64_t base;      /* bytes of the answer before the present message */
     uint64_t n_bytes;   /* of the answer */
-    uint64_t n_tokens;  /* of the present message */
+    uint64_t n_tokens, n_forced; /* of the present message */
     uint64_t ahead, reused, evaluated;
     bool is_first;      /* no token of the turn was there yet */
     bool had_effect;

@@ -111,9 +111,11 @@ bool wyoming_link_init(wyoming_link *l, const char *engine, const char *address,
                     strcmp(engine, "program") == 0 ? "which program" : "where the server is");
     l->address = address ? strdup(address) : NULL;
     l->command = address ? NULL : command_copy(command);
-    if (l->address || l->command)
-        return true;
-    return fail(why, why_size, "%s: out of memory", engine);
+    if (!l->address && !l->command)
+        return fail(why, why_size, "%s: out of memory", engine);
+    bool good = wyoming_link_open(l, why, why_size);
+    wyoming_link_rest(l);
+    return good;
 }
 
 void wyoming_link_free(wyoming_link *l) {

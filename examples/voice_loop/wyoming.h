@@ -35,7 +35,8 @@ typedef struct wyoming_link {
     int timeout_ms;
 } wyoming_link;
 
-/* Copies what it is given; one of address and command. */
+/* Copies what it is given, one of address and command, and sees that the engine can be reached. A link
+ * that failed is freed like any other. */
 bool wyoming_link_init(wyoming_link *l, const char *engine, const char *address,
                        char *const *command, int timeout_ms, char *why, size_t why_size);
 void wyoming_link_free(wyoming_link *l);

@@ -6,7 +6,10 @@
  *   many           a warp has one tile and goes over all its tokens; warps of a block read the same
  *                  keys and values at about the same time
  *
- * Caches of floats are for exact comparisons: there a warp has one query and plain arithmetic. */
+ * Caches of floats are for exact comparisons: there a warp has one query and plain arithmetic.
+ *
+ * Differential attention is this with keys and values of two heads as those of one, and queries
+ * whose half for the other key is zero: both softmaxes of a pair read each value once. */
 #include "attend_tile.cuh"
 
 namespace {
@@ -272,6 +275,32 @@ SLM_KERNEL(32, 1) attend_floats(Attend a) {
     }
 }
 
+/* ---------------------------------------------------------------- pairs ---------------------- */
+
+/* A pair of a row a warp. */
+SLM_KERNEL(32 * n_warps, 1)
+join_pairs(float *y, const float *x, const float *norm, float lambda, float eps, uint32_t n,
+           uint32_t n_pairs) {
+    const uint32_t pair = blockIdx.x * n_warps + threadIdx.x / 32, lane = threadIdx.x % 32;
+    const size_t at = ((size_t)blockIdx.y * n_pairs + pair) * n;
+    if (pair >= n_pairs)
+        return;
+    float difference[d_most / 32], sum = 0;
+    SLM_UNROLL
+    for (uint32_t j = 0; j < d_most / 32; j++) {
+        const uint32_t i = 32 * j + lane;
+        difference[j] = i < n ? x[2 * at + i] - lambda * x[2 * at + n + i] : 0.0f;
+        sum = fmaf(difference[j], difference[j], sum);
+    }
+    const float scale = 1.0f / sqrtf(warp_sum(sum) / (float)n + eps);
+    SLM_UNROLL
+    for (uint32_t j = 0; j < d_most / 32; j++) {
+        const uint32_t i = 32 * j + lane;
+        if (i < n)
+            y[at + i] = difference[j] * scale * norm[i];
+    }
+}
+
 /* ---------------------------------------------------------------- launches ------------------- */
 
 bool are_few(uint32_t n_rows, uint32_t n_heads) {
@@ -324,12 +353,14 @@ size_t slm_cuda_attend_bytes(uint32_t n_rows, uint32_t n_heads, uint32_t d, uint
 int slm_cuda_attend(slm_cuda_stream *s, float *out, const float *q, const slm_cuda_heads *h,
                     const slm_cuda_cache *cache, const slm_cuda_row *rows, uint32_t n_rows,
                     uint32_t n_chunks, void *partial) {
-    if (h->d == 0 || h->d > d_most || h->d % 16 != 0 || h->n_kv_heads == 0 ||
-        h->n_heads % h->n_kv_heads != 0 || cache->page_shift < 4 || n_chunks == 0)
+    const uint32_t span = h->is_paired ? 2 : 1, d = span * h->d, n_kv_heads = h->n_kv_heads / span;
+    if (d == 0 || d > d_most || h->d % (16 * span) != 0 || n_kv_heads == 0 ||
+        h->n_kv_heads % span != 0 || h->n_heads % n_kv_heads != 0 || cache->page_shift < 4 ||
+        n_chunks == 0)
         return (int)cudaErrorInvalidValue;
     if (n_rows == 0)
         return 0;
-    const uint32_t group = h->n_heads / h->n_kv_heads;
+    const uint32_t group = h->n_heads / n_kv_heads;
     Attend a = {};
     a.out = out;
     a.q = q;
@@ -340,8 +371,8 @@ int slm_cuda_attend(slm_cuda_stream *s, float *out, const float *q, const slm_cu
     a.n_rows = n_rows;
     a.n_chunks = n_chunks;
     a.n_heads = h->n_heads;
-    a.n_kv_heads = h->n_kv_heads;
-    a.d = h->d;
+    a.n_kv_heads = n_kv_heads;
+    a.d = d;
     a.kv_index = h->kv_index;
     a.tile_heads = group < tile_queries ? group : tile_queries;
     a.head_tiles = (group + tile_queries - 1) / tile_queries;
@@ -360,4 +391,14 @@ int slm_cuda_attend(slm_cuda_stream *s, float *out, const float *q, const slm_cu
     default:
         return (int)cudaErrorInvalidValue;
     }
+}
+
+int slm_cuda_join_pairs(slm_cuda_stream *s, float *y, const float *x, const float *norm,
+                        float lambda, float eps, uint32_t n, uint32_t n_pairs, uint32_t n_rows) {
+    const slm_launch_shape shape = {dim3((n_pairs + n_warps - 1) / n_warps, n_rows),
+                                    dim3(32 * n_warps), 0, s->stream};
+    if (n == 0 || n > d_most || n_pairs == 0)
+        return (int)cudaErrorInvalidValue;
+    return n_rows == 0 ? 0
+                       : (int)SLM_LAUNCH(join_pairs, shape, y, x, norm, lambda, eps, n, n_pairs);
 }

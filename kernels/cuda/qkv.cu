@@ -1,6 +1,7 @@
 /* What is left to do for queries, keys and values after their products: bias, RMSNorm of each head,
  * RoPE, and the cache. A warp takes one head of one row; its arithmetic is that of kernels/ref,
- * step by step, so that the pages hold the same numbers. */
+ * step by step, so that the pages hold the same numbers. In differential attention two heads lie as
+ * one (slm_cuda_cache), part 0 and part 1 of it. */
 #include "attend.cuh"
 
 namespace {
@@ -55,10 +56,12 @@ __device__ void store_plain(uint8_t *group, const float *x, int d, Place place, 
         ((T *)group)[i * place.along + place.at] = T(x[i]);
 }
 
-/* As slm_kv_store_q8_0_ref. */
+/* As slm_kv_store_q8_0_ref. `blocks`: scales of the parts before. */
+template <int Span>
 __device__ void store_q8_0(uint8_t *group, const float *x, int d, Place place, uint32_t token,
-                           int lane) {
-    uint16_t *scales = (uint16_t *)(group + group_tokens * bytes_of(d));
+                           int blocks, int lane) {
+    uint16_t *scales =
+        (uint16_t *)(group + group_tokens * bytes_of(Span * d)) + blocks * group_tokens;
     for (int block = 0; block < bytes_of(d) / 32; block++) {
         const int i = 32 * block + lane;
         const float v = i < d ? x[i] : 0.0f;
@@ -77,7 +80,8 @@ __device__ void store_q8_0(uint8_t *group, const float *x, int d, Place place, u
     }
 }
 
-SLM_KERNEL(32 * n_warps, 1) finish_heads(Finish f) {
+/* Span: heads that lie as one. */
+template <int Span> SLM_KERNEL(32 * n_warps, 1) finish_heads(Finish f) {
     SLM_SHARED(float[n_warps][2][d_most], staged);
     const slm_cuda_heads &h = f.heads;
     const int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, d = (int)h.d;
@@ -100,31 +104,37 @@ SLM_KERNEL(32 * n_warps, 1) finish_heads(Finish f) {
     if (!is_v)
         rotate(y, x, h, row, lane);
     __syncwarp();
+    const int part = (int)(head % Span);
     if (is_q) {
-        for (int i = lane; i < d; i += 32)
-            f.q[((size_t)row * h.n_heads + head) * d + i] = y[i];
+        for (int i = lane; i < d; i += 32) {
+            const size_t pair = ((size_t)row * h.n_heads + head) * (Span * d);
+            f.q[pair + part * d + i] = y[i];
+            if (Span > 1)
+                f.q[pair + (1 - part) * d + i] = 0.0f;
+        }
         return;
     }
 
     const slm_cuda_row &at = f.rows[row];
     const uint32_t token = at.position % group_tokens;
-    uint8_t *group = Plane(f.cache, at.slot, h.kv_index, is_v, head).group_of(at.position);
-    const int stride = f.cache.type == SLM_KVT_Q8_0 ? bytes_of(d) : d;
-    const Place place =
-        is_v ? Place{group_tokens, (int)place_of(token)} : Place{1, (int)token * stride};
+    uint8_t *group = Plane(f.cache, at.slot, h.kv_index, is_v, head / Span).group_of(at.position);
+    const int stride = f.cache.type == SLM_KVT_Q8_0 ? bytes_of(Span * d) : Span * d;
+    const Place place = is_v ? Place{group_tokens, part * d * group_tokens + (int)place_of(token)}
+                             : Place{1, (int)token * stride + part * d};
     if (f.cache.type == SLM_KVT_F16)
         store_plain<__half>(group, y, d, place, lane);
     else if (f.cache.type == SLM_KVT_F32)
         store_plain<float>(group, y, d, place, lane);
     else
-        store_q8_0(group, y, d, place, token, lane);
+        store_q8_0<Span>(group, y, d, place, token, part * d / 32, lane);
 }
 
 } /* namespace */
 
 int slm_cuda_finish_qkv(slm_cuda_stream *s, float *q, const float *raw, const slm_cuda_heads *h,
                         const slm_cuda_cache *cache, const slm_cuda_row *rows, uint32_t n_rows) {
-    if (h->d == 0 || h->d > d_most || h->d % 16 != 0 || h->n_rot > h->d ||
+    const uint32_t span = h->is_paired ? 2 : 1;
+    if (h->d == 0 || span * h->d > d_most || h->d % (16 * span) != 0 || h->n_rot > h->d ||
         cache->type >= SLM_KVT_LIMIT || cache->page_shift < 4)
         return (int)cudaErrorInvalidValue;
     if (n_rows == 0)
@@ -132,5 +142,7 @@ int slm_cuda_finish_qkv(slm_cuda_stream *s, float *q, const float *raw, const sl
     const uint32_t per_row = h->n_heads + 2 * h->n_kv_heads;
     const slm_launch_shape shape = {dim3((per_row + n_warps - 1) / n_warps, n_rows),
                                     dim3(32 * n_warps), 0, s->stream};
-    return (int)SLM_LAUNCH(finish_heads, shape, Finish{q, raw, *h, *cache, rows});
+    const Finish finish = {q, raw, *h, *cache, rows};
+    return (int)(h->is_paired ? SLM_LAUNCH(finish_heads<2>, shape, finish)
+                              : SLM_LAUNCH(finish_heads<1>, shape, finish));
 }

@@ -88,25 +88,46 @@ SLM_DEVICE void put_record(slm_frag_act *to, const float *x, const Scaled &s, bo
         to->u.k.d = s.d;
 }
 
-/* A block is a row. */
-SLM_KERNEL(n_threads, 1) prepare_rows(slm_cuda_prepare p) {
-    SLM_SHARED(float[n_threads / 32], scratch);
-    const uint32_t r = blockIdx.x, n_records = (p.n + 255) / 256;
-    const float *x = p.x + (size_t)(p.pick ? p.pick[r] : r) * p.stride;
-    float scale = 1.0f;
-    if (p.norm) {
+/* A row behind its norm. */
+template <bool IsLayerNorm> struct Normed {
+    const float *x;
+    float scale, mean;
+
+    __device__ Normed(const slm_cuda_prepare &p, uint32_t row, float *scratch)
+        : x(p.x + (size_t)row * p.stride), scale(1.0f), mean(0.0f) {
+        if (!p.norm)
+            return;
         float sum = 0.0f;
-        for (uint32_t i = threadIdx.x; i < p.n; i += n_threads)
-            sum = fmaf(x[i], x[i], sum);
+        if (IsLayerNorm) {
+            for (uint32_t i = threadIdx.x; i < p.n; i += n_threads)
+                sum += x[i];
+            mean = block_sum(sum, scratch) / (float)p.n;
+            sum = 0.0f;
+        }
+        for (uint32_t i = threadIdx.x; i < p.n; i += n_threads) {
+            const float v = IsLayerNorm ? x[i] - mean : x[i];
+            sum = fmaf(v, v, sum);
+        }
         scale = 1.0f / sqrtf(block_sum(sum, scratch) / (float)p.n + p.eps);
     }
+    __device__ float at(const slm_cuda_prepare &p, uint32_t i) const {
+        if (!p.norm)
+            return x[i];
+        return IsLayerNorm ? (x[i] - mean) * scale * p.norm[i] + p.norm_bias[i]
+                           : x[i] * scale * p.norm[i];
+    }
+};
+
+/* A block is a row. */
+template <bool IsLayerNorm> SLM_KERNEL(n_threads, 1) prepare_rows(slm_cuda_prepare p) {
+    SLM_SHARED(float[n_threads / 32], scratch);
+    const uint32_t r = blockIdx.x, n_records = (p.n + 255) / 256;
+    const Normed<IsLayerNorm> x(p, p.pick ? p.pick[r] : r, scratch);
     Scaled whole = {};
     if (p.by_row) {
         uint32_t most = 0;
-        for (uint32_t i = threadIdx.x; i < p.n; i += n_threads) {
-            const float v = p.norm ? x[i] * scale * p.norm[i] : x[i];
-            most = max(most, __float_as_uint(v) & 0x7fffffffu);
-        }
+        for (uint32_t i = threadIdx.x; i < p.n; i += n_threads)
+            most = max(most, __float_as_uint(x.at(p, i)) & 0x7fffffffu);
         most = block_max(most, (uint32_t *)scratch);
         const float m = fmaxf(__uint_as_float(min(most, inf_bits)), 1e-5f);
         whole.is_odd = most >= inf_bits;
@@ -115,7 +136,7 @@ SLM_KERNEL(n_threads, 1) prepare_rows(slm_cuda_prepare p) {
     }
     if (p.floats)
         for (uint32_t i = threadIdx.x; i < p.n; i += n_threads) {
-            const float v = p.norm ? x[i] * scale * p.norm[i] : x[i];
+            const float v = x.at(p, i);
             p.floats[(size_t)r * p.n + i] =
                 p.by_row ? whole.d * (float)__float2int_rn(v * whole.inverse) : v;
         }
@@ -128,7 +149,7 @@ SLM_KERNEL(n_threads, 1) prepare_rows(slm_cuda_prepare p) {
         SLM_UNROLL
         for (int i = 0; i < 8; i++) {
             const uint32_t at = 256 * u + 8 * lane + i;
-            v[i] = at >= p.n ? 0.0f : p.norm ? x[at] * scale * p.norm[at] : x[at];
+            v[i] = at >= p.n ? 0.0f : x.at(p, at);
             most = max(most, __float_as_uint(v[i]) & 0x7fffffffu);
         }
         const uint32_t most32 = segment_max<4>(most);
@@ -205,6 +226,21 @@ SLM_KERNEL(n_threads, 1) gate_rows(float *gate, const float *up, size_t n, uint3
         gate[i] = gated(then, gate[i], up[i]);
 }
 
+/* ---------------------------------------------------------------- rows as they are ------------ */
+
+SLM_KERNEL(n_threads, 1) add_bias(float *x, const float *bias, uint32_t n, const uint32_t *pick) {
+    const uint32_t i = blockIdx.x * n_threads + threadIdx.x, r = blockIdx.y;
+    if (i < n)
+        x[(size_t)(pick ? pick[r] : r) * n + i] += bias[i];
+}
+
+/* A column a thread: since rows only move to the front, each is read before it is written over. */
+SLM_KERNEL(n_threads, 1) keep_rows(float *x, uint32_t n, const uint32_t *pick, uint32_t n_rows) {
+    const uint32_t i = blockIdx.x * n_threads + threadIdx.x;
+    for (uint32_t r = 0; r < n_rows && i < n; r++)
+        x[(size_t)r * n + i] = x[(size_t)pick[r] * n + i];
+}
+
 template <int Type>
 cudaError_t launch_embed(cudaStream_t stream, float *x, const slm_cuda_matrix *e,
                          const slm_cuda_row *rows, uint32_t n_rows) {
@@ -222,7 +258,8 @@ extern "C" int slm_cuda_has_code(void) {
 extern "C" int slm_cuda_prepare_rows(slm_cuda_stream *s, const slm_cuda_prepare *p,
                                      uint32_t n_rows) {
     const slm_launch_shape shape = {dim3(n_rows), dim3(n_threads), 0, s->stream};
-    return (int)SLM_LAUNCH(prepare_rows, shape, *p);
+    return (int)(p->norm_bias ? SLM_LAUNCH(prepare_rows<true>, shape, *p)
+                              : SLM_LAUNCH(prepare_rows<false>, shape, *p));
 }
 
 extern "C" int slm_cuda_embed(slm_cuda_stream *s, float *x, const slm_cuda_matrix *e,
@@ -251,4 +288,18 @@ extern "C" int slm_cuda_gate(slm_cuda_stream *s, float *gate, const float *up, s
     const slm_launch_shape shape = {dim3((unsigned)((n + n_threads - 1) / n_threads)),
                                     dim3(n_threads), 0, s->stream};
     return (int)SLM_LAUNCH(gate_rows, shape, gate, up, n, then);
+}
+
+extern "C" int slm_cuda_add_bias(slm_cuda_stream *s, float *x, const float *bias, uint32_t n,
+                                 const uint32_t *pick, uint32_t n_rows) {
+    const slm_launch_shape shape = {dim3((n + n_threads - 1) / n_threads, n_rows), dim3(n_threads), 0,
+                                    s->stream};
+    return (int)SLM_LAUNCH(add_bias, shape, x, bias, n, pick);
+}
+
+extern "C" int slm_cuda_keep_rows(slm_cuda_stream *s, float *x, uint32_t n, const uint32_t *pick,
+                                  uint32_t n_rows) {
+    const slm_launch_shape shape = {dim3((n + n_threads - 1) / n_threads), dim3(n_threads), 0,
+                                    s->stream};
+    return (int)SLM_LAUNCH(keep_rows, shape, x, n, pick, n_rows);
 }

@@ -120,13 +120,14 @@ int slm_cuda_embed(slm_cuda_stream *s, float *x, const slm_cuda_matrix *embed,
 typedef struct slm_cuda_prepare {
     const float *x;      /* [rows][stride]                                                           */
     uint32_t stride, n;  /* n values of each                                                         */
-    const float *norm;   /* [n] weights of RMSNorm, or NULL: none                                    */
+    const float *norm;   /* [n] weights of a norm, or NULL: none                                     */
     float eps;
     uint32_t by_row;     /* one d for the whole row (slm_act_i8_header)                              */
     const uint32_t *pick;/* [n_rows] the row of x to take, or NULL: r                                */
     slm_frag_act *k;     /* where the formats go, or NULL: [n_rows][(n + 255) / 256]                 */
     slm_frag_act *b32;
     float *floats;       /* [n_rows][n]; by_row: those that the integers stand for                   */
+    const float *norm_bias; /* [n] of LayerNorm, or NULL: the norm is RMSNorm                        */
 } slm_cuda_prepare;
 
 int slm_cuda_prepare_rows(slm_cuda_stream *s, const slm_cuda_prepare *p, uint32_t n_rows);
@@ -166,8 +167,17 @@ int slm_cuda_to_halves(slm_cuda_stream *s, const slm_cuda_halves *halves, uint32
 /* gate[i] = act(gate[i]) * up[i], for matrices that are not of one type. */
 int slm_cuda_gate(slm_cuda_stream *s, float *gate, const float *up, size_t n, slm_cuda_then then);
 
+/* x[pick[r]] += bias for r < n_rows, [..][n]; pick NULL: x[r]. */
+int slm_cuda_add_bias(slm_cuda_stream *s, float *x, const float *bias, uint32_t n,
+                      const uint32_t *pick, uint32_t n_rows);
+
+/* x[i] = x[pick[i]] for i < n_rows, [..][n]; pick ascends. */
+int slm_cuda_keep_rows(slm_cuda_stream *s, float *x, uint32_t n, const uint32_t *pick,
+                       uint32_t n_rows);
+
 /* Pages of keys and values of one group of layers. A page is [layer][K, V][kv head][page_tokens], as
- * run/kv_pages.h has it; a group of 16 tokens of one head takes 16 * slm_kv_row_bytes:
+ * run/kv_pages.h has it; a group of 16 tokens of one head takes 16 * slm_kv_row_bytes. In differential
+ * attention two heads are a pair and lie as one of twice the size, K as well as V:
  *
  *   K F16    [16 tokens][d] halves
  *   V F16    [d][16] halves; tokens in the order 0 1 8 9 2 3 10 11 4 5 12 13 6 7 14 15
@@ -179,7 +189,8 @@ typedef struct slm_cuda_cache {
     const uint32_t *tables;  /* [slots][table_stride] pages of each session                          */
     uint32_t table_stride;
     uint32_t page_shift;     /* log2 of the tokens of a page                                         */
-    size_t page_bytes, plane_bytes, head_bytes; /* as in slm_kv_pool and slm_kv_layout               */
+    size_t page_bytes, plane_bytes; /* as in slm_kv_pool and slm_kv_layout                           */
+    size_t head_bytes;       /* the same, or that of a pair                                          */
     uint32_t type;           /* slm_kv                                                               */
     uint32_t window;         /* 0: none                                                              */
 } slm_cuda_cache;
@@ -193,21 +204,59 @@ typedef struct slm_cuda_heads {
     const float *q_bias, *k_bias, *v_bias;     /* or NULL                                            */
     const float *cos, *sin;  /* [n_rows][n_rot / 2]                                                  */
     uint32_t kv_index;       /* of the layer in its group                                            */
+    uint32_t is_paired;      /* differential attention: heads 2i and 2i + 1 of all kinds are a pair, d
+                                is a multiple of 32 up to 128                                        */
 } slm_cuda_heads;
 
 /* Bias, norm and RoPE of products raw [n_rows][(n_heads + 2 n_kv_heads) d] (q, k, v), into
- * q [n_rows][n_heads * d], and K and V into the pages. */
+ * q [n_rows][n_heads * d], and K and V into the pages; with n_kv_heads = 0 there is q alone. Queries of
+ * pairs are [2 d] with zeros in the place of the other one, so that their product with both keys as one
+ * is that with their own. */
 int slm_cuda_finish_qkv(slm_cuda_stream *s, float *q, const float *raw, const slm_cuda_heads *h,
                         const slm_cuda_cache *cache, const slm_cuda_row *rows, uint32_t n_rows);
 
 /* out[r] = attention of q[r] over the pages of its session, up to its position: tokens in chunks of
  * SLM_CUDA_CHUNK, each by itself, then put together in order. n_chunks: enough for the longest row.
- * partial: slm_cuda_attend_bytes. */
+ * Of pairs q and out are [n_rows][n_heads][2 d]. partial: slm_cuda_attend_bytes. */
 #define SLM_CUDA_CHUNK 256u
 int slm_cuda_attend(slm_cuda_stream *s, float *out, const float *q, const slm_cuda_heads *h,
                     const slm_cuda_cache *cache, const slm_cuda_row *rows, uint32_t n_rows,
                     uint32_t n_chunks, void *partial);
+/* d: of a result, so twice that of a head where these are paired. */
 size_t slm_cuda_attend_bytes(uint32_t n_rows, uint32_t n_heads, uint32_t d, uint32_t n_chunks);
+
+/* y[r][i] = norm(x[r][2i] - lambda x[r][2i + 1]), RMSNorm over n <= 256 elements with weights norm; x is
+ * [n_rows][2 n_pairs][n], y [n_rows][n_pairs][n]. */
+int slm_cuda_join_pairs(slm_cuda_stream *s, float *y, const float *x, const float *norm, float lambda,
+                        float eps, uint32_t n, uint32_t n_pairs, uint32_t n_rows);
+
+/* Rows of one session that follow one another in a step. */
+typedef struct slm_cuda_run {
+    uint32_t row, n;         /* n = 0: none                                                          */
+} slm_cuda_run;
+
+/* A selective scan with its convolution (kernels.h): weights as there, d_inner a multiple of 16. */
+typedef struct slm_cuda_scan {
+    uint32_t d_inner, d_state, n_conv, dt_rank;
+    const slm_cuda_row *rows;
+    const slm_cuda_run *runs;  /* of the step, [n_runs]                                              */
+    float *state;              /* of session 0 and this layer: [d_inner / 16][n_conv - 1][16] inputs
+                                  that later convolutions need, [d_inner / 16][d_state][16]          */
+    size_t session_floats;     /* from one session's to the next                                     */
+    const float *conv, *conv_bias, *a, *skip, *dt_bias;
+    const float *in;           /* [n_rows][2 d_inner] inputs, gates                                  */
+    float *channels;           /* [n_rows][d_inner] what the convolution gives                       */
+    const float *bc;           /* [n_rows][bc_stride]: dt_rank others, b, c                          */
+    uint32_t bc_stride;
+    const float *dt;           /* [n_rows][d_inner] before bias and softplus                         */
+    float *memory;             /* [n_rows][d_inner] what the scan gives                              */
+    float *out;                /* [n_rows][d_inner] silu(gate) * memory                              */
+} slm_cuda_scan;
+
+/* channels = silu(convolution of the inputs). The state stays as it was. */
+int slm_cuda_convolve(slm_cuda_stream *s, const slm_cuda_scan *scan, uint32_t n_rows);
+/* memory and out from channels, bc and dt; the state goes on by the rows of each run. */
+int slm_cuda_scan_rows(slm_cuda_stream *s, const slm_cuda_scan *scan, uint32_t n_runs);
 
 /* What is taken of a row of n logits instead of all: the SLM_CUDA_BEST largest, of equals (both zeros
  * are) those with the lowest indices; and those that somebody asks for by their index. */

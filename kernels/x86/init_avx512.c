@@ -14,4 +14,6 @@ void slm_kernels_init_avx512(slm_kernels *kernels) {
     kernels->attend[SLM_KVT_F32] = slm_attend_f32_avx512;
     kernels->sum_exp = slm_sum_exp_avx512;
     kernels->silu_mul = slm_silu_mul_avx512;
+    kernels->conv_silu = slm_conv_silu_avx512;
+    kernels->scan = slm_scan_avx512;
 }

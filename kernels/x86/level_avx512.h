@@ -24,5 +24,10 @@ SLM_AVX512_ATTEND(slm_attend_f32_avx512);
 
 double slm_sum_exp_avx512(const float *x, size_t n, float max);
 void slm_silu_mul_avx512(float *h, const float *g, const float *up, size_t n);
+void slm_conv_silu_avx512(float *y, size_t y_stride, const float *x, size_t x_stride,
+                          size_t n_tokens, float *past, const float *w, const float *bias,
+                          size_t n_conv, size_t n_groups);
+void slm_scan_avx512(const slm_scan *s, float *state, size_t first, size_t n_groups,
+                     size_t n_tokens);
 
 #endif

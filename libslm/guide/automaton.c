@@ -133,6 +133,7 @@ void slm_automaton_close(slm_automaton *a) {
     slm_free(a->host, a->arcs);
     slm_free(a->host, a->items);
     slm_free(a->host, a->reached);
+    slm_free(a->host, a->seen);
 }
 
 void slm_automaton_begin(slm_automaton *a, slm_error *error) {
@@ -255,30 +256,45 @@ static int add_arc(slm_automaton *a, uint32_t *n, slm_arc arc) {
 /* Calls fn for each stretch of bytes that the same arcs take. */
 typedef uint32_t (*stretch_fn)(slm_automaton *a, uint32_t who, uint32_t n_arcs, uint8_t byte);
 
+/* Bytes at which stretches begin, as bits; 256 is always one. */
+static uint32_t next_start(const uint64_t *starts, uint32_t from) {
+    uint64_t bits = starts[from / 64] >> (from % 64);
+    if (bits != 0)
+        return from + (uint32_t)__builtin_ctzll(bits);
+    uint32_t word = from / 64 + 1;
+    while (starts[word] == 0)
+        word++;
+    return word * 64 + (uint32_t)__builtin_ctzll(starts[word]);
+}
+
+/* One edge more, or the last one made longer. */
+static uint32_t put_edge(slm_frame_edge *edges, uint32_t n, slm_frame_edge edge) {
+    if (n > 0 && edges[n - 1].frame == edge.frame && edges[n - 1].hi + 1u == edge.lo) {
+        edges[n - 1].hi = edge.hi;
+        return n;
+    }
+    edges[n] = edge;
+    return n + 1;
+}
+
 /* The edges that n arcs make together; bytes that nothing takes have none. Returns how many there
  * are, in edges[0..256). */
 static uint32_t merge_arcs(slm_automaton *a, uint32_t who, uint32_t n_arcs, stretch_fn fn,
                            slm_frame_edge *edges) {
-    uint8_t starts[257] = {0};
+    uint64_t starts[5] = {0, 0, 0, 0, 1};
     uint32_t n = 0;
     for (uint32_t i = 0; i < n_arcs; i++) {
-        starts[a->arcs[i].lo] = 1;
-        starts[a->arcs[i].hi + 1] = 1;
+        uint32_t lo = a->arcs[i].lo, behind = a->arcs[i].hi + 1u;
+        starts[lo / 64] |= (uint64_t)1 << (lo % 64);
+        starts[behind / 64] |= (uint64_t)1 << (behind % 64);
     }
-    for (uint32_t lo = 0, hi; lo < 256; lo = hi + 1) {
-        for (hi = lo; hi < 255 && !starts[hi + 1];)
-            hi++;
-        if (!starts[lo])
-            continue;
+    for (uint32_t lo = next_start(starts, 0), behind; lo < 256; lo = behind) {
+        behind = next_start(starts, lo + 1);
         uint32_t target = fn(a, who, n_arcs, (uint8_t)lo);
         if (!spend(a, n_arcs))
             return 0;
-        if (target == UINT32_MAX)
-            continue;
-        if (n > 0 && edges[n - 1].frame == target && edges[n - 1].hi + 1u == lo)
-            edges[n - 1].hi = (uint8_t)hi;
-        else
-            edges[n++] = (slm_frame_edge){target, (uint8_t)lo, (uint8_t)hi};
+        if (target != UINT32_MAX)
+            n = put_edge(edges, n, (slm_frame_edge){target, (uint8_t)lo, (uint8_t)(behind - 1)});
     }
     return n;
 }
@@ -391,9 +407,16 @@ static int compare_items(const void *a, const void *b) {
     return x->stack < y->stack ? -1 : x->stack > y->stack;
 }
 
+/* What sorting n items costs. */
+static uint64_t sort_work(uint32_t n) {
+    return n < 2 ? 0 : (uint64_t)n * (32 - (uint32_t)__builtin_clz(n));
+}
+
 /* The config of n items in any order. A rule that can only end has ended. */
 static uint32_t intern_config(slm_automaton *a, slm_item *items, uint32_t n) {
     uint32_t m = 0;
+    if (!spend(a, n + sort_work(n)))
+        return 0;
     for (uint32_t i = 0; i < n; i++)
         while (a->frames[items[i].frame].final && items[i].stack > SLM_STACK_FRAME)
             items[i] = (slm_item){a->stacks[items[i].stack].back, a->stacks[items[i].stack].below};
@@ -407,7 +430,7 @@ static uint32_t intern_config(slm_automaton *a, slm_item *items, uint32_t n) {
                              "the grammar is too ambiguous: a text has more than %d readings",
                              SLM_CONFIG_MAX_ITEMS);
     slm_guide_config c = {.items = items, .n_items = m};
-    if (!spend(a, n) || !table_room(a, &a->config_table, 1, a->n_configs))
+    if (!table_room(a, &a->config_table, 1, a->n_configs))
         return 0;
     uint32_t mask = a->config_table.n_slots - 1, at = config_hash(&c) & mask;
     for (; a->config_table.slots[at] != 0; at = (at + 1) & mask) {
@@ -427,17 +450,59 @@ uint32_t slm_automaton_config(slm_automaton *a, slm_item item) {
     return intern_config(a, &item, 1);
 }
 
+/* The first SEEN_BY_SCAN items reached are searched one by one, the others in a table, whose slots
+ * hold for one epoch. */
+enum { SEEN_BY_SCAN = 16, MAX_REACHED = SLM_CONFIG_MAX_ITEMS * 2, SEEN_SLOTS = MAX_REACHED * 4 };
+
+/* Whether an item is among the n reached; else *slot receives its place in the table. */
+static int is_reached(slm_automaton *a, uint32_t n, slm_item item, uint32_t *slot) {
+    uint32_t scanned = n < SEEN_BY_SCAN ? n : SEEN_BY_SCAN;
+    for (uint32_t i = 0; i < scanned; i++)
+        if (a->reached[i].frame == item.frame && a->reached[i].stack == item.stack)
+            return 1;
+    if (n < SEEN_BY_SCAN)
+        return 0;
+    uint32_t at = hash_words(13, &item, 2) & (SEEN_SLOTS - 1);
+    for (; a->seen[at].epoch == a->seen_epoch; at = (at + 1) & (SEEN_SLOTS - 1)) {
+        const slm_item *o = &a->reached[a->seen[at].index];
+        if (o->frame == item.frame && o->stack == item.stack)
+            return 1;
+    }
+    *slot = at;
+    return 0;
+}
+
+/* Forgets which items were reached. */
+static int forget_reached(slm_automaton *a) {
+    if (a->seen == NULL) {
+        a->seen = slm_calloc(a->host, SEEN_SLOTS, sizeof *a->seen);
+        if (a->seen == NULL)
+            return out_of_memory(a, SEEN_SLOTS * sizeof *a->seen) != NULL;
+    }
+    if (++a->seen_epoch == 0) { /* slots of long ago must not seem new */
+        memset(a->seen, 0, SEEN_SLOTS * sizeof *a->seen);
+        a->seen_epoch = 1;
+    }
+    return 1;
+}
+
 /* Adds an item to those reached, if it is not there. */
 static int reach(slm_automaton *a, uint32_t *n, slm_item item) {
-    for (uint32_t i = *n; i-- > 0;)
-        if (compare_items(&a->reached[i], &item) == 0)
-            return 1;
-    if (*n >= SLM_CONFIG_MAX_ITEMS * 2 && a->status == SLM_OK)
+    uint32_t slot = 0;
+    if (*n == SEEN_BY_SCAN && a->status == SLM_OK && !forget_reached(a))
+        return 0;
+    if (!spend(a, 1))
+        return 0;
+    if (is_reached(a, *n, item, &slot))
+        return 1;
+    if (*n >= MAX_REACHED)
         a->status = slm_fail(a->error, SLM_ERR_LIMIT, "grammar", SLM_NO_OFFSET,
                              "the grammar is too ambiguous: a text has more than %d readings",
                              SLM_CONFIG_MAX_ITEMS);
-    if (!spend(a, *n / 8) || !grow(a, &a->reached, *n, &a->cap_reached, sizeof *a->reached))
+    if (a->status != SLM_OK || !grow(a, &a->reached, *n, &a->cap_reached, sizeof *a->reached))
         return 0;
+    if (*n >= SEEN_BY_SCAN)
+        a->seen[slot] = (slm_seen){a->seen_epoch, *n};
     a->reached[(*n)++] = item;
     return 1;
 }
@@ -484,20 +549,36 @@ static int close_config(slm_automaton *a, uint32_t config, uint32_t *n) {
     return 1;
 }
 
+/* The edges of one item alone, whose frame has been expanded. */
+static uint32_t follow_edges(slm_automaton *a, slm_item item, slm_frame_edge *edges) {
+    const slm_frame *f = &a->frames[item.frame];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < f->n_edges && a->status == SLM_OK; i++) {
+        slm_frame_edge e = f->edges[i];
+        e.frame = slm_automaton_config(a, (slm_item){e.frame, item.stack});
+        n = put_edge(edges, n, e);
+    }
+    return n;
+}
+
 int slm_automaton_expand(slm_automaton *a, uint32_t config) {
     slm_frame_edge edges[256];
     uint32_t n_reached, n = 0;
     if (!close_config(a, config, &n_reached))
         return 0;
-    for (uint32_t i = 0; i < n_reached; i++) {
-        const slm_frame *f = &a->frames[a->reached[i].frame];
-        for (uint32_t e = 0; e < f->n_edges; e++)
-            if (!add_arc(a, &n,
-                         (slm_arc){f->edges[e].frame, a->reached[i].stack, f->edges[e].lo,
-                                   f->edges[e].hi}))
-                return 0;
+    if (n_reached == 1) {
+        n = follow_edges(a, a->reached[0], edges);
+    } else {
+        for (uint32_t i = 0; i < n_reached; i++) {
+            const slm_frame *f = &a->frames[a->reached[i].frame];
+            for (uint32_t e = 0; e < f->n_edges; e++)
+                if (!add_arc(a, &n,
+                             (slm_arc){f->edges[e].frame, a->reached[i].stack, f->edges[e].lo,
+                                       f->edges[e].hi}))
+                    return 0;
+        }
+        n = merge_arcs(a, config, n, config_after, edges);
     }
-    n = merge_arcs(a, config, n, config_after, edges);
     if (a->status != SLM_OK)
         return 0;
     slm_guide_config *c = &a->configs[config];

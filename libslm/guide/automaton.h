@@ -54,6 +54,11 @@ typedef struct slm_item {
     uint32_t frame, stack;
 } slm_item;
 
+/* A slot of the table of items reached: whose it is counts if the epoch is the present one. */
+typedef struct slm_seen {
+    uint32_t epoch, index;
+} slm_seen;
+
 typedef struct slm_guide_config {
     const slm_item *items;       /* ascending */
     const uint32_t *dense;       /* [256] configs by byte; NULL: see edges                  */
@@ -61,7 +66,7 @@ typedef struct slm_guide_config {
     uint32_t n_items, n_edges;
     uint64_t even;               /* kinds that lead to one config (guide/kinds.h)           */
     uint32_t even_to;            /* ... which is this                                       */
-    uint8_t even_known;
+    uint8_t even_known;          /* ... 0: nothing of that is known yet                     */
     uint8_t accepts;             /* the text may end here                                   */
     uint8_t escapes;             /* the frame at the bottom may end here                    */
     uint8_t expanded;
@@ -94,6 +99,8 @@ typedef struct slm_automaton {
     slm_arc *arcs;
     slm_item *items, *reached;
     uint32_t cap_arcs, cap_items, cap_reached;
+    slm_seen *seen;
+    uint32_t seen_epoch;
     uint64_t work;
     slm_status status;     /* of the first failure since slm_automaton_begin */
     slm_error *error;

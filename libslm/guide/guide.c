@@ -157,7 +157,8 @@ static slm_status compile(slm_guide *g, const slm_guide_source *source,
                           slm_error *error) {
     uint32_t free_string = 0;
     slm_grammar *gr = &g->grammar;
-    g->has_calls = tools != NULL;
+    /* An object may be a call or text: that is known at its end. */
+    g->has_calls = tools != NULL && !(tools->format->bare && slm_tools_hold_text(tools));
     if (tools != NULL) {
         SLM_TRY(slm_tools_compile(gr, source->text, source->len, tools,
                                   (o->flags & SLM_GUIDE_ONE_CALL) != 0, &free_string, error));

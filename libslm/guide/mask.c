@@ -1,7 +1,5 @@
 #include "guide/mask.h"
 
-#include "guide/kinds.h"
-
 #include <string.h>
 
 #define FEW_IDS   1024u
@@ -14,6 +12,11 @@ static void set_bit(uint64_t *bits, int32_t id) {
     bits[at / 64] |= (uint64_t)1 << (at % 64);
 }
 
+static void clear_bit(uint64_t *bits, int32_t id) {
+    uint32_t at = (uint32_t)id;
+    bits[at / 64] &= ~((uint64_t)1 << (at % 64));
+}
+
 slm_status slm_masker_open(slm_host *host, slm_automaton *a, slm_trie *trie, uint32_t free_string,
                            slm_masker *m, slm_error *error) {
     *m = (slm_masker){.host = host,
@@ -23,7 +26,9 @@ slm_status slm_masker_open(slm_host *host, slm_automaton *a, slm_trie *trie, uin
                       .n_words = (trie->n_vocab + 63) / 64};
     m->path = slm_calloc(host, trie->max_depth + 1u, sizeof *m->path);
     m->scratch = slm_calloc(host, m->n_words + 1u, sizeof *m->scratch);
-    if (m->path == NULL || m->scratch == NULL)
+    m->levels = slm_calloc(host, trie->max_depth + 1u, sizeof *m->levels);
+    m->kinds = slm_calloc(host, 1, sizeof *m->kinds);
+    if (m->path == NULL || m->scratch == NULL || m->levels == NULL || m->kinds == NULL)
         return slm_fail_nomem(error, m->n_words * sizeof *m->scratch, "the masks of a grammar");
     return slm_call_sites_open(host, a->grammar, &m->sites, error);
 }
@@ -51,6 +56,8 @@ void slm_masker_close(slm_masker *m) {
     slm_call_sites_close(m->host, &m->sites);
     slm_free(m->host, m->path);
     slm_free(m->host, m->scratch);
+    slm_free(m->host, m->levels);
+    slm_free(m->host, m->kinds);
     slm_free(m->host, m->escapes);
     slm_free(m->host, m->items);
     for (size_t i = 0; i < SLM_MASK_RECENT; i++)
@@ -106,57 +113,92 @@ static slm_status add_escape(slm_masker *m, uint32_t node, slm_error *error) {
     return SLM_OK;
 }
 
-/* Whether all that lies below a node may come after a config: then its tokens are taken as they
- * are. *branch is that of the node or before it. */
-static int take_branch(slm_masker *m, uint32_t node, uint32_t config, int may_escape,
-                       uint32_t *branch) {
+/* Whether most tokens begin with a byte that a config, which is expanded, takes. */
+static int takes_most(const slm_masker *m, const slm_guide_config *c) {
     const slm_trie *t = m->trie;
-    while (t->branches[*branch].node < node)
-        ++*branch;
-    const slm_trie_branch *b = &t->branches[*branch];
-    if (!slm_takes_kinds(m->automaton, config, b->kinds, b->height, may_escape))
-        return 0;
-    for (uint32_t i = 0; i < b->n_ids; i++)
-        set_bit(m->scratch, t->ids[b->first + i]);
-    return 1;
+    uint32_t n = 0;
+    for (uint32_t i = 0, branch = 0; i < t->n_nodes; i = t->nodes[i].skip) {
+        if (!t->nodes[i].is_branch)
+            continue;
+        const slm_trie_branch *b = &t->branches[branch];
+        n += slm_config_after(c, t->nodes[i].byte) != 0 ? b->end - b->first : 0;
+        branch = b->skip;
+    }
+    return n > t->n_ids / 2;
+}
+
+/* The tokens of a branch. */
+static void mark_branch(slm_masker *m, const slm_trie_branch *b, int taken) {
+    const int32_t *ids = m->trie->ids;
+    if (taken)
+        for (uint32_t i = b->first; i < b->end; i++)
+            set_bit(m->scratch, ids[i]);
+    else
+        for (uint32_t i = b->first; i < b->end; i++)
+            clear_bit(m->scratch, ids[i]);
+}
+
+/* The config of a node that has others below it. Where the frame ends with more to come, the place
+ * is noted. */
+static slm_status enter(slm_masker *m, uint32_t node, uint32_t config, int may_escape,
+                        slm_walk_level *level, slm_error *error) {
+    slm_automaton *a = m->automaton;
+    if (!a->configs[config].expanded && !slm_automaton_expand(a, config))
+        return a->status;
+    *level = (slm_walk_level){config, a->configs[config].dense};
+    return may_escape && a->configs[config].escapes ? add_escape(m, node, error) : SLM_OK;
 }
 
 /* Over the whole trie from a config on the stack FRAME: sets the bits of what it takes in scratch,
- * and notes the nodes where the frame ends with more to come that may follow it. A place is noted
- * when its first child is met; so what is below most nodes, nothing, costs nothing. */
+ * and notes the nodes where the frame ends with more to come that may follow it. Where most is
+ * taken, all is at first, and what is not is cleared. */
 static slm_status walk_frame(slm_masker *m, uint32_t config, const slm_byte_set *follow,
                              slm_error *error) {
     slm_automaton *a = m->automaton;
-    const slm_trie_node *nodes = m->trie->nodes;
+    const slm_trie *t = m->trie;
+    const slm_trie_node *nodes = t->nodes;
+    slm_walk_level *levels = m->levels;
+    uint32_t n_nodes = t->n_nodes;
     int may_escape = (follow->bits[0] | follow->bits[1] | follow->bits[2] | follow->bits[3]) != 0;
-    uint32_t branch = 0, n_nodes = m->trie->n_nodes;
+    int most = takes_most(m, &a->configs[config]);
     int32_t none = (int32_t)(m->n_words * 64); /* a bit that nobody reads: cheaper than to ask */
     m->n_escapes = 0;
-    m->path[0] = config;
-    for (uint32_t i = 0; i < n_nodes; m->n_visited++) {
+    memset(levels, 0, (t->max_depth + 1u) * sizeof *levels);
+    levels[0] = (slm_walk_level){config, a->configs[config].dense};
+    slm_kinds_begin(m->kinds, a, follow);
+    if (most)
+        memcpy(m->scratch, t->inside, m->n_words * sizeof *m->scratch);
+    for (uint32_t i = 0, branch = 0; i < n_nodes; m->n_visited++) {
         const slm_trie_node *node = &nodes[i];
-        uint32_t depth = node->depth, from = m->path[depth - 1];
-        if (!a->configs[from].expanded && !slm_automaton_expand(a, from))
-            return a->status;
-        if (may_escape && a->configs[from].escapes && depth > 1 && nodes[i - 1].depth < depth)
-            SLM_TRY(add_escape(m, i - 1, error));
-        uint32_t next = slm_config_after(&a->configs[from], node->byte);
-        if (next == 0) {
-            i = node->skip;
-            continue;
-        }
-        m->path[depth] = next;
-        set_bit(m->scratch, node->token >= 0 ? node->token : none);
-        if (slm_trie_is_branch(node, i) && take_branch(m, i, next, may_escape, &branch)) {
-            if (may_escape && a->configs[next].escapes)
+        const slm_walk_level *from = &levels[node->depth - 1];
+        const slm_trie_branch *b = node->is_branch ? &t->branches[branch++] : NULL;
+        uint32_t next = from->dense != NULL
+                            ? from->dense[node->byte]
+                            : slm_config_after(&a->configs[from->config], node->byte);
+        if (b != NULL &&
+            (next == 0 || slm_kinds_take(m->kinds, b->partial ? from->config : next, b))) {
+            if ((next != 0) != most)
+                mark_branch(m, b, !most);
+            if (next != 0 && may_escape && !b->partial && a->configs[next].escapes)
                 SLM_TRY(add_escape(m, i, error));
             i = node->skip;
+            branch = b->skip;
             continue;
         }
-        SLM_TRY(a->status);
+        if (next == 0) {
+            for (; i < node->skip; i++)
+                clear_bit(m->scratch, most && nodes[i].token >= 0 ? nodes[i].token : none);
+            continue;
+        }
+        if (!most)
+            set_bit(m->scratch, node->token >= 0 ? node->token : none);
+        const slm_guide_config *c = &a->configs[next];
+        levels[node->depth] = (slm_walk_level){next, c->dense};
+        if ((!c->expanded || (c->escapes && may_escape)) && node->skip > i + 1)
+            SLM_TRY(enter(m, i, next, may_escape, &levels[node->depth], error));
         i++;
     }
-    return SLM_OK;
+    return a->status;
 }
 
 static uint32_t count_scratch(const slm_masker *m) {
@@ -397,7 +439,7 @@ static void apply_room(slm_masker *m, const slm_string_mask *s, uint32_t room, u
     }
     memcpy(m->scratch, s->bits, m->n_words * sizeof *bits);
     for (uint32_t i = lo; i < s->n_ids; i++)
-        m->scratch[s->ids[i] / 64] &= ~((uint64_t)1 << (s->ids[i] % 64));
+        clear_bit(m->scratch, s->ids[i]);
     for (uint32_t w = 0; w < m->n_words; w++)
         bits[w] |= m->scratch[w];
     memset(m->scratch, 0, m->n_words * sizeof *bits);

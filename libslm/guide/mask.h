@@ -14,6 +14,7 @@
 
 #include "guide/automaton.h"
 #include "guide/follow.h"
+#include "guide/kinds.h"
 #include "guide/tails.h"
 
 #define SLM_MASK_RECENT 16u /* masks of configs that are kept */
@@ -38,6 +39,12 @@ typedef struct slm_string_mask {
     slm_tails tails;     /* behind the quote                                                     */
 } slm_string_mask;
 
+/* Where a walk has got to: a config, which is expanded, and its table. */
+typedef struct slm_walk_level {
+    uint32_t config;
+    const uint32_t *dense;
+} slm_walk_level;
+
 typedef struct slm_masker {
     slm_host *host;
     slm_automaton *automaton;
@@ -49,6 +56,8 @@ typedef struct slm_masker {
     uint32_t free_string;    /* the counted rule without limits, plus 1; 0: there is none */
     uint32_t *path;          /* [max_depth + 1] configs along a walk                              */
     uint64_t *scratch;       /* [n_words + 1], all but the last 0 between calls */
+    slm_walk_level *levels;  /* [max_depth + 1] of the walk in hand                               */
+    slm_kinds_runs *kinds;   /* of the walk in hand                                               */
     uint64_t n_visited;      /* nodes in all walks */
     uint32_t *escapes;       /* of the walk in hand: nodes at which the frame ends                */
     uint32_t n_escapes, cap_escapes;

@@ -31,6 +31,7 @@ typedef struct builder {
     slm_grammar *g;
     const slm_tool_rules *rules;
     uint32_t call;    /* rule: one call                                                         */
+    uint32_t text;    /* rule: what may stand in place of calls, where that has a schema        */
     uint32_t end;     /* node                                                                   */
     int may_end;      /* free text may end anywhere                                             */
     int forbids;      /* no call may begin                                                      */
@@ -204,12 +205,17 @@ static size_t n_markers(const slm_call_format *f) {
 
 /* ---- answers ---------------------------------------------------------------------------------- */
 
-/* Calls and nothing else, thinking before them where the model thinks. */
-static void build_required(builder *b, uint32_t from) {
+/* Calls or a text of the schema, where there is one, and nothing else; thinking before them where the
+ * model thinks. */
+static void build_held(builder *b, uint32_t from) {
     slm_grammar *g = b->g;
     const slm_call_format *f = b->rules->format;
-    uint32_t begin = slm_grammar_node(g), done = slm_grammar_node(g);
-    slm_grammar_empty(g, from, begin);
+    uint32_t first = slm_grammar_node(g), begin = slm_grammar_node(g), done = slm_grammar_node(g);
+    slm_grammar_empty(g, from, first);
+    if (!b->forbids)
+        slm_grammar_empty(g, first, begin);
+    if (slm_tools_hold_text(b->rules))
+        slm_grammar_call(g, first, b->text, b->end);
     if (b->rules->thinks) {
         uint32_t closed = slm_grammar_node(g);
         b->thinking = (search){.text = {SLM_THINKING_CLOSE}, .found = {closed}, .n = 1};
@@ -217,7 +223,7 @@ static void build_required(builder *b, uint32_t from) {
         connect_states(b, &b->thinking);
         slm_grammar_text(g, from, SLM_THINKING_OPEN, strlen(SLM_THINKING_OPEN),
                          b->thinking.root);
-        slm_grammar_empty(g, add_break(g, add_break(g, closed)), begin);
+        slm_grammar_empty(g, add_break(g, add_break(g, closed)), first);
     }
     if (f->bare)
         add_value(b, begin, f->bare, done);
@@ -403,6 +409,10 @@ static slm_status compile(builder *b, slm_arena *arena, const char *text, size_t
         return slm_fail(error, SLM_ERR_MISSING, "tools", SLM_NO_OFFSET,
                         "tools: a call is required, but there is no tool");
     SLM_TRY(compile_schemas(g, b, &t, free_string, error));
+    if (slm_tools_hold_text(rules)) {
+        SLM_TRY(slm_schema_compile(g, rules->schema.ptr, rules->schema.len, 0, free_string, error));
+        b->text = g->root;
+    }
     uint32_t root_rule = slm_grammar_rule_new(g);
     b->call = slm_grammar_rule_new(g);
     SLM_TRY(slm_grammar_check(g, error));
@@ -412,8 +422,8 @@ static slm_status compile(builder *b, slm_arena *arena, const char *text, size_t
     b->end = r.end;
     g->root = root_rule;
     b->forbids = t.n == 0 || rules->choice == SLM_TOOL_CHOICE_NONE;
-    if (required)
-        build_required(b, r.start);
+    if (required || slm_tools_hold_text(rules))
+        build_held(b, r.start);
     else
         build_free(b, r.start);
     return slm_grammar_check(g, error);

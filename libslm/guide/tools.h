@@ -11,8 +11,14 @@ typedef struct slm_tool_rules {
     const slm_call_format *format;
     slm_tool_choice choice;
     slm_str name; /* of NAMED                                                        */
+    slm_str schema; /* of answers that have no call, with AUTO; ptr NULL: free text   */
     int thinks;   /* a thinking span may come before calls that are required         */
 } slm_tool_rules;
+
+/* Whether what stands in place of a call is held to a schema. */
+static inline int slm_tools_hold_text(const slm_tool_rules *r) {
+    return r->schema.ptr != NULL && r->choice == SLM_TOOL_CHOICE_AUTO;
+}
 
 /* Builds all rules.
  *   text         the tools as slm_guide_compile_tools takes them

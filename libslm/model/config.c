@@ -208,7 +208,8 @@ static slm_status read_scan(const slm_gguf *g, slm_config *c, slm_error *error) 
                              &c->d_state, error));
     SLM_TRY(slm_gguf_get_u32(g, key_of(c, &key, "ssm.conv_kernel"), 1, 1, SLM_MAX_SCAN_CONV,
                              &c->n_conv, error));
-    SLM_TRY(slm_gguf_get_u32(g, key_of(c, &key, "ssm.time_step_rank"), 1, 1, SLM_MAX_WIDTH,
+    /* No wider than what it stands for, and so never the widest row. */
+    SLM_TRY(slm_gguf_get_u32(g, key_of(c, &key, "ssm.time_step_rank"), 1, 1, c->d_inner,
                              &c->dt_rank, error));
     if (c->d_inner % SLM_SCAN_GROUP != 0)
         return slm_fail(error, SLM_ERR_UNSUP, "ssm.inner_size", SLM_NO_OFFSET,

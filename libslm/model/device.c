@@ -89,29 +89,28 @@ static int by_place(const void *a, const void *b) {
 
 static slm_status list_matrices(slm_transfer *t, slm_error *error) {
     slm_model *m = t->model;
-    size_t most = (size_t)m->config.n_layers * 7 + 2;
-    uint32_t d_head = m->config.d_head;
-    if (m->config.arch->mixer != NULL)
-        return slm_fail(error, SLM_ERR_UNSUP, "device", SLM_NO_OFFSET,
-                        "device: got cuda, which has no kernels for architecture %s",
-                        m->config.arch->name);
-    if (d_head % HEAD_STEP != 0 || d_head > HEAD_MOST)
+    size_t most = (size_t)m->config.n_layers * SLM_LAYER_LINEARS + 2;
+    uint32_t d_head = m->config.d_head, step = HEAD_STEP, widest = HEAD_MOST;
+    if (m->config.arch->differential) { /* two heads are one to it, of whole blocks of 32 */
+        step *= 2;
+        widest /= 2;
+    }
+    if (d_head % step != 0 || d_head > widest)
         return slm_fail(error, SLM_ERR_UNSUP, "device", SLM_NO_OFFSET,
                         "device: got cuda with heads of %u elements, wanted a multiple of %u up "
-                        "to %u", d_head, HEAD_STEP, HEAD_MOST);
+                        "to %u", d_head, step, widest);
     t->places = slm_calloc(&m->host, most, sizeof *t->places);
     if (t->places == NULL)
         return slm_fail_nomem(error, most * sizeof *t->places, "a list of matrices");
     t->places[t->n++].linear = &m->embed;
     if (m->head.w != m->embed.w)
         t->places[t->n++].linear = &m->head;
-    for (uint32_t i = 0; i < m->config.n_layers; i++) {
-        slm_layer *l = &m->layers[i];
-        slm_linear *const all[] = {&l->q,    &l->k,  &l->v,   &l->attn_output,
-                                   &l->gate, &l->up, &l->down};
-        for (size_t j = 0; j < sizeof all / sizeof all[0]; j++)
-            t->places[t->n++].linear = all[j];
-    }
+    for (uint32_t i = 0; i < m->config.n_layers; i++)
+        for (uint32_t j = 0; j < SLM_LAYER_LINEARS; j++) {
+            slm_linear *l = slm_layer_linear(&m->layers[i], j);
+            if (l->n_out > 0)
+                t->places[t->n++].linear = l;
+        }
     qsort(t->places, t->n, sizeof *t->places, by_place);
     for (uint32_t i = 0; i < t->n; i++) {
         slm_place *p = &t->places[i];

@@ -56,6 +56,10 @@ typedef struct slm_layer {
     uint32_t kv_index;          /* its place within a page of that group                             */
 } slm_layer;
 
+static inline int slm_layer_attends(const slm_layer *l) {
+    return l->mixer != SLM_MIXER_SCAN && l->mixer != SLM_MIXER_MEMORY;
+}
+
 /* The matrices of a layer; those that it lacks have n_out = 0. */
 #define SLM_LAYER_LINEARS 10u
 static inline slm_linear *slm_layer_linear(slm_layer *l, uint32_t i) {
@@ -115,6 +119,12 @@ struct slm_model {
  * as conv_silu wants them, then the states, as scan does (kernels.h). */
 static inline size_t slm_scan_floats(const slm_config *c) {
     return (size_t)c->d_inner * (c->n_conv - 1 + c->d_state);
+}
+/* Floats of the longest row that is multiplied with a matrix of a layer or the head. */
+static inline size_t slm_widest_row(const slm_config *c) {
+    size_t n_q = (size_t)c->n_heads * c->d_head, widest = n_q > c->d_model ? n_q : c->d_model;
+    widest = c->d_ff > widest ? c->d_ff : widest;
+    return c->d_inner > widest ? c->d_inner : widest;
 }
 /* Multiply-accumulates beside those with matrices: of a token's scan, and of a query of all heads with
  * one key and value. */

@@ -1,63 +1,15 @@
-#include "run/backend_cuda.h"
+/* The CUDA backend: memory, ops and steps. */
+#include "run/backend_cuda_ops.h"
 
 #ifdef SLM_HAVE_CUDA
 
 #include "base/checked.h"
-#include "model/device.h"
-#include "run/cuda_logits.h"
-#include "run/cublas.h"
-#include "run/op_times.h"
 
 #include <string.h>
 
 /* Steps of at most so many rows are replayed from a graph; larger ones take long enough that putting
  * their kernels on the stream one by one is hidden. */
 #define GRAPH_ROWS 16u
-#define N_GRAPHS   32u
-
-/* A recorded step: everything that its kernels take from the host. */
-typedef struct slm_recorded {
-    slm_cuda_graph graph;
-    uint32_t n_rows, n_logits, n_chunks;
-    uint64_t last_use;
-} slm_recorded;
-
-/* What changes from step to step, in one block that is copied to the device at its beginning. */
-typedef struct slm_step_block {
-    slm_cuda_row *rows;  /* [n_rows]                                                                 */
-    uint32_t *pick;      /* [n_logits] rows that want logits                                         */
-    uint32_t *logits;    /* [n_logits] where they go                                                 */
-    float *cos, *sin;    /* [n_rows][n_rot / 2]                                                      */
-} slm_step_block;
-
-struct slm_backend_cuda {
-    slm_model *model;
-    slm_host *host;
-    slm_cuda_shape shape;
-    const slm_kv_layout *layout;
-    slm_kv_pool *pools;
-    const slm_seq *seqs;
-    const slm_step *step;
-    slm_cuda_stream stream;
-    int code;             /* of the first call of the step that failed                               */
-    uint8_t is_lost;
-
-    slm_device_memory on_device_memory, pinned_memory, pages[SLM_MAX_KV_GROUPS];
-    slm_step_block block, on_device;          /* of the step: for its rows                           */
-    size_t block_bytes;
-    uint32_t *tables[SLM_MAX_KV_GROUPS];      /* pinned copies of what the device has                */
-    uint32_t *device_tables[SLM_MAX_KV_GROUPS];
-    float *x, *raw, *q, *attended, *gate, *up;
-    slm_frag_act *acts[SLM_FRAG_LIMIT];       /* [FLOATS] is floats                                  */
-    void *partial;
-    slm_cuda_logits logits;
-    uint32_t n_chunks;                        /* of the step                                         */
-    slm_recorded recorded[N_GRAPHS];
-    uint64_t n_steps;
-    slm_op_sum sums[SLM_OP_COUNT];
-    slm_op_times times;                       /* open if asked for                                   */
-    slm_cublas cublas;                        /* the same                                            */
-};
 
 static const slm_ops ops;
 
@@ -65,16 +17,28 @@ static const slm_ops ops;
 
 /* Places what a step takes in a block, without gaps: a step of few rows copies little. The same for the
  * host and the device, and for all steps of as many rows and logits. */
-static size_t place_block(const slm_model *m, uint32_t n_rows, uint32_t n_logits, slm_step_block *b,
-                          uint8_t *memory) {
+static size_t place_block(const slm_model *m, uint32_t n_rows, uint32_t n_logits, uint32_t n_runs,
+                          slm_step_block *b, uint8_t *memory) {
     size_t used = 0, angles = n_rows * (size_t)(m->config.n_rot / 2) * sizeof(float);
     b->rows = slm_cuda_carve(memory, &used, n_rows * sizeof *b->rows);
+    b->wanted = slm_cuda_carve(memory, &used, n_logits * sizeof *b->wanted);
     b->pick = slm_cuda_carve(memory, &used, n_logits * sizeof *b->pick);
     b->logits = slm_cuda_carve(memory, &used, n_logits * sizeof *b->logits);
+    b->runs = slm_cuda_carve(memory, &used, n_runs * sizeof *b->runs);
     b->cos = slm_cuda_carve(memory, &used, angles);
     b->sin = slm_cuda_carve(memory, &used, angles);
     return used;
 }
+
+/* Places for runs in a step: as many sessions as it can have. */
+static uint32_t most_runs(const slm_model *m, const slm_cuda_shape *shape, uint32_t n_rows) {
+    return m->n_scans == 0 ? 0 : n_rows < shape->n_slots ? n_rows : shape->n_slots;
+}
+
+/* Heads of keys and values that lie as one. */
+static uint32_t span_of(const slm_model *m) { return m->config.arch->differential ? 2 : 1; }
+
+static size_t longer(size_t a, size_t b) { return a > b ? a : b; }
 
 static uint32_t most_chunks(const slm_cuda_shape *shape) {
     return (shape->n_ctx + SLM_CUDA_CHUNK - 1) / SLM_CUDA_CHUNK;
@@ -89,23 +53,26 @@ static size_t place_device(slm_backend_cuda *b, const slm_model *m, const slm_cu
     const slm_config *c = &m->config;
     size_t rows = s->max_rows, f = sizeof(float), used = 0;
     size_t n_q = (size_t)c->n_heads * c->d_head, n_kv = (size_t)c->n_kv_heads * c->d_head;
-    size_t widest = n_q > c->d_model ? n_q : c->d_model;
-    widest = c->d_ff > widest ? c->d_ff : widest;
+    size_t d_pair = (size_t)span_of(m) * c->d_head, widest = slm_widest_row(c);
     size_t records = (widest + 255) / 256;
-    used += place_block(m, s->max_rows, s->n_logits, &b->on_device, memory);
+    used += place_block(m, s->max_rows, s->n_logits, most_runs(m, s, s->max_rows), &b->on_device,
+                        memory);
     for (uint32_t g = 0; g < m->n_groups; g++)
         b->device_tables[g] = slm_cuda_carve(memory, &used, tables_bytes(s));
     b->x = slm_cuda_carve(memory, &used, rows * c->d_model * f);
-    b->raw = slm_cuda_carve(memory, &used, rows * (n_q + 2 * n_kv) * f);
-    b->q = slm_cuda_carve(memory, &used, rows * n_q * f);
-    b->attended = slm_cuda_carve(memory, &used, rows * n_q * f);
-    b->gate = slm_cuda_carve(memory, &used, rows * c->d_ff * f);
-    b->up = slm_cuda_carve(memory, &used, rows * c->d_ff * f);
+    b->raw = slm_cuda_carve(memory, &used, rows * longer(n_q + 2 * n_kv, c->d_inner) * f);
+    b->q = slm_cuda_carve(memory, &used, rows * c->n_heads * d_pair * f);
+    b->attended = slm_cuda_carve(memory, &used, rows * longer(n_q, c->d_inner) * f);
+    b->gate = slm_cuda_carve(memory, &used, rows * longer(c->d_ff, 2 * (size_t)c->d_inner) * f);
+    b->up = slm_cuda_carve(memory, &used, rows * longer(c->d_ff, c->d_inner) * f);
+    b->pairs = slm_cuda_carve(memory, &used, span_of(m) > 1 ? rows * c->n_heads * d_pair * f : 0);
+    b->memory = slm_cuda_carve(memory, &used, rows * c->d_inner * f);
+    b->bc = slm_cuda_carve(memory, &used, rows * (c->dt_rank + 2 * (size_t)c->d_state) * f);
     b->acts[SLM_FRAG_K] = slm_cuda_carve(memory, &used, rows * records * sizeof(slm_frag_act));
     b->acts[SLM_FRAG_32] = slm_cuda_carve(memory, &used, rows * records * sizeof(slm_frag_act));
     b->acts[SLM_FRAG_FLOATS] = slm_cuda_carve(memory, &used, rows * widest * f);
     b->partial = slm_cuda_carve(memory, &used,
-                       slm_cuda_attend_bytes(s->max_rows, c->n_heads, c->d_head, most_chunks(s)));
+                       slm_cuda_attend_bytes(s->max_rows, c->n_heads, (uint32_t)d_pair, most_chunks(s)));
     slm_cuda_logits_place_device(&b->logits, c->n_vocab, s, memory, &used);
     used += slm_cublas_place(&b->cublas, m, s, memory == NULL ? NULL : memory + used);
     return used;
@@ -113,7 +80,8 @@ static size_t place_device(slm_backend_cuda *b, const slm_model *m, const slm_cu
 
 static size_t place_pinned(slm_backend_cuda *b, const slm_model *m, const slm_cuda_shape *s,
                            uint8_t *memory) {
-    size_t used = place_block(m, s->max_rows, s->n_logits, &b->block, memory);
+    size_t used = place_block(m, s->max_rows, s->n_logits, most_runs(m, s, s->max_rows), &b->block,
+                              memory);
     for (uint32_t g = 0; g < m->n_groups; g++)
         b->tables[g] = slm_cuda_carve(memory, &used, tables_bytes(s));
     slm_cuda_logits_place_pinned(&b->logits, m->config.n_vocab, s, memory, &used);
@@ -161,6 +129,11 @@ static slm_status allocate(slm_backend_cuda *b, slm_error *error) {
         /* Keys and values that no row has written are multiplied with zeros. */
         code = code == 0 ? slm_cuda_zero(&b->stream, pool->memory, (size_t)bytes) : code;
     }
+    if (b->shape.recurrent_bytes > 0) { /* zero is the state of a session that holds nothing */
+        uint64_t bytes = b->shape.recurrent_bytes;
+        SLM_TRY(slm_device_alloc(m, &b->recurrent, bytes, 0, "recurrent state", error));
+        code = code == 0 ? slm_cuda_zero(&b->stream, b->recurrent.at, (size_t)bytes) : code;
+    }
     code = code == 0 ? slm_cuda_logits_clear(&b->logits, &b->stream) : code;
     code = code == 0 ? slm_cuda_wait(&b->stream) : code;
     return code == 0 ? SLM_OK : slm_device_fail(code, "clearing the cache", error);
@@ -197,7 +170,7 @@ void slm_backend_cuda_close(slm_backend_cuda *b) {
         return;
     if (b->stream.stream != NULL)
         (void)slm_cuda_wait(&b->stream); /* copies of pages may be under way */
-    for (uint32_t i = 0; i < N_GRAPHS; i++)
+    for (uint32_t i = 0; i < SLM_CUDA_GRAPHS; i++)
         slm_cuda_graph_close(&b->recorded[i].graph);
     slm_op_times_close(&b->times, b->model);
     slm_cublas_close(&b->cublas);
@@ -205,6 +178,7 @@ void slm_backend_cuda_close(slm_backend_cuda *b) {
         slm_device_free(b->model, &b->pages[g]);
         b->pools[g].memory = NULL;
     }
+    slm_device_free(b->model, &b->recurrent);
     slm_device_free(b->model, &b->on_device_memory);
     slm_device_free(b->model, &b->pinned_memory);
     slm_cuda_stream_close(&b->stream);
@@ -213,34 +187,29 @@ void slm_backend_cuda_close(slm_backend_cuda *b) {
 
 /* ---------------------------------------------------------------- ops --------------------------- */
 
-/* Remembers the first failure; what follows in the step is not put on the stream. */
-#define TRY(b, call)                                                                               \
-    do {                                                                                           \
-        if ((b)->code == 0)                                                                        \
-            (b)->code = (call);                                                                    \
-    } while (0)
-
-static uint32_t format_bit(const slm_linear *w) { return 1u << slm_frag_format_of(w->type); }
-
-/* Rows of x as the products of `formats` take them. */
-static void prepare(slm_backend_cuda *b, const float *x, uint32_t n, const float *norm,
-                    uint32_t formats, const uint32_t *pick, uint32_t n_rows, int by_row) {
-    slm_cuda_prepare p = {.x = x, .stride = n, .n = n, .eps = b->model->config.norm_eps,
-                          .norm = slm_device_vector(b->model, norm), .by_row = (uint32_t)by_row,
-                          .pick = pick};
+/* by_row: the integers of a row have one scale. */
+static void prepare(slm_backend_cuda *b, const float *x, uint32_t stride, uint32_t n,
+                    slm_cuda_norm norm, uint32_t formats, int by_row) {
+    slm_cuda_prepare p = {.x = x, .stride = stride, .n = n, .eps = b->model->config.norm_eps,
+                          .norm = slm_device_vector(b->model, norm.weight),
+                          .norm_bias = slm_device_vector(b->model, norm.bias),
+                          .by_row = (uint32_t)by_row, .pick = x == b->x ? b->pick : NULL};
     if (formats & 1u << SLM_FRAG_K)
         p.k = b->acts[SLM_FRAG_K];
     if (formats & 1u << SLM_FRAG_32)
         p.b32 = b->acts[SLM_FRAG_32];
     if (formats & 1u << SLM_FRAG_FLOATS)
         p.floats = (float *)(void *)b->acts[SLM_FRAG_FLOATS];
-    TRY(b, slm_cuda_prepare_rows(&b->stream, &p, n_rows));
+    TRY(b, slm_cuda_prepare_rows(&b->stream, &p, b->n_rows));
 }
 
-/* Products of matrices of one type. */
-static void multiply(slm_backend_cuda *b, const slm_linear *const *w, float *const *y, uint32_t n,
-                     slm_cuda_then then, uint32_t y_stride, const uint32_t *out_rows,
-                     uint32_t n_rows) {
+void slm_cuda_prepare_for(slm_backend_cuda *b, const float *x, uint32_t stride, uint32_t n,
+                          slm_cuda_norm norm, uint32_t formats) {
+    prepare(b, x, stride, n, norm, formats, b->model->config.arch->act_i8_row);
+}
+
+void slm_cuda_multiply_by(slm_backend_cuda *b, const slm_linear *const *w, float *const *y, uint32_t n,
+                          slm_cuda_then then, uint32_t y_stride, const uint32_t *out_rows) {
     slm_cuda_matrix matrices[3];
     slm_cuda_product p = {.n_matrices = n, .then = then, .y_stride = y_stride, .out_rows = out_rows,
                           .a = b->acts[slm_frag_format_of(w[0]->type)]};
@@ -250,17 +219,18 @@ static void multiply(slm_backend_cuda *b, const slm_linear *const *w, float *con
         p.y[i] = y[i];
     }
     int done = 0;
-    TRY(b, slm_cublas_multiply(&b->cublas, b->model, &b->stream, &p, n_rows, &done));
+    TRY(b, slm_cublas_multiply(&b->cublas, b->model, &b->stream, &p, b->n_rows, &done));
     if (!done)
-        TRY(b, slm_cuda_multiply(&b->stream, &p, n_rows));
+        TRY(b, slm_cuda_multiply(&b->stream, &p, b->n_rows));
 }
-
-static int by_row(const slm_backend_cuda *b) { return b->model->config.arch->act_i8_row; }
 
 static void op_embed(void *backend, int lane) {
     slm_backend_cuda *b = backend;
     (void)lane;
     slm_cuda_matrix e = slm_device_matrix(&b->model->embed);
+    b->rows = b->on_device.rows;
+    b->pick = NULL;
+    b->n_rows = b->step->n_rows;
     TRY(b, slm_cuda_to_device(&b->stream, b->on_device.rows, b->block.rows, b->block_bytes));
     TRY(b, slm_cuda_embed(&b->stream, b->x, &e, b->on_device.rows, b->step->n_rows));
 }
@@ -271,7 +241,8 @@ static slm_cuda_cache cache_of(const slm_backend_cuda *b, const slm_layer *l) {
                             .table_stride = b->shape.table_stride,
                             .page_shift = b->layout->page_shift, .page_bytes = pool->page_bytes,
                             .plane_bytes = b->layout->plane_bytes,
-                            .head_bytes = b->layout->head_bytes, .type = (uint32_t)b->layout->type,
+                            .head_bytes = span_of(b->model) * b->layout->head_bytes,
+                            .type = (uint32_t)b->layout->type,
                             .window = b->model->groups[l->kv_group].window};
 }
 
@@ -285,35 +256,67 @@ static slm_cuda_heads heads_of(const slm_backend_cuda *b, const slm_layer *l) {
                             .q_bias = slm_device_vector(m, l->q.bias),
                             .k_bias = slm_device_vector(m, l->k.bias),
                             .v_bias = slm_device_vector(m, l->v.bias), .cos = b->on_device.cos,
-                            .sin = b->on_device.sin, .kv_index = l->kv_index};
+                            .sin = b->on_device.sin, .kv_index = l->kv_index,
+                            .is_paired = c->arch->differential};
 }
 
+/* A layer that reads the keys and values of another one has queries alone. */
 static void op_qkv(void *backend, const slm_layer *l, int lane) {
     slm_backend_cuda *b = backend;
     const slm_config *c = &b->model->config;
     (void)lane;
-    uint32_t n_q = c->n_heads * c->d_head, n_kv = c->n_kv_heads * c->d_head, n_rows = b->step->n_rows;
-    const slm_linear *const w[] = {&l->q, &l->k, &l->v};
-    float *const y[] = {b->raw, b->raw + n_q, b->raw + n_q + n_kv};
-    prepare(b, b->x, c->d_model, l->attn_norm, format_bit(w[0]) | format_bit(w[1]) | format_bit(w[2]),
-            NULL, n_rows, by_row(b));
-    for (uint32_t i = 0, n; i < 3; i += n) { /* neighbours of one type together */
-        for (n = 1; i + n < 3 && w[i + n]->type == w[i]->type; n++)
-            ;
-        multiply(b, w + i, y + i, n, SLM_CUDA_STORE, n_q + 2 * n_kv, NULL, n_rows);
-    }
     slm_cuda_heads heads = heads_of(b, l);
     slm_cuda_cache cache = cache_of(b, l);
-    TRY(b, slm_cuda_finish_qkv(&b->stream, b->q, b->raw, &heads, &cache, b->on_device.rows, n_rows));
+    uint32_t n_parts = l->mixer == SLM_MIXER_CROSS ? 1 : 3, formats = 0;
+    if (n_parts == 1)
+        heads.n_kv_heads = 0;
+    uint32_t n_q = c->n_heads * c->d_head, n_kv = heads.n_kv_heads * c->d_head;
+    const slm_linear *const w[] = {&l->q, &l->k, &l->v};
+    float *const y[] = {b->raw, b->raw + n_q, b->raw + n_q + n_kv};
+    for (uint32_t i = 0; i < n_parts; i++)
+        formats |= slm_cuda_format_bit(w[i]);
+    slm_cuda_prepare_for(b, b->x, c->d_model, c->d_model,
+                         (slm_cuda_norm){l->attn_norm, l->attn_norm_bias}, formats);
+    for (uint32_t i = 0, n; i < n_parts; i += n) { /* neighbours of one type together */
+        for (n = 1; i + n < n_parts && w[i + n]->type == w[i]->type; n++)
+            ;
+        slm_cuda_multiply_by(b, w + i, y + i, n, SLM_CUDA_STORE, n_q + 2 * n_kv, NULL);
+    }
+    TRY(b, slm_cuda_finish_qkv(&b->stream, b->q, b->raw, &heads, &cache, b->rows, b->n_rows));
+}
+
+/* Rows that want logits move together at the front; those of x stay where they are. */
+static uint32_t op_narrow(void *backend, int lane) {
+    slm_backend_cuda *b = backend;
+    const slm_model *m = b->model;
+    const slm_config *c = &m->config;
+    uint32_t n = b->step->n_logits, n_q = c->n_heads * span_of(m) * c->d_head;
+    (void)lane;
+    if (n == 0 || n == b->n_rows)
+        return n;
+    b->rows = b->on_device.wanted;
+    b->pick = b->on_device.pick;
+    b->n_rows = n;
+    TRY(b, slm_cuda_keep_rows(&b->stream, b->q, n_q, b->pick, n));
+    if (m->n_scans > 0)
+        TRY(b, slm_cuda_keep_rows(&b->stream, b->memory, c->d_inner, b->pick, n));
+    return n;
 }
 
 static void op_attend(void *backend, const slm_layer *l, int lane) {
     slm_backend_cuda *b = backend;
+    const slm_model *m = b->model;
+    const slm_config *c = &m->config;
     (void)lane;
     slm_cuda_heads heads = heads_of(b, l);
     slm_cuda_cache cache = cache_of(b, l);
-    TRY(b, slm_cuda_attend(&b->stream, b->attended, b->q, &heads, &cache, b->on_device.rows,
-                           b->step->n_rows, b->n_chunks, b->partial));
+    float *out = heads.is_paired ? b->pairs : b->attended;
+    TRY(b, slm_cuda_attend(&b->stream, out, b->q, &heads, &cache, b->rows, b->n_rows, b->n_chunks,
+                           b->partial));
+    if (heads.is_paired)
+        TRY(b, slm_cuda_join_pairs(&b->stream, b->attended, out, slm_device_vector(m, l->pair_norm),
+                                   l->lambda, c->pair_norm_eps, 2 * c->d_head, c->n_heads / 2,
+                                   b->n_rows));
 }
 
 static void op_gate_up(void *backend, const slm_layer *l, int lane) {
@@ -325,48 +328,45 @@ static void op_gate_up(void *backend, const slm_layer *l, int lane) {
                                          [SLM_ACTIVATION_RELU2] = SLM_CUDA_RELU2};
     const slm_linear *const w[] = {&l->gate, &l->up};
     float *const y[] = {b->gate, b->up};
-    uint32_t n_rows = b->step->n_rows;
-    prepare(b, b->x, c->d_model, l->ffn_norm, format_bit(w[0]) | format_bit(w[1]), NULL, n_rows,
-            by_row(b));
+    slm_cuda_prepare_for(b, b->x, c->d_model, c->d_model,
+                         (slm_cuda_norm){l->ffn_norm, l->ffn_norm_bias},
+                         slm_cuda_format_bit(w[0]) | slm_cuda_format_bit(w[1]));
     if (l->gate.type == l->up.type) {
-        multiply(b, w, y, 2, then[c->arch->activation], c->d_ff, NULL, n_rows);
+        slm_cuda_multiply_by(b, w, y, 2, then[c->arch->activation], c->d_ff, NULL);
         return;
     }
-    multiply(b, w, y, 1, SLM_CUDA_STORE, c->d_ff, NULL, n_rows);
-    multiply(b, w + 1, y + 1, 1, SLM_CUDA_STORE, c->d_ff, NULL, n_rows);
-    TRY(b, slm_cuda_gate(&b->stream, b->gate, b->up, (size_t)n_rows * c->d_ff,
+    slm_cuda_multiply_by(b, w, y, 1, SLM_CUDA_STORE, c->d_ff, NULL);
+    slm_cuda_multiply_by(b, w + 1, y + 1, 1, SLM_CUDA_STORE, c->d_ff, NULL);
+    TRY(b, slm_cuda_gate(&b->stream, b->gate, b->up, (size_t)b->n_rows * c->d_ff,
                          then[c->arch->activation]));
 }
 
 static void op_project_add(void *backend, const slm_linear *w, slm_branch branch,
                            const float *sub_norm, int lane) {
     slm_backend_cuda *b = backend;
+    uint32_t d = b->model->config.d_model;
     (void)lane;
     const float *from = branch == SLM_BRANCH_MIXER ? b->attended : b->gate;
     float *const y = b->x;
-    prepare(b, from, w->n_in, sub_norm, format_bit(w), NULL, b->step->n_rows, by_row(b));
-    multiply(b, &w, &y, 1, SLM_CUDA_ADD, b->model->config.d_model, NULL, b->step->n_rows);
-}
-
-/* All rows go on: op_head picks those that want logits. */
-static uint32_t op_narrow(void *backend, int lane) {
-    const slm_backend_cuda *b = backend;
-    (void)lane;
-    return b->step->n_rows;
+    slm_cuda_prepare_for(b, from, w->n_in, w->n_in, (slm_cuda_norm){sub_norm, NULL},
+                         slm_cuda_format_bit(w));
+    slm_cuda_multiply_by(b, &w, &y, 1, SLM_CUDA_ADD, d, b->pick);
+    if (w->bias != NULL)
+        TRY(b, slm_cuda_add_bias(&b->stream, y, slm_device_vector(b->model, w->bias), d, b->pick,
+                                 b->n_rows));
 }
 
 static void op_head(void *backend, int lane) {
     slm_backend_cuda *b = backend;
     const slm_model *m = b->model;
     const slm_linear *w = &m->head;
-    uint32_t n = b->step->n_logits;
+    uint32_t d = m->config.d_model;
     (void)lane;
-    if (n == 0)
-        return;
-    prepare(b, b->x, m->config.d_model, m->output_norm, format_bit(w), b->on_device.pick, n, 0);
-    multiply(b, &w, &b->logits.device_rows, 1, SLM_CUDA_STORE, m->config.n_vocab,
-             b->on_device.logits, n);
-    TRY(b, slm_cuda_logits_choose(&b->logits, &b->stream, b->on_device.logits, n));
+    prepare(b, b->x, d, d, (slm_cuda_norm){m->output_norm, m->output_norm_bias},
+            slm_cuda_format_bit(w), 0);
+    slm_cuda_multiply_by(b, &w, &b->logits.device_rows, 1, SLM_CUDA_STORE, m->config.n_vocab,
+                         b->on_device.logits);
+    TRY(b, slm_cuda_logits_choose(&b->logits, &b->stream, b->on_device.logits, b->n_rows));
 }
 
 static const slm_ops ops = {
@@ -374,6 +374,8 @@ static const slm_ops ops = {
     .qkv = op_qkv,
     .narrow = op_narrow,
     .attend = op_attend,
+    .scan = slm_cuda_op_scan,
+    .gate_memory = slm_cuda_op_gate_memory,
     .gate_up = op_gate_up,
     .project_add = op_project_add,
     .head = op_head,
@@ -381,12 +383,24 @@ static const slm_ops ops = {
 
 /* ---------------------------------------------------------------- steps ------------------------- */
 
+static void fill_runs(slm_backend_cuda *b, const slm_step *step) {
+    memset(b->block.runs, 0, b->n_runs * sizeof *b->block.runs);
+    for (uint32_t r = 0, i = 0; b->n_runs > 0 && r < step->n_rows; r++) {
+        i += r > 0 && step->rows[r - 1].slot != step->rows[r].slot;
+        if (b->block.runs[i].n++ == 0)
+            b->block.runs[i].row = r;
+    }
+}
+
 static void fill_block(slm_backend_cuda *b, const slm_step *step) {
     const slm_model *m = b->model;
     size_t n_half = m->config.n_rot / 2;
     uint32_t last = 0, n_logits = 0;
-    b->block_bytes = place_block(m, step->n_rows, step->n_logits, &b->block, b->pinned_memory.at);
-    place_block(m, step->n_rows, step->n_logits, &b->on_device, b->on_device_memory.at);
+    b->n_runs = most_runs(m, &b->shape, step->n_rows);
+    b->block_bytes = place_block(m, step->n_rows, step->n_logits, b->n_runs, &b->block,
+                                 b->pinned_memory.at);
+    place_block(m, step->n_rows, step->n_logits, b->n_runs, &b->on_device, b->on_device_memory.at);
+    fill_runs(b, step);
     for (uint32_t r = 0; r < step->n_rows; r++) {
         const slm_row *row = &step->rows[r];
         b->block.rows[r] = (slm_cuda_row){row->token, row->slot, row->position, row->logits_row};
@@ -396,6 +410,7 @@ static void fill_block(slm_backend_cuda *b, const slm_step *step) {
         last = row->position > last ? row->position : last;
         if (row->logits_row != SLM_NO_LOGITS) {
             b->block.pick[n_logits] = r;
+            b->block.wanted[n_logits] = b->block.rows[r];
             b->block.logits[n_logits++] = row->logits_row;
         }
     }
@@ -435,7 +450,7 @@ static void send_tables(slm_backend_cuda *b, const slm_step *step) {
 /* The place of the step's graph, or of the one that was longest unused. */
 static slm_recorded *find_recorded(slm_backend_cuda *b) {
     slm_recorded *oldest = &b->recorded[0];
-    for (uint32_t i = 0; i < N_GRAPHS; i++) {
+    for (uint32_t i = 0; i < SLM_CUDA_GRAPHS; i++) {
         slm_recorded *r = &b->recorded[i];
         if (r->graph.exec != NULL && r->n_rows == b->step->n_rows && r->n_logits == b->step->n_logits &&
             r->n_chunks == b->n_chunks)
@@ -540,6 +555,22 @@ slm_status slm_backend_cuda_write_page(slm_backend_cuda *b, const slm_kv_pool *p
     SLM_TRY(check_lost(b, error));
     TRY(b, slm_cuda_to_device(&b->stream, place_in(pool, page, offset), from, n));
     return finish(b, "keys and values to the device", error);
+}
+
+/* ---------------------------------------------------------------- recurrent state --------------- */
+
+slm_status slm_backend_cuda_read_state(slm_backend_cuda *b, const uint8_t *from, size_t n, void *to,
+                                       slm_error *error) {
+    SLM_TRY(check_lost(b, error));
+    TRY(b, slm_cuda_from_device(&b->stream, to, from, n));
+    return finish(b, "recurrent state from the device", error);
+}
+
+slm_status slm_backend_cuda_write_state(slm_backend_cuda *b, uint8_t *to, size_t n, const void *from,
+                                        slm_error *error) {
+    SLM_TRY(check_lost(b, error));
+    TRY(b, slm_cuda_to_device(&b->stream, to, from, n));
+    return finish(b, "recurrent state to the device", error);
 }
 
 /* ---------------------------------------------------------------- logits ------------------------ */

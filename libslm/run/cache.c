@@ -61,7 +61,7 @@ static slm_status fill_options(const slm_model *m, slm_cache_options *o, slm_err
                         n_train);
     SLM_TRY(check_u32("max_sessions", o->max_sessions, 1, 4096, error));
     SLM_TRY(check_u32("page_tokens", o->page_tokens, SLM_KV_GROUP, 1024, error));
-    SLM_TRY(check_u32("max_rows", o->max_rows, 1, 65536, error));
+    SLM_TRY(check_u32("max_rows", o->max_rows, 1, 65535, error));
     SLM_TRY(check_u32("max_logits", o->max_logits, 1, 65536, error));
     SLM_TRY(check_u32("n_threads", o->n_threads, 1, 1024, error));
     SLM_TRY(check_u32("n_checkpoints", o->n_checkpoints, 1, 256, error));
@@ -169,7 +169,7 @@ static slm_cpu_shape cpu_shape(const slm_cache_options *o) {
 #ifdef SLM_HAVE_CUDA
 static slm_cuda_shape cuda_shape(const slm_cache_options *o, const slm_sizes *s) {
     slm_cuda_shape shape = {o->max_rows, o->n_ctx, o->max_sessions, o->max_sessions + o->max_logits,
-                            s->pages_per_session[0], o->flags};
+                            s->pages_per_session[0], o->flags, s->recurrent_bytes};
     return shape;
 }
 #endif
@@ -217,7 +217,7 @@ static slm_status make_plan(const slm_model *m, const slm_cache_options *options
         s->n_checkpoints = o->n_checkpoints * o->max_sessions;
         s->recurrent_bytes = ((size_t)s->n_checkpoints + o->max_sessions) * slm_state_floats(m) *
                              sizeof(float);
-        plan->recurrent_bytes = s->recurrent_bytes + SLM_ALLOC_HEADER;
+        plan->recurrent_bytes = s->recurrent_bytes + (m->device == NULL ? SLM_ALLOC_HEADER : 0);
         plan->checkpoint_tokens = SLM_CHECKPOINT_TOKENS;
     }
     s->tables_bytes = place_tables(m, o, s, NULL, NULL);
@@ -280,6 +280,15 @@ static slm_status does_not_fit(const slm_plan *plan, uint64_t limit, const char 
                     what, (unsigned long long)limit);
 }
 
+/* next: zeros, the state of a session that holds nothing. */
+static void place_recurrent(slm_cache *c, const slm_sizes *s, float *next) {
+    size_t n = slm_state_floats(c->model);
+    for (uint32_t i = 0; i < c->options.max_sessions; i++, next += n)
+        c->seqs[i].recurrent = next;
+    for (uint32_t i = 0; i < s->n_checkpoints; i++, next += n)
+        c->checkpoints[i].recurrent = next;
+}
+
 /* The backend with the memory of the pages. */
 static slm_status open_backend(slm_cache *c, const slm_sizes *s, slm_error *error) {
     slm_model *m = c->model;
@@ -287,6 +296,8 @@ static slm_status open_backend(slm_cache *c, const slm_sizes *s, slm_error *erro
     if (m->device != NULL) {
         slm_cuda_shape shape = cuda_shape(&c->options, s);
         SLM_TRY(slm_backend_cuda_open(m, &shape, &c->layout, c->pools, c->seqs, &c->cuda, error));
+        if (s->recurrent_bytes > 0)
+            place_recurrent(c, s, slm_backend_cuda_recurrent(c->cuda));
         c->logits = slm_backend_cuda_rows(c->cuda);
         c->sums = slm_backend_cuda_sums(c->cuda);
         return SLM_OK;
@@ -312,17 +323,6 @@ static slm_status open_backend(slm_cache *c, const slm_sizes *s, slm_error *erro
     return SLM_OK;
 }
 
-/* A session that holds nothing has a recurrent state of zeros. */
-static void place_recurrent(slm_cache *c, const slm_sizes *s) {
-    float *next = c->recurrent;
-    size_t n = slm_state_floats(c->model);
-    memset(c->recurrent, 0, s->recurrent_bytes);
-    for (uint32_t i = 0; i < c->options.max_sessions; i++, next += n)
-        c->seqs[i].recurrent = next;
-    for (uint32_t i = 0; i < s->n_checkpoints; i++, next += n)
-        c->checkpoints[i].recurrent = next;
-}
-
 static slm_status allocate(slm_cache *c, const slm_sizes *s, slm_error *error) {
     slm_model *m = c->model;
     c->tables = slm_calloc(c->host, s->tables_bytes, 1);
@@ -330,11 +330,12 @@ static slm_status allocate(slm_cache *c, const slm_sizes *s, slm_error *error) {
     if (c->tables == NULL || c->scratch == NULL)
         return slm_fail_nomem(error, bytes_of_cache(&c->plan), "the cache");
     place_tables(m, &c->options, s, c, c->tables);
-    if (s->recurrent_bytes > 0) {
+    if (s->recurrent_bytes > 0 && m->device == NULL) {
         c->recurrent = slm_alloc_touched(c->host, s->recurrent_bytes);
         if (c->recurrent == NULL)
             return slm_fail_nomem(error, bytes_of_cache(&c->plan), "the cache");
-        place_recurrent(c, s);
+        memset(c->recurrent, 0, s->recurrent_bytes);
+        place_recurrent(c, s, c->recurrent);
     }
     c->sampler_scratch = (uint8_t *)c->scratch + s->backend_bytes;
     memset(c->sampler_scratch, 0, s->sampler_bytes);
@@ -361,6 +362,20 @@ slm_status slm_cache_step(slm_cache *c, const slm_step *step, slm_error *error) 
     (void)error;
     slm_backend_cpu_run(&c->cpu, step);
     return SLM_OK;
+}
+
+void slm_cache_copy_state(slm_cache *c, float *to, const float *from) {
+    size_t n = slm_state_floats(c->model);
+#ifdef SLM_HAVE_CUDA
+    if (c->cuda != NULL) {
+        slm_backend_cuda_copy_state(c->cuda, to, from, n);
+        return;
+    }
+#endif
+    if (from != NULL)
+        memcpy(to, from, n * sizeof *to);
+    else
+        memset(to, 0, n * sizeof *to);
 }
 
 static void set_pace(slm_cache *c) {
@@ -416,7 +431,8 @@ static slm_status check_room(const slm_model *m, const slm_plan *plan, const slm
 #ifdef SLM_HAVE_CUDA
     if (m->device != NULL) {
         const char *what;
-        uint64_t on_device = plan->kv_bytes + s->on_device, room = slm_device_room(m, &what);
+        uint64_t on_device = plan->kv_bytes + plan->recurrent_bytes + s->on_device;
+        uint64_t room = slm_device_room(m, &what);
         if (on_device > room)
             return does_not_fit(plan, room, what, error);
         if (!m->device->info.is_integrated)

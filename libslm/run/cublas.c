@@ -28,12 +28,10 @@ enum {
 static int is_half(uint32_t type) { return type == SLM_DTYPE_F16 || type == SLM_DTYPE_BF16; }
 
 static int has_halves(const slm_model *m) {
-    for (uint32_t i = 0; i < m->config.n_layers; i++) {
-        const slm_layer *l = &m->layers[i];
-        if (is_half(l->q.type) || is_half(l->k.type) || is_half(l->v.type) || is_half(l->gate.type) ||
-            is_half(l->up.type) || is_half(l->attn_output.type) || is_half(l->down.type))
-            return 1;
-    }
+    for (uint32_t i = 0; i < m->config.n_layers; i++)
+        for (uint32_t j = 0; j < SLM_LAYER_LINEARS; j++)
+            if (is_half(slm_layer_linear(&m->layers[i], j)->type))
+                return 1;
     return 0;
 }
 
@@ -45,9 +43,7 @@ static void *carve(uint8_t *memory, size_t *used, size_t bytes) {
 
 size_t slm_cublas_place(slm_cublas *c, const slm_model *m, const slm_cuda_shape *s,
                         uint8_t *memory) {
-    size_t used = 0, n_q = (size_t)m->config.n_heads * m->config.d_head;
-    size_t widest = n_q > m->config.d_model ? n_q : m->config.d_model;
-    widest = m->config.d_ff > widest ? m->config.d_ff : widest;
+    size_t used = 0, widest = slm_widest_row(&m->config);
     if (!(s->flags & SLM_CACHE_CUBLAS) || s->max_rows < LEAST_ROWS || !has_halves(m))
         return 0;
     c->is_planned = 1;

@@ -20,6 +20,7 @@ struct slm_generator {
     uint32_t begin;            /* tokens that the session held before the answer */
     int32_t forced[MAX_FORCED];/* tokens that the guide leaves no choice about, from next_forced on */
     size_t n_forced, next_forced;
+    uint64_t n_spared; /* forced tokens of the answer so far */
     int32_t spelled[SLM_MARKERS_MAX]; /* control tokens that are part of the text */
     size_t n_spelled;
     slm_utf8_stream utf8;
@@ -81,8 +82,48 @@ void slm_generator_spell(slm_generator *g, const int32_t *ids, size_t n) {
             g->spelled[g->n_spelled++] = ids[i];
 }
 
+/* Finds the tokens of the bytes that the guide forces: those that tokenizing gives for the end of the
+ * answer with these bytes behind it, when that begins with the tokens that the answer has, and as far as
+ * nothing that may follow would change them. Before the first token no session is wanted. Tokens spell no more than the guide allows, as all their
+ * bytes are forced. */
+static void find_forced(slm_generator *g) {
+    enum { WINDOW = 32, TEXT = 4096, IDS = 256 };
+    const slm_session *s = g->session;
+    const slm_vocab *v = g->model->vocab;
+    const char *forced;
+    char text[TEXT];
+    int32_t ids[IDS];
+    size_t n_forced, len = 0, n = 0;
+    uint32_t n_window = g->n_tokens < WINDOW ? (uint32_t)g->n_tokens : WINDOW;
+    const int32_t *window = n_window > 0 ? s->tokens + (s->n_tokens - n_window) : ids;
+    g->n_forced = g->next_forced = 0;
+    if (slm_vocab_get_kind(v) != SLM_VOCAB_BPE || slm_matcher_sleeps(g->matcher))
+        return;
+    if (slm_matcher_find_forced(g->matcher, &forced, &n_forced, NULL) != SLM_OK || n_forced == 0)
+        return; /* a failure comes back with the next mask */
+    if (slm_vocab_detokenize(v, window, n_window, 0, text, sizeof text - n_forced, &len, NULL) !=
+        SLM_OK)
+        return; /* too long to be worth it */
+    memcpy(text + len, forced, n_forced);
+    slm_span span = {text, len + n_forced, 0};
+    if (slm_vocab_tokenize(v, &span, 1, SLM_BOS_NONE, ids, IDS, &n, NULL) != SLM_OK ||
+        n < n_window || memcmp(ids, window, n_window * sizeof *ids) != 0)
+        return;
+    size_t settled = slm_vocab_settled(v, text, span.len);
+    for (size_t i = n_window; i < n && g->n_forced < MAX_FORCED; i++) {
+        len += slm_vocab_token_bytes(v, ids[i], 0, g->token_bytes).len;
+        if (len > settled || !slm_matcher_knows(g->matcher, ids[i]))
+            break;
+        g->forced[g->n_forced++] = ids[i];
+    }
+}
+
 slm_status slm_generator_lead(slm_generator *g, const char *text, size_t len, slm_error *error) {
-    return g->matcher != NULL ? slm_matcher_take_bytes(g->matcher, text, len, error) : SLM_OK;
+    if (g->matcher == NULL)
+        return SLM_OK;
+    SLM_TRY(slm_matcher_take_bytes(g->matcher, text, len, error));
+    find_forced(g);
+    return SLM_OK;
 }
 
 void slm_generator_force(slm_generator *g, const int32_t *ids, size_t n) {
@@ -111,6 +152,7 @@ static slm_status open_matcher(slm_generator *g, slm_guide *guide, slm_error *er
     if (!any_bit(bits, n_words))
         return slm_fail(error, SLM_ERR_GRAMMAR, "guide", SLM_NO_OFFSET,
                         "slm_generate_options.guide: no token of the model begins a text of it");
+    find_forced(g);
     return SLM_OK;
 }
 
@@ -228,6 +270,7 @@ static void end(slm_generator *g, slm_end_reason reason, slm_event *ev) {
     ev->type = SLM_EVENT_END;
     ev->reason = g->ended = reason;
     ev->count = g->n_tokens;
+    ev->forced = g->n_spared;
     ev->text = g->text;
     ev->text_len = n;
     if (g->stopper == NULL)
@@ -275,43 +318,6 @@ static slm_status choose(slm_generator *g, slm_event *ev, slm_error *error) {
                               &ev->top, &ev->n_top, error);
 }
 
-/* Finds the tokens of the bytes that the guide forces: those that tokenizing gives for the end of the
- * answer with these bytes behind it, when that begins with the tokens that the answer has, and as far as
- * nothing that may follow would change them. Tokens spell no more than the guide allows, as all their
- * bytes are forced. */
-static void find_forced(slm_generator *g) {
-    enum { WINDOW = 32, TEXT = 4096, IDS = 256 };
-    const slm_session *s = g->session;
-    const slm_vocab *v = g->model->vocab;
-    const char *forced;
-    char text[TEXT];
-    int32_t ids[IDS];
-    size_t n_forced, len = 0, n = 0;
-    uint32_t n_answer = s->n_tokens - g->begin;
-    uint32_t n_window = n_answer < WINDOW ? n_answer : WINDOW;
-    const int32_t *window = s->tokens + (s->n_tokens - n_window);
-    g->n_forced = g->next_forced = 0;
-    if (slm_vocab_get_kind(v) != SLM_VOCAB_BPE || slm_matcher_sleeps(g->matcher))
-        return;
-    if (slm_matcher_find_forced(g->matcher, &forced, &n_forced, NULL) != SLM_OK || n_forced == 0)
-        return; /* a failure comes back with the next mask */
-    if (slm_vocab_detokenize(v, window, n_window, 0, text, sizeof text - n_forced, &len, NULL) !=
-        SLM_OK)
-        return; /* too long to be worth it */
-    memcpy(text + len, forced, n_forced);
-    slm_span span = {text, len + n_forced, 0};
-    if (slm_vocab_tokenize(v, &span, 1, SLM_BOS_NONE, ids, IDS, &n, NULL) != SLM_OK ||
-        n < n_window || memcmp(ids, window, n_window * sizeof *ids) != 0)
-        return;
-    size_t settled = slm_vocab_settled(v, text, span.len);
-    for (size_t i = n_window; i < n && g->n_forced < MAX_FORCED; i++) {
-        len += slm_vocab_token_bytes(v, ids[i], 0, g->token_bytes).len;
-        if (len > settled || !slm_matcher_knows(g->matcher, ids[i]))
-            break;
-        g->forced[g->n_forced++] = ids[i];
-    }
-}
-
 /* Holds the next choice to the guide; *reason says when there is none to make. Without is_next the
  * choice is not yet to be made, and only the end is looked for. */
 static slm_status follow_guide(slm_generator *g, int is_next, slm_end_reason *reason,
@@ -340,9 +346,10 @@ static slm_status accept(slm_generator *g, slm_event *ev, slm_error *error) {
     if (g->matcher != NULL && !is_end)
         SLM_TRY(slm_matcher_take(g->matcher, ev->token, error));
     slm_session_push(s, ev->token);
+    ev->count = ++g->n_tokens;
+    ev->forced = g->n_spared;
     if (g->matcher != NULL && g->next_forced == g->n_forced)
         find_forced(g);
-    ev->count = ++g->n_tokens;
     ev->type = SLM_EVENT_TEXT;
     if (add_text(g, ev->token, ev)) {
         ev->type = SLM_EVENT_END;
@@ -365,6 +372,7 @@ slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error)
         ev->type = SLM_EVENT_END;
         ev->reason = g->ended;
         ev->count = g->n_tokens;
+        ev->forced = g->n_spared;
         return SLM_OK;
     }
     if (g->n_tokens >= g->max_tokens) {
@@ -377,14 +385,14 @@ slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error)
     }
     if (atomic_exchange(&s->cancelled, 0))
         return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET, "the generation was cancelled");
-    if (g->matcher != NULL && g->n_tokens == 0 && g->n_forced == 0)
-        find_forced(g); /* the beginning, spelled as tokenizing would */
     if (g->next_forced < g->n_forced) {
         slm_error why = SLM_ERROR_INIT;
         ev->token = g->forced[g->next_forced++];
         slm_status status = accept(g, ev, &why);
-        if (status == SLM_OK)
+        if (status == SLM_OK) {
+            ev->forced = ++g->n_spared;
             return SLM_OK;
+        }
         if (status != SLM_ERR_RANGE)
             return slm_fail(error, status, why.subject, why.offset, "%s", why.message);
         g->n_forced = g->next_forced = 0; /* the guide has no place for it */
@@ -415,6 +423,7 @@ slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error)
         if (s->gave_up != SLM_REUSE_ALL) {
             ev->type = SLM_EVENT_REEVALUATED;
             ev->count = s->n_reevaluated - g->n_reevaluated;
+            ev->forced = g->n_spared;
             return SLM_OK;
         }
     }

@@ -4,7 +4,7 @@
 
 #include "base/checked.h"
 
-/* Of a layer: qkv, attend, attn_output, gate_up, down. Around them: embed, head. */
+/* Of a layer at most: qkv, attend, attn_output, gate_up, down. Around them: embed, head. */
 static uint32_t most_ops(const slm_model *m) { return 5 * m->config.n_layers + 2; }
 
 size_t slm_op_times_bytes(const slm_model *m) {
@@ -64,15 +64,17 @@ static void op_embed(void *backend, int lane) {
 
 static void op_qkv(void *backend, const slm_layer *l, int lane) {
     slm_op_times *t = backend;
-    uint32_t n = t->step->n_rows;
+    uint32_t n = t->n_rows;
     t->ops->qkv(t->backend, l, lane);
     end_op(t, SLM_OP_QKV, bytes_of(&l->q) + bytes_of(&l->k) + bytes_of(&l->v),
            macs_of(&l->q, n) + macs_of(&l->k, n) + macs_of(&l->v, n));
 }
 
+/* Its time is that of the op behind it. */
 static uint32_t op_narrow(void *backend, int lane) {
-    const slm_op_times *t = backend;
-    return t->ops->narrow(t->backend, lane);
+    slm_op_times *t = backend;
+    t->n_rows = t->ops->narrow(t->backend, lane);
+    return t->n_rows;
 }
 
 /* A session's keys and values are read once for its rows of a step. */
@@ -81,20 +83,43 @@ static void op_attend(void *backend, const slm_layer *l, int lane) {
     const slm_config *c = &t->model->config;
     const slm_row *rows = t->step->rows;
     uint64_t window = t->model->groups[l->kv_group].window, read = 0, pairs = 0;
+    uint32_t slot = UINT32_MAX; /* of the row before */
     t->ops->attend(t->backend, l, lane);
     for (uint32_t r = 0; r < t->step->n_rows; r++) {
+        if (t->n_rows < t->step->n_rows && rows[r].logits_row == SLM_NO_LOGITS)
+            continue;
         uint64_t keys = rows[r].position + 1u;
         keys = window != 0 && window < keys ? window : keys;
         pairs += keys;
-        read += r > 0 && rows[r - 1].slot == rows[r].slot ? 1 : keys;
+        read += rows[r].slot == slot ? 1 : keys;
+        slot = rows[r].slot;
     }
     end_op(t, SLM_OP_ATTEND, 2 * read * c->n_kv_heads * t->layout->row_bytes,
            pairs * slm_attend_macs(c));
 }
 
+static void op_scan(void *backend, const slm_layer *l, int lane) {
+    slm_op_times *t = backend;
+    const slm_config *c = &t->model->config;
+    const slm_linear *const w[] = {&l->in, &l->scan_x, &l->scan_dt};
+    uint64_t bytes = slm_scan_floats(c) * sizeof(float), macs = slm_scan_macs(c) * t->n_rows;
+    t->ops->scan(t->backend, l, lane);
+    for (int i = 0; i < 3; i++) {
+        bytes += bytes_of(w[i]);
+        macs += macs_of(w[i], t->n_rows);
+    }
+    end_op(t, SLM_OP_SCAN, bytes, macs);
+}
+
+static void op_gate_memory(void *backend, const slm_layer *l, int lane) {
+    slm_op_times *t = backend;
+    t->ops->gate_memory(t->backend, l, lane);
+    end_op(t, SLM_OP_GATE_MEMORY, bytes_of(&l->in), macs_of(&l->in, t->n_rows));
+}
+
 static void op_gate_up(void *backend, const slm_layer *l, int lane) {
     slm_op_times *t = backend;
-    uint32_t n = t->step->n_rows;
+    uint32_t n = t->n_rows;
     t->ops->gate_up(t->backend, l, lane);
     end_op(t, SLM_OP_GATE_UP, bytes_of(&l->gate) + bytes_of(&l->up),
            macs_of(&l->gate, n) + macs_of(&l->up, n));
@@ -105,16 +130,14 @@ static void op_project_add(void *backend, const slm_linear *w, slm_branch branch
     slm_op_times *t = backend;
     t->ops->project_add(t->backend, w, branch, sub_norm, lane);
     end_op(t, branch == SLM_BRANCH_MIXER ? SLM_OP_ATTN_OUTPUT : SLM_OP_DOWN, bytes_of(w),
-           macs_of(w, t->step->n_rows));
+           macs_of(w, t->n_rows));
 }
 
 static void op_head(void *backend, int lane) {
     slm_op_times *t = backend;
     const slm_linear *w = &t->model->head;
-    uint32_t n = t->step->n_logits;
     t->ops->head(t->backend, lane);
-    if (n > 0)
-        end_op(t, SLM_OP_HEAD, bytes_of(w), macs_of(w, n));
+    end_op(t, SLM_OP_HEAD, bytes_of(w), macs_of(w, t->n_rows));
 }
 
 static const slm_ops timed = {
@@ -122,6 +145,8 @@ static const slm_ops timed = {
     .qkv = op_qkv,
     .narrow = op_narrow,
     .attend = op_attend,
+    .scan = op_scan,
+    .gate_memory = op_gate_memory,
     .gate_up = op_gate_up,
     .project_add = op_project_add,
     .head = op_head,
@@ -129,6 +154,7 @@ static const slm_ops timed = {
 
 int slm_op_times_run(slm_op_times *t, const slm_step *step) {
     t->step = step;
+    t->n_rows = step->n_rows;
     t->n = 0;
     t->code = 0;
     mark(t);

@@ -14,6 +14,7 @@ typedef struct slm_op_times {
     slm_cuda_stream *stream;
     const slm_kv_layout *layout;
     const slm_step *step;    /* under way                                                            */
+    uint32_t n_rows;         /* of its rows that still go on                                         */
     slm_op_sum *sums;        /* [SLM_OP_COUNT]                                                       */
     slm_cuda_event *events;  /* [most + 1] the first before the first op                             */
     slm_op *kinds;           /* [most] of the ops of the step                                        */

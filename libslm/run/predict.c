@@ -27,7 +27,15 @@ static const double host_us[2] = {50.0,
 
 /* Kernels of a step around the layers: embedding, norm, head, best candidates in two. */
 #define STEP_KERNELS 5u
+/* Of a scan: rows prepared and multiplied four times, the convolution and the scan. Of a gate on its
+ * memory: the same twice, and the gate. */
+#define SCAN_KERNELS   10u
+#define MEMORY_KERNELS 5u
 #define CHUNK_TOKENS 256u /* of a context, that attention takes by itself; then it joins them */
+/* Thread-instructions for a token of a prompt and a channel, for each sixteen states: 195 of the scan,
+ * and some 85 of its convolution, counted as those below. */
+#define SCAN_SLAB         16u
+#define SCAN_INSTRUCTIONS 280.0
 #define PROMPT_ROWS                                                                                \
     512u /* of one pass over the weights                                              */
 
@@ -90,24 +98,27 @@ void slm_predict_bytes(const slm_model *model, uint64_t bytes[SLM_DTYPE_LIMIT]) 
     bytes[SLM_DTYPE_F32] += all > matrices ? all - matrices : 0;
 }
 
-/* Keys that a token behind n others sees, added up over the layers; window 0: all. */
-static double keys_seen(const slm_model *m, double n) {
-    double keys = 0;
-    for (uint32_t i = 0; i < m->n_groups; i++) {
-        double window = m->groups[i].window;
-        keys += m->groups[i].n_layers * (window > 0 && n > window ? window : n);
-    }
-    return keys;
+/* Keys of a layer that a token behind n others sees. */
+static double keys_seen(const slm_model *m, const slm_layer *l, double n) {
+    double window = m->groups[l->kv_group].window;
+    return window > 0 && n > window ? window : n;
 }
 
 /* The same for all tokens of a prompt together, each seeing itself. */
-static double keys_of_prompt(const slm_model *m, double n) {
-    double keys = 0;
-    for (uint32_t i = 0; i < m->n_groups; i++) {
-        double window = m->groups[i].window, full = window > 0 && n > window ? window : n;
-        keys += m->groups[i].n_layers * (full * (full + 1) / 2 + (n - full) * full);
-    }
-    return keys;
+static double keys_of_prompt(const slm_model *m, const slm_layer *l, double n) {
+    double full = keys_seen(m, l, n);
+    return full * (full + 1) / 2 + (n - full) * full;
+}
+
+/* Bytes of the cache that a token behind n others reads. Layers may read what others keep. */
+static double cache_bytes(const slm_model *m, double n, double bytes_per_token) {
+    double keys = 0, n_kept = 0;
+    for (uint32_t i = 0; i < m->config.n_layers; i++)
+        if (slm_layer_attends(&m->layers[i]))
+            keys += keys_seen(m, &m->layers[i], n);
+    for (uint32_t i = 0; i < m->n_groups; i++)
+        n_kept += m->groups[i].n_layers;
+    return keys / n_kept * bytes_per_token;
 }
 
 void slm_predict_traffic(const slm_device_profile *p, const slm_traffic *t, slm_prediction *r) {
@@ -143,12 +154,24 @@ void slm_predict_traffic(const slm_device_profile *p, const slm_traffic *t, slm_
     }
 }
 
-/* Kernels of a layer, as run/backend_cuda.c starts them: preparing rows before each of the four products,
- * products of one type together, the heads, attention and what joins its chunks. */
+/* Kernels of attention, as run/backend_cuda.c starts them: preparing rows, products of one type
+ * together, the heads, attention and what joins its chunks and pairs, the output. */
+static uint32_t attention_kernels(const slm_layer *l, int joins) {
+    uint32_t n_qkv = 1;
+    if (l->mixer != SLM_MIXER_CROSS)
+        n_qkv += (uint32_t)(l->k.type != l->q.type) + (l->v.type != l->k.type);
+    return 1 + n_qkv + 1 + 1 + (joins != 0) + (l->pair_norm != NULL) + 2 +
+           (l->attn_output.bias != NULL);
+}
+
+/* With the feed-forward: rows are prepared before each of its products. */
 static uint32_t layer_kernels(const slm_layer *l, int joins) {
-    uint32_t n_qkv = 1u + (l->k.type != l->q.type) + (l->v.type != l->k.type);
-    uint32_t n_gate_up = l->gate.type == l->up.type ? 1 : 3;
-    return 4 + n_qkv + 1 + 1 + (joins != 0) + 1 + n_gate_up + 1;
+    uint32_t n = 2 + (l->gate.type == l->up.type ? 1 : 3) + 1;
+    if (l->mixer == SLM_MIXER_SCAN)
+        return n + SCAN_KERNELS;
+    if (l->mixer == SLM_MIXER_MEMORY)
+        return n + MEMORY_KERNELS;
+    return n + attention_kernels(l, joins);
 }
 
 static uint32_t step_kernels(const slm_model *m, uint32_t depth, slm_dtype kv_type) {
@@ -162,7 +185,7 @@ static void predict_token(const slm_model *m, const slm_device_profile *p, uint3
                           double kv_bytes, slm_dtype kv_type, slm_prediction *r) {
     uint64_t weights[SLM_DTYPE_LIMIT];
     slm_instruction_cost kv = slm_predict_cost(kv_type);
-    double cache = keys_seen(m, depth) / m->config.n_layers * kv_bytes;
+    double cache = cache_bytes(m, depth, kv_bytes);
     slm_traffic t = {cache, cache * kv.all, cache * kv.integer, step_kernels(m, depth, kv_type)};
     slm_predict_bytes(m, weights);
     for (uint32_t i = 0; i < SLM_DTYPE_LIMIT; i++) {
@@ -177,23 +200,36 @@ static void predict_token(const slm_model *m, const slm_device_profile *p, uint3
 /* ---------------------------------------------------------------- a prompt ------------------- */
 
 /* Multiply-accumulates of a prompt, and how many int8 ones tensor cores could do meanwhile when all
- * goes well. The head is for the last token only. */
+ * goes well. */
 typedef struct prompt_work {
     double macs, time;
 } prompt_work;
 
+static void add_work(prompt_work *work, double macs, double share) {
+    work->macs += macs;
+    work->time += macs / share;
+}
+
+/* Behind the keys and values of the last layer that keeps some, only the last token goes on. */
 static prompt_work work_of_prompt(const slm_model *m, double n) {
     slm_plan_sums sums = slm_plan_sum(m);
-    double attention = keys_of_prompt(m, n) / m->config.n_layers * (double)sums.attend_macs;
-    prompt_work work = {attention, attention / FLOAT_SHARE};
-    for (uint32_t i = 0; i < SLM_DTYPE_LIMIT; i++) {
-        double macs = (double)sums.macs[i], head = 0;
-        if (i == m->head.type)
-            head = (double)m->head.n_out * m->head.n_in;
-        macs = (macs - head) * n + head;
-        work.macs += macs;
-        work.time += macs / tensor_share_of(i);
+    prompt_work work = {0, 0};
+    double keys = 0, n_attend = 0;
+    for (uint32_t i = 0; i < m->config.n_layers; i++) {
+        const slm_layer *l = &m->layers[i];
+        if (!slm_layer_attends(l))
+            continue;
+        n_attend++;
+        keys += i < m->last_writer ? keys_of_prompt(m, l, n) : keys_seen(m, l, n);
     }
+    add_work(&work, keys / n_attend * (double)sums.attend_macs, FLOAT_SHARE);
+    for (uint32_t i = 0; i < SLM_DTYPE_LIMIT; i++) {
+        double every = (double)sums.prompt_macs[i], last = (double)sums.macs[i] - every;
+        add_work(&work, every * n + last, tensor_share_of(i));
+    }
+    double slabs = (m->config.d_state + SCAN_SLAB - 1) / SCAN_SLAB;
+    work.time += n * m->n_scans * m->config.d_inner * slabs * SCAN_INSTRUCTIONS *
+                 (TENSOR_MACS / ISSUE_SLOTS);
     return work;
 }
 

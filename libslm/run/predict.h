@@ -8,7 +8,9 @@
 typedef struct slm_plan_sums {
     uint64_t bytes[SLM_DTYPE_LIMIT]; /* of matrices                                                  */
     uint64_t macs[SLM_DTYPE_LIMIT];  /* with them                                                    */
-    uint64_t attend_macs;            /* with one key and value in every layer                        */
+    uint64_t prompt_macs[SLM_DTYPE_LIMIT]; /* of these what every token of a prompt takes, not only those
+                                              that want logits                                       */
+    uint64_t attend_macs;            /* with one key and value in every layer of attention           */
 } slm_plan_sums;
 slm_plan_sums slm_plan_sum(const slm_model *model);
 

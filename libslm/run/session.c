@@ -7,7 +7,12 @@
 
 static slm_seq *seq_of(const slm_session *s) { return &s->cache->seqs[s->slot]; }
 
-void slm_session_give_up(slm_session *s) { slm_state_truncate(s, 0); }
+/* Whatever a step that failed has left of its state goes, too, even where it was the first. */
+void slm_session_give_up(slm_session *s) {
+    slm_state_truncate(s, 0);
+    if (s->cache->model->n_scans > 0)
+        slm_cache_copy_state(s->cache, seq_of(s)->recurrent, NULL);
+}
 
 void slm_cache_give_up(slm_cache *c) {
     for (uint32_t i = 0; i < c->options.max_sessions; i++)

@@ -63,6 +63,9 @@ slm_status slm_cache_create(slm_model *model, const slm_cache_options *options, 
 void slm_cache_drop(slm_cache *cache);
 /* Runs one step. */
 slm_status slm_cache_step(slm_cache *cache, const slm_step *step, slm_error *error);
+/* Makes the recurrent state at `to` that at `from`, or that of a session that holds nothing where it is
+ * NULL; both in the cache's memory. On a device a failure shows at the next step. */
+void slm_cache_copy_state(slm_cache *cache, float *to, const float *from);
 /* A session's row of logits may still be on the device, with only its best here (1). Fetching makes it
  * what it is there, and fails as a step does. Copying takes a row that is here. */
 int slm_cache_best(const slm_cache *cache, uint32_t slot, slm_best *best);

@@ -130,6 +130,11 @@ void slm_snapshot_pages_name(uint32_t group, char name[8]);
 uint64_t slm_snapshot_page_bytes(const slm_kv_layout *layout, uint32_t page_tokens,
                                  uint32_t n_layers);
 
+/* Heads of keys, or of values, that lie as one in the cache's pages. */
+static inline uint32_t slm_snapshot_span(const slm_cache *c, int is_v) {
+    return c->model->config.arch->differential && (is_v || c->cuda != NULL) ? 2 : 1;
+}
+
 /* ---- recurrent state (snapshot_state.c) ---- */
 
 /* The marks of a session: [n_checkpoints] at most. Returns their number. */

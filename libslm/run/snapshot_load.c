@@ -1,6 +1,5 @@
 /* Loading snapshots. Nothing of a file is used before its checksum was compared, and the session
  * keeps what it has until all of the file is known to be good. */
-#include "run/backend_cpu_ops.h"
 #include "run/snapshot.h"
 
 #include <inttypes.h>
@@ -336,7 +335,7 @@ static slm_status write_page(slm_cache *c, const slm_kv_pool *pool, uint32_t pag
 /* Where byte `at` of a section of pages goes in the pool, and how many bytes from there go with it;
  * *page is SLM_NO_PAGE where the cache has none for it. Pages of the file and of the cache may be
  * of different sizes; both hold, one behind the other, the tokens of each layer's K or V of each
- * head, or of the heads whose values are one row. */
+ * head, or of the heads that lie as one. */
 static uint64_t run_of(const slm_snapshot_loader *l, uint32_t g, uint64_t at, uint32_t *page,
                        size_t *offset) {
     const slm_snapshot_group *to = &l->groups[g];
@@ -347,7 +346,7 @@ static uint64_t run_of(const slm_snapshot_loader *l, uint32_t g, uint64_t at, ui
     for (; index >= range->end - range->begin; range++)
         index -= range->end - range->begin;
     uint64_t plane = in / (l->model.n_kv_heads * head_bytes);
-    uint64_t span = plane & 1 ? slm_cpu_span(l->cache->model) : 1;
+    uint64_t span = slm_snapshot_span(l->cache, plane & 1);
     uint64_t in_head = in % (span * head_bytes), head = (in - in_head) / head_bytes;
     uint64_t stream = (range->begin + index) * span * head_bytes + in_head;
     uint64_t i = stream / (span * layout->head_bytes);
@@ -522,26 +521,47 @@ static void set_tables(slm_snapshot_loader *l, uint32_t mark) {
     }
 }
 
-/* Recurrent state, and its checkpoints: the session is at each of them for a moment. */
-static void set_states(slm_snapshot_loader *l) {
+static slm_status write_state(slm_snapshot_loader *l, const float *state, slm_error *error) {
+    slm_cache *c = l->cache;
+    float *to = c->seqs[l->session->slot].recurrent;
+    size_t bytes = slm_state_floats(c->model) * sizeof *state;
+#ifdef SLM_HAVE_CUDA
+    for (size_t at = 0, n; c->cuda != NULL && at < bytes; at += n) {
+        n = bytes - at < SLM_SNAPSHOT_BLOCK ? bytes - at : SLM_SNAPSHOT_BLOCK;
+        memcpy(l->buffers.at, (const uint8_t *)state + at, n);
+        SLM_TRY(slm_backend_cuda_write_state(c->cuda, (uint8_t *)to + at, n, l->buffers.at, error));
+    }
+    if (c->cuda != NULL)
+        return SLM_OK;
+#endif
+    (void)error;
+    memcpy(to, state, bytes);
+    return SLM_OK;
+}
+
+/* Recurrent state, and its checkpoints: the session is at each of them for a moment. Where a device
+ * fails it is at the tokens of the last. */
+static slm_status set_states(slm_snapshot_loader *l, slm_error *error) {
     slm_session *s = l->session;
     size_t n = slm_state_floats(l->cache->model);
     const float *state = l->states.states;
     for (uint32_t m = l->states.first; m <= l->states.n_marks; m++, state += n) {
+        SLM_TRY(write_state(l, state, error));
         set_tables(l, m);
         s->n_valid = m < l->states.n_marks ? l->states.marks[m].n : l->state.n_valid;
-        memcpy(l->cache->seqs[s->slot].recurrent, state, n * sizeof *state);
         slm_state_mark(s);
     }
+    return SLM_OK;
 }
 
-/* From here on nothing can fail. */
-static void commit(slm_snapshot_loader *l) {
+/* From here on nothing can fail but a device, after which its cache gives up all state. */
+static slm_status commit(slm_snapshot_loader *l, slm_error *error) {
     slm_session *s = l->session;
     slm_seq *seq = &l->cache->seqs[s->slot];
+    slm_status status = SLM_OK;
     slm_session_cut(s, 0);
     if (l->cache->model->n_scans > 0)
-        set_states(l);
+        status = set_states(l, error);
     set_tables(l, l->states.n_marks);
     for (uint32_t g = 0; g < l->cache->model->n_groups; g++)
         for (uint32_t i = seq->tables[g].begin; i < seq->tables[g].end; i++)
@@ -552,6 +572,7 @@ static void commit(slm_snapshot_loader *l) {
     s->n_valid = l->state.n_valid;
     s->n_seen = l->state.n_seen;
     seq->rope_long = (uint8_t)l->state.rope_long;
+    return status;
 }
 
 static slm_status load(slm_snapshot_loader *l, const slm_file *file, slm_error *error) {
@@ -560,7 +581,7 @@ static slm_status load(slm_snapshot_loader *l, const slm_file *file, slm_error *
     SLM_TRY(check_all(l, error));
     slm_status status = read_pages(l, error);
     if (status == SLM_OK)
-        commit(l);
+        status = commit(l, error);
     give_back_pages(l);
     if (status == SLM_ERR_DEVICE)
         slm_cache_give_up(l->cache);

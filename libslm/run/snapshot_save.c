@@ -1,5 +1,4 @@
 /* Writing snapshots: from the first byte to the last, each of them once. */
-#include "run/backend_cpu_ops.h"
 #include "run/snapshot.h"
 
 #include <inttypes.h>
@@ -100,6 +99,7 @@ static void clear_rest(slm_snapshot_writer *w, uint32_t n, size_t row_bytes, int
     size_t d = w->cache->model->config.d_head;
 #ifdef SLM_HAVE_CUDA
     if (w->cache->cuda != NULL) {
+        d *= slm_snapshot_span(w->cache, is_v);
         for (uint32_t t = n; t < SLM_KV_GROUP; t++)
             slm_cuda_clear_token(w->group, (uint32_t)l->type, d, t, is_v);
         return;
@@ -117,7 +117,7 @@ static slm_status put_page_of(slm_snapshot_writer *w, const slm_kv_pool *pool, u
                               uint32_t n_tokens, slm_error *error) {
     const slm_kv_layout *l = &w->cache->layout;
     for (uint32_t plane = 0; plane < pool->page_bytes / l->plane_bytes; plane++) {
-        uint32_t span = plane & 1 ? slm_cpu_span(w->cache->model) : 1; /* heads of a row */
+        uint32_t span = slm_snapshot_span(w->cache, plane & 1);
         size_t row_bytes = span * l->row_bytes, group_bytes = SLM_KV_GROUP * row_bytes;
         for (uint32_t h = 0; h < w->model.n_kv_heads; h += span)
             for (uint32_t t = 0; t < l->page_tokens; t += SLM_KV_GROUP) {
@@ -164,13 +164,32 @@ static slm_status put_pages(slm_snapshot_writer *w, uint32_t g, slm_error *error
     return SLM_OK;
 }
 
+static slm_status put_state(slm_snapshot_writer *w, const float *state, slm_error *error) {
+    size_t bytes = slm_state_floats(w->cache->model) * sizeof *state;
+#ifdef SLM_HAVE_CUDA
+    for (size_t at = 0, n; w->cache->cuda != NULL && at < bytes; at += n) {
+        const uint8_t *from = (const uint8_t *)state + at;
+        n = bytes - at < SLM_SNAPSHOT_BLOCK ? bytes - at : SLM_SNAPSHOT_BLOCK;
+        slm_status status =
+            slm_backend_cuda_read_state(w->cache->cuda, from, n, w->buffers.at, error);
+        if (status != SLM_OK) {
+            slm_cache_give_up(w->cache);
+            return status;
+        }
+        SLM_TRY(put(w, w->buffers.at, n, error));
+    }
+    if (w->cache->cuda != NULL)
+        return SLM_OK;
+#endif
+    return put(w, state, bytes, error);
+}
+
 static slm_status put_states(slm_snapshot_writer *w, slm_error *error) {
     const slm_session *s = w->session;
-    size_t bytes = slm_state_floats(w->cache->model) * sizeof(float);
     SLM_TRY(put(w, w->marks, w->n_marks * sizeof *w->marks, error));
     for (uint32_t i = 0; i < w->n_marks; i++)
-        SLM_TRY(put(w, slm_state_checkpoint(s, i)->recurrent, bytes, error));
-    return put(w, w->cache->seqs[s->slot].recurrent, bytes, error);
+        SLM_TRY(put_state(w, slm_state_checkpoint(s, i)->recurrent, error));
+    return put_state(w, w->cache->seqs[s->slot].recurrent, error);
 }
 
 /* ---------------------------------------------------------------- file ----------------------- */
@@ -260,7 +279,7 @@ static slm_status write_all(slm_snapshot_writer *w, slm_error *error) {
     slm_crc32c_init(&w->crc, w->cache->model->kernels.crc32c);
     lay_out(w);
     size_t n_blocks = (size_t)((w->header.checks_offset - 1) / SLM_SNAPSHOT_BLOCK + 1);
-    size_t rows = (SLM_KV_GROUP + 1) * slm_cpu_span(w->cache->model) *
+    size_t rows = (SLM_KV_GROUP + 1) * slm_snapshot_span(w->cache, 1) *
                   w->cache->layout.row_bytes; /* the last stays zero */
     w->checks = slm_alloc(host, (n_blocks + 1) * sizeof *w->checks);
     w->group = slm_calloc(host, 1, rows);

@@ -51,7 +51,7 @@ void slm_state_mark(slm_session *s) {
     slm_checkpoint *p = &c->checkpoints[i];
     p->n = s->n_valid;
     p->n_refs = 1;
-    memcpy(p->recurrent, seq_of(s)->recurrent, slm_state_floats(m) * sizeof(float));
+    slm_cache_copy_state(c, p->recurrent, seq_of(s)->recurrent);
     for (uint32_t g = 0; g < m->n_groups; g++)
         if (m->groups[g].window != 0)
             slm_kv_share(&c->pools[g], &seq_of(s)->tables[g], &p->tables[g]);
@@ -73,10 +73,7 @@ static uint32_t restore(slm_session *s, uint32_t n) {
             if (p != NULL)
                 slm_kv_share(&c->pools[g], &p->tables[g], &seq_of(s)->tables[g]);
         }
-    if (p != NULL)
-        memcpy(seq_of(s)->recurrent, p->recurrent, slm_state_floats(m) * sizeof(float));
-    else
-        memset(seq_of(s)->recurrent, 0, slm_state_floats(m) * sizeof(float));
+    slm_cache_copy_state(c, seq_of(s)->recurrent, p != NULL ? p->recurrent : NULL);
     return p != NULL ? p->n : 0;
 }
 
@@ -148,8 +145,7 @@ void slm_state_fork(const slm_session *from, slm_session *to) {
         slm_kv_share(&c->pools[g], &seq_of(from)->tables[g], &seq_of(to)->tables[g]);
     if (c->model->n_scans == 0)
         return;
-    memcpy(seq_of(to)->recurrent, seq_of(from)->recurrent,
-           slm_state_floats(c->model) * sizeof(float));
+    slm_cache_copy_state(c, seq_of(to)->recurrent, seq_of(from)->recurrent);
     to->n_checkpoints = from->n_checkpoints;
     for (uint32_t i = 0; i < from->n_checkpoints; i++) {
         to->checkpoints[i] = from->checkpoints[i];

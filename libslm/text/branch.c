@@ -1,5 +1,8 @@
 #include "text/trie.h"
 
+/* Nodes that a branch has, itself included, and one that is an only child. */
+enum { LEAST_BRANCH = 4, LEAST_ONLY = 16 };
+
 /* Letters and marks by themselves, but for capitals (A to F and the others), digits (0 and the
  * others), tabs with carriage returns, controls, and marks that grammars seldom name. */
 const uint8_t slm_kinds[128] = {
@@ -42,67 +45,114 @@ static uint64_t read_byte(place *at, uint8_t byte) {
     return (goes_on || at->left > 0) && !breaks_off ? SLM_KIND_WIDE : SLM_KIND_BROKEN;
 }
 
-/* The kind of each node, and whether it ends within a character: then the bytes below it cannot be
- * understood without it, which counts as broken. */
-static void find_kinds(const slm_trie *t, place *path, uint64_t *kinds, uint8_t *inside) {
+/* Where a node lies in its characters. */
+enum { BEGUN_ABOVE = 1, GOES_ON = 2 };
+
+static void find_kinds(const slm_trie *t, place *path, uint64_t *kinds, uint8_t *within) {
     path[0] = (place){0, 0, 0};
     for (uint32_t i = 0; i < t->n_nodes; i++) {
         uint32_t depth = t->nodes[i].depth;
         path[depth] = path[depth - 1];
+        within[i] = path[depth].left > 0 ? BEGUN_ABOVE : 0;
         kinds[i] = read_byte(&path[depth], t->nodes[i].byte);
-        inside[i] = path[depth].left > 0;
+        within[i] |= path[depth].left > 0 ? GOES_ON : 0;
     }
 }
 
 /* What a walk backward has met on one level since the last node of the level above. */
 typedef struct below {
-    uint64_t kinds;
-    uint32_t n_ids, height;
+    uint64_t kinds[3]; /* of the characters that begin there, as in slm_trie_branch      */
+    uint64_t going_on; /* of the bytes that go on with the one that has begun above      */
+    uint32_t n_ids, n_branches, height;
 } below;
 
-static void fill_branches(slm_trie *t, const uint64_t *kinds, const uint8_t *inside, below *path) {
+static void add_below(below *up, const below *b, uint64_t kind, uint8_t within) {
+    uint32_t height = b->height;
+    if (within & BEGUN_ABOVE) {
+        up->going_on |= kind | b->going_on;
+        for (int i = 0; i < 3; i++)
+            up->kinds[i] |= b->kinds[i];
+    } else {
+        up->kinds[0] |= kind | b->going_on;
+        up->kinds[1] |= b->kinds[0];
+        up->kinds[2] |= b->kinds[1] | b->kinds[2];
+        height++;
+    }
+    up->n_ids += b->n_ids;
+    up->n_branches += b->n_branches;
+    up->height = height > up->height ? height : up->height;
+}
+
+static slm_trie_branch branch_at(const below *b, uint64_t kind, uint8_t within) {
+    below whole = {{0}, 0, 0, 0, 0};
+    if (!(within & GOES_ON))
+        return (slm_trie_branch){.kinds = {b->kinds[0], b->kinds[1], b->kinds[2]},
+                                 .height = (uint16_t)b->height};
+    add_below(&whole, b, kind | (within & BEGUN_ABOVE ? SLM_KIND_BROKEN : 0), 0);
+    return (slm_trie_branch){.kinds = {whole.kinds[0], whole.kinds[1], whole.kinds[2]},
+                             .height = (uint16_t)whole.height,
+                             .partial = 1};
+}
+
+static void fill_branches(slm_trie *t, const uint64_t *kinds, const uint8_t *within, below *path) {
     uint32_t first = t->n_ids, at = t->n_branches;
     for (uint32_t i = t->n_nodes; i-- > 0;) {
         const slm_trie_node *node = &t->nodes[i];
-        below *up = &path[node->depth], b = path[node->depth + 1u];
-        path[node->depth + 1u] = (below){0};
-        if (slm_trie_is_branch(node, i))
-            t->branches[--at] =
-                (slm_trie_branch){.kinds = b.kinds | (inside[i] ? SLM_KIND_BROKEN : 0),
-                                  .node = i,
-                                  .first = first,
-                                  .n_ids = b.n_ids,
-                                  .height = b.height};
-        if (node->token >= 0)
+        below b = path[node->depth + 1u];
+        path[node->depth + 1u] = (below){{0}, 0, 0, 0, 0};
+        if (node->token >= 0) {
             t->ids[--first] = node->token;
-        up->n_ids += b.n_ids + (node->token >= 0);
-        up->kinds |= kinds[i] | b.kinds;
-        up->height = b.height >= up->height ? b.height + 1 : up->height;
+            t->inside[node->token / 64] |= (uint64_t)1 << (node->token % 64);
+            b.n_ids++;
+        }
+        if (node->is_branch) {
+            slm_trie_branch branch = branch_at(&b, kinds[i], within[i]);
+            branch.first = first;
+            branch.end = first + b.n_ids;
+            branch.skip = at + b.n_branches;
+            b.n_branches++;
+            t->branches[--at] = branch;
+        }
+        add_below(&path[node->depth], &b, kinds[i], within[i]);
+    }
+}
+
+/* What has a branch below it is one, so that passing over what is none passes over no branch. */
+static void choose_branches(slm_trie *t) {
+    uint32_t last = t->n_nodes;
+    for (uint32_t i = t->n_nodes; i-- > 0;) {
+        slm_trie_node *node = &t->nodes[i];
+        uint32_t n = node->skip - i;
+        int is_only =
+            node->depth > 1 && node[-1].depth < node->depth && node[-1].skip == node->skip;
+        node->is_branch = last < node->skip || n >= (is_only ? LEAST_ONLY : LEAST_BRANCH);
+        if (node->is_branch)
+            last = i;
+        t->n_ids += node->token >= 0;
+        t->n_branches += node->is_branch;
     }
 }
 
 slm_status slm_trie_find_branches(slm_trie *t, slm_error *error) {
     slm_host *host = t->host;
-    for (uint32_t i = 0; i < t->n_nodes; i++) {
-        t->n_ids += t->nodes[i].token >= 0;
-        t->n_branches += slm_trie_is_branch(&t->nodes[i], i) != 0;
-    }
+    choose_branches(t);
     t->ids = slm_alloc(host, t->n_ids * sizeof *t->ids);
+    t->inside = slm_calloc(host, (t->n_vocab + 63) / 64, sizeof *t->inside);
     t->branches = slm_alloc(host, t->n_branches * sizeof *t->branches);
     uint64_t *kinds = slm_alloc(host, t->n_nodes * sizeof *kinds);
-    uint8_t *inside = slm_alloc(host, t->n_nodes);
+    uint8_t *within = slm_alloc(host, t->n_nodes);
     place *places = slm_alloc(host, (t->max_depth + 1u) * sizeof *places);
     below *path = slm_calloc(host, t->max_depth + 2u, sizeof *path);
     slm_status status = SLM_OK;
-    if (t->ids == NULL || t->branches == NULL || kinds == NULL || inside == NULL ||
-        places == NULL || path == NULL) {
+    if (t->ids == NULL || t->inside == NULL || t->branches == NULL || kinds == NULL ||
+        within == NULL || places == NULL || path == NULL) {
         status = slm_fail_nomem(error, t->n_nodes * sizeof *kinds, "the tokens by their bytes");
     } else {
-        find_kinds(t, places, kinds, inside);
-        fill_branches(t, kinds, inside, path);
+        find_kinds(t, places, kinds, within);
+        fill_branches(t, kinds, within, path);
     }
     slm_free(host, kinds);
-    slm_free(host, inside);
+    slm_free(host, within);
     slm_free(host, places);
     slm_free(host, path);
     return status;

@@ -136,7 +136,7 @@ static uint32_t add_nodes(const slm_trie_entry *entries, uint32_t n, slm_trie_no
         for (; depth < entries[i].len; depth++) {
             path[depth] = n_nodes;
             nodes[n_nodes++] =
-                (slm_trie_node){0, -1, (uint16_t)(depth + 1), (uint8_t)entries[i].bytes[depth]};
+                (slm_trie_node){0, -1, (uint16_t)(depth + 1), (uint8_t)entries[i].bytes[depth], 0};
         }
         nodes[path[depth - 1]].token = entries[i].token;
     }
@@ -242,6 +242,7 @@ void slm_trie_close(slm_trie *t) {
     slm_free(host, t->ids);
     slm_free(host, t->twins);
     slm_free(host, t->ends);
+    slm_free(host, t->inside);
     slm_free(host, t->outside);
     slm_free(host, t);
 }

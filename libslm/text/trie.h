@@ -14,6 +14,7 @@ typedef struct slm_trie_node {
     int32_t token;  /* that ends here; -1: none                        */
     uint16_t depth; /* bytes up to here, its own included              */
     uint8_t byte;
+    uint8_t is_branch; /* has an slm_trie_branch                       */
 } slm_trie_node;
 
 /* A text for a trie, and the number that its last node gets. */
@@ -37,17 +38,16 @@ slm_status slm_trie_build(slm_host *host, const slm_trie_entry *entries, uint32_
 #define SLM_KIND_BROKEN ((uint64_t)1 << 63) /* bytes that are none of these                   */
 extern const uint8_t slm_kinds[128];        /* the kinds of ASCII, as numbers of bits         */
 
-/* A node with much below it. */
+/* A node with several others below it: what decides whether all of that may come. (An only child with
+ * few below it has none: it would seldom decide otherwise than its parent's.) */
 typedef struct slm_trie_branch {
-    uint64_t kinds;        /* of the characters below the node                                    */
-    uint32_t node;
-    uint32_t first, n_ids; /* of the trie's ids: the tokens below the node                        */
-    uint32_t height;       /* bytes of the longest text below it                                  */
+    uint64_t kinds[3];   /* of the first character below the node, the second, and all behind     */
+    uint32_t first, end; /* of the trie's ids: the tokens, the node's own included                */
+    uint32_t skip;       /* the first branch behind this one and those below it                   */
+    uint16_t height;     /* characters of the longest text below                                  */
+    uint8_t partial;     /* the node ends within a character, which counts as the first below it;
+                            it is broken if it has begun above                                    */
 } slm_trie_branch;
-
-static inline int slm_trie_is_branch(const slm_trie_node *node, uint32_t at) {
-    return node->skip - at > 8;
-}
 
 /* What others keep with a trie begins with this. */
 typedef struct slm_trie_extra slm_trie_extra;
@@ -61,10 +61,11 @@ typedef struct slm_trie {
     slm_trie_node *nodes;
     uint32_t n_nodes;
     uint32_t max_depth;
-    slm_trie_branch *branches; /* by ascending node                                               */
+    slm_trie_branch *branches; /* in the order of their nodes                                     */
     uint32_t n_branches;
     int32_t *ids;        /* [n_ids] the tokens in the order of their nodes                        */
     uint32_t n_ids;
+    uint64_t *inside;    /* bitmap of them                                                        */
     uint32_t n_vocab;    /* entries of the vocabulary                                             */
     int32_t (*twins)[2]; /* tokens with the bytes of one that is in the trie: {token, that one}   */
     uint32_t n_twins;

@@ -5,33 +5,19 @@
  *
  * A failure names the model and the number of its sequence, which depends on nothing before it. */
 #include "api/chat_expect.h"
+#include "api/chat_families.h"
 #include "base/rng.h"
 
-typedef struct subject {
-    const char *dir, *gguf;
-    const char *open, *close, *end; /* what the template writes around roles and contents         */
-    uint32_t n_sequences;
-    uint32_t n_long;                /* of these, long enough for pages to leave a window          */
-} subject;
+/* Of each family; n_long of its sequences are long enough for pages to leave a window. 10,000 in
+ * all. */
+static const struct {
+    uint32_t n_sequences, n_long;
+} amounts[N_FAMILIES] = {{1200, 0}, {900, 0},  {1100, 275}, {1100, 0}, {1200, 0},
+                         {1200, 0}, {1200, 0}, {1100, 0},   {700, 0},  {300, 0}};
+enum { N_PARTS = 5, MAX_CTX = 448 };
 
-/* 10,000 sequences in all. */
-static const subject parts[][2] = {
-    {{"llama-1b-like", "llama-1b-like-q4_k_m.gguf", "<|start_header_id|>", "<|end_header_id|>",
-      "<|eot_id|>", 1200, 0},
-     {"llama2-like", "llama2-like-f32.gguf", "<s>", "\n", "</s>", 900, 0}},
-    {{"phi3-mini-4k-like", "phi3-mini-4k-like-f32.gguf", "<|", "|>\n", "<|end|>\n", 1100, 275},
-     {"phi3-128k-like", "phi3-128k-like-f32.gguf", "<|", "|>\n", "<|end|>\n", 1100, 0}},
-    {{"phi4-mini-like-256", "phi4-mini-like-256-q3_k_m.gguf", "<|", "|>", "<|end|>", 1200, 0},
-     {"qwen2-like-256", "qwen2-like-256-mix.gguf", "<|im_start|>", "\n", "<|im_end|>\n", 1200, 0}},
-    {{"qwen3-like", "qwen3-like-bf16.gguf", "<|im_start|>", "\n", "<|im_end|>\n", 1200, 0},
-     {"bitnet-like", "bitnet-like-i2_s.gguf", "", ": ", "<|eot_id|>", 1100, 0}},
-    {{"golden-sambay/phi4flash-like:", "phi4flash-like-f32.gguf", "<|", "|>", "<|end|>", 700, 0},
-     {"golden-sambay/phi4flash-like-256:", "phi4flash-like-256-q4_k-q8_0.gguf", "<|", "|>",
-      "<|end|>", 300, 0}},
-};
-enum { N_PARTS = sizeof parts / sizeof parts[0], MAX_CTX = 448 };
-
-static const subject *s;
+static const chat_family *family;
+static uint32_t n_sequences, n_long;
 static chat_setup setup;
 static slm_cache *cache;
 static slm_session *session;
@@ -45,34 +31,23 @@ static uint32_t draw(uint32_t n) { return (uint32_t)(slm_rng_double(&rng) * n); 
 
 /* ---------------------------------------------------------------- the model ------------------ */
 
-/* Thinking of earlier turns and blanks around contents are taken out, as real templates do. */
-static char *write_template(void) {
-    static char text[1024];
-    snprintf(text, sizeof text,
-             "{%% if tools %%}%ssystem%s{{ tools | tojson }}%s{%% endif %%}"
-             "{%% for m in messages %%}%s{{ m.role }}%s"
-             "{%% if m.role == 'assistant' and not loop.last and '.' in m.content %%}"
-             "{{ m.content.split('.')[-1] }}{%% elif m.role == 'tool' %%}{{ m.content | tojson }}"
-             "{%% else %%}{{ m.content | trim }}{%% endif %%}%s{%% endfor %%}"
-             "{%% if add_generation_prompt %%}%sassistant%s{%% endif %%}",
-             s->open, s->close, s->end, s->open, s->close, s->end, s->open, s->close);
-    return text;
-}
-
-static void open_subject(const subject *which) {
-    s = which;
-    n_ctx = s->n_long > 0 ? MAX_CTX : MAX_CTX / 2;
+static void open_family(uint32_t which) {
+    family = &chat_families[which];
+    n_sequences = amounts[which].n_sequences;
+    n_long = amounts[which].n_long;
+    n_ctx = n_long > 0 ? MAX_CTX : MAX_CTX / 2;
     slm_cache_options o = {.struct_size = sizeof o, .n_ctx = (uint32_t)n_ctx,
                            .max_sessions = 3, .n_threads = 1, .page_tokens = 16, .max_rows = 64,
                            .kv_type = SLM_KV_F16};
-    setup = (chat_setup){golden_open(s->dir, s->gguf, 0), write_template(), NULL};
+    setup = (chat_setup){golden_open(family->dir, family->gguf, 0), chat_family_template(family),
+                         NULL};
     slm_model_info info = {.struct_size = sizeof info};
     OK(slm_model_get_info(setup.model, &info, &golden_err));
     n_vocab = info.n_vocab;
     OK(slm_cache_open(setup.model, &o, &cache, &golden_err));
 }
 
-static void close_subject(void) {
+static void close_family(void) {
     slm_cache_close(&cache);
     slm_model_close(&setup.model);
 }
@@ -354,7 +329,7 @@ static uint32_t part, first, count = UINT32_MAX, running;
 static int is_running;
 
 static void sequence(uint32_t number) {
-    is_long = s->n_long > 0 && number % (s->n_sequences / s->n_long) == 0;
+    is_long = n_long > 0 && number % (n_sequences / n_long) == 0;
     running = number;
     slm_rng_seed(&rng, 1 + number);
     OK(slm_session_open_on(cache, NULL, &session, &golden_err));
@@ -369,9 +344,9 @@ static void sequence(uint32_t number) {
 static void sequences(void **state) {
     (void)state;
     uint64_t wanted = 0;
-    for (size_t i = 0; i < sizeof parts[part] / sizeof parts[part][0]; i++) {
-        open_subject(&parts[part][i]);
-        uint32_t end = s->n_sequences;
+    for (uint32_t i = part; i < N_FAMILIES; i += N_PARTS) {
+        open_family(i);
+        uint32_t end = n_sequences;
 #ifdef SLM_SLOW
         end /= 20;
 #endif
@@ -381,8 +356,8 @@ static void sequences(void **state) {
             sequence(n);
         is_running = 0;
         if (count == UINT32_MAX)
-            assert_true((n_gone > gone) == (s->n_long > 0));
-        close_subject();
+            assert_true((n_gone > gone) == (n_long > 0));
+        close_family();
     }
     print_message("part %u: %llu sequences, %llu of them of conversations; %llu calls refused; "
                   "%llu ended with keys out of their window\n",
@@ -395,7 +370,8 @@ static void sequences(void **state) {
 static int name_failure(void **state) {
     (void)state;
     if (is_running)
-        print_error("%s: sequence %u; to see it again: %u %u 1\n", s->gguf, running, part, running);
+        print_error("%s: sequence %u; to see it again: %u %u 1\n", family->gguf, running, part,
+                    running);
     return 0;
 }
 

@@ -167,6 +167,7 @@ static void forced_tokens(void **state) {
             .struct_size = sizeof o, .sampling = &sampling, .guide = guide, .max_tokens = 60};
         OK(slm_session_prompt(s, ids, n, NULL, &golden_err));
         OK(slm_generate_begin(s, &o, &g, &golden_err));
+        size_t n_before = n_forced;
         do {
             OK(slm_generate_next(g, &ev, &golden_err));
             memcpy(a.text + a.len, ev.text, ev.text_len);
@@ -176,6 +177,8 @@ static void forced_tokens(void **state) {
         } while (ev.type != SLM_EVENT_END);
         slm_generate_end(&g);
         assert_int_not_equal(match(guide, &a), SLM_MATCH_NONE);
+        /* A token that was sampled with no other allowed has the logprob of a forced one. */
+        assert_in_range(ev.forced, 3, n_forced - n_before);
 
         const int32_t *held_ids;
         const float *got, *wanted;

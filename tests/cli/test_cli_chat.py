@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from cli_case import ROOT, SLM, Case, chat_model, main, slm
+from cli_case import CHATML, ROOT, SHARED, SLM, Case, Gguf, chat_model, main, slm
 
 HEARTH = ROOT / "examples/models/hearth.gguf"
 TOOLS = ROOT / "examples/household/tools.json"
@@ -109,6 +109,39 @@ class Commands(Case):
         self.fails(slm("run", self.model, "--raw", "--tools", TOOLS, "x"), 2, "--raw")
 
 
+class Families(Case):
+    """/save, /load and /undo, whatever a session of the model has to keep."""
+
+    def check(self, path):
+        model = self.file("family.gguf", Gguf(path).with_text("tokenizer.chat_template", CHATML))
+        saved = self.dir / "family.slm"
+
+        def answers(*lines, more=()):
+            r = slm("chat", model, *GREEDY, "-n", "8", *more,
+                    data="".join(f"{line}\n" for line in lines).encode())
+            self.assertEqual(r.status, 0, (path, r))
+            return r.out
+
+        first, both = answers("One"), answers("One", "Two")
+        second = both[len(first):]
+        self.assertTrue(both.startswith(first))
+        self.assertEqual(answers("One", f"/save {saved}", "Two", "/undo", "Two"), both + second)
+        self.assertEqual(answers("Three", "/load " + str(saved), "Two"), answers("Three") + second)
+        self.assertEqual(answers("Two", "/undo", "/undo", "Three", more=["--resume", saved]),
+                         second + answers("Three"))
+
+    def test_every_family(self):
+        names = ("golden/llama-1b-like/llama-1b-like-q4_k_m", "golden/llama2-like/llama2-like-f32",
+                 "golden/phi3-mini-4k-like/phi3-mini-4k-like-f32",
+                 "golden/phi3-128k-like/phi3-128k-like-f32",
+                 "golden/phi4-mini-like-256/phi4-mini-like-256-q3_k_m",
+                 "golden/qwen3-like/qwen3-like-bf16", "golden/bitnet-like/bitnet-like-i2_s",
+                 "golden-sambay/phi4flash-like/phi4flash-like-f32")
+        for name in names:
+            with self.subTest(name):
+                self.check(SHARED / f"{name}.gguf")
+
+
 class Household(Case):
     def test_a_call_its_result_and_what_is_said_then(self):
         r = slm("chat", HEARTH, *GREEDY, "--tools", TOOLS,
@@ -129,8 +162,8 @@ class Household(Case):
                     "required": ["role"], "additionalProperties": False}
         tools = self.file("t.json", json.dumps(tools).encode())
         call = json.loads(slm("tokenize", HEARTH, "--no-bos", data=b"<tool").out)[0]
-        r = slm("chat", HEARTH, *GREEDY, "-n", "60", "--tools", tools, "--logit-bias", f"{call}:9",
-                data=b'Please turn on the kitchen light.\n{"ok": true}\n/undo\n/undo\n')
+        r = slm("chat", HEARTH, *GREEDY, "-n", "60", "--tools", tools, "--logit-bias", f"{call}:7",
+                data=b'Turn on the lamp in the study.\n{"ok": true}\n/undo\n/undo\n')
         self.assertEqual(r.status, 0, r)
         self.assertIn(b'"arguments":{"role":"user"}', r.out)
         self.assertEqual(r.err.count(b"taken back"), 1, r)

@@ -41,9 +41,11 @@ FAMILIES = [
     (r"attend_chunk<\d+, \d+>", 256 * 64, 8),
     (r"attend_rows<\d+, \d+>", 4 * 128 * 64, 8),
     (r"attend_floats|join_chunks", 0, 16),
-    (r"finish_heads", 0, 24),
+    (r"finish_heads<\d>", 0, 24),
+    (r"join_pairs|convolve|add_bias|keep_rows", 0, 32),
+    (r"scan_rows", 0, 20),  # 160 blocks of two warps, of 32 loads a lane, are all the channels
     (r"best_of_chunks", 0, 24),
-    (r"prepare_rows|merge_best", 0, 32),
+    (r"prepare_rows<\w+>|merge_best", 0, 32),
     (r"find_largest|make_halves<\w+>", 0, 32),
     (r"embed_tiles<\d+>|embed_floats<\w+>|gate_rows", 0, 48),
 ]

@@ -19,10 +19,8 @@ static const subject subjects[] = {
     {"qwen3-like", "qwen3-like-bf16.gguf"},
     {"bitnet-like", "bitnet-like-i2_s.gguf"},
     {"bitnet-like-256", "bitnet-like-256-tq2_0.gguf"},
-#ifndef GOLDEN_ON_DEVICE /* which has no kernels for recurrent layers */
     {"golden-sambay/phi4flash-like:", "phi4flash-like-f32.gguf"},
     {"golden-sambay/phi4flash-like-256:", "phi4flash-like-256-q4_k-q8_0.gguf"},
-#endif
 };
 
 #define MAX_TOKENS 200

@@ -170,9 +170,7 @@ static void golden_folder(const char *folder, uint32_t levels) {
 static void golden_at(uint32_t levels) {
     failures = comparisons = 0;
     golden_folder("golden", levels);
-#ifndef GOLDEN_ON_DEVICE /* which has no kernels for recurrent layers */
     golden_folder("golden-sambay", levels);
-#endif
     print_message("%d comparisons, %d outside of their tolerance\n", comparisons, failures);
 #ifdef SLM_SLOW
     assert_true(comparisons > 50);

@@ -335,6 +335,21 @@ static void prompts_leave_out_the_second_half(void **state) {
     }
 }
 
+/* A token behind 100 others: two layers of attention see 24 of them, that of the middle and the one
+ * that reads its keys and values all. */
+static void predictions_count_keys_as_often_as_they_are_read(void **state) {
+    (void)state;
+    slm_device_profile p = {.struct_size = sizeof p};
+    slm_predict_options o = {.struct_size = sizeof o, .kv_type = SLM_KV_F32};
+    slm_prediction empty = {.struct_size = sizeof empty}, deep = empty;
+    OK(slm_device_profile_find("orin-nx-16", &p, &golden_err));
+    OK(slm_predict(model, &p, &o, &empty, &golden_err));
+    o.depth = 100;
+    OK(slm_predict(model, &p, &o, &deep, &golden_err));
+    uint64_t of_key = 2 * 2 * 32 * sizeof(float), keys = 2 * 24 + 2 * 100;
+    assert_int_equal(deep.bytes_per_token - empty.bytes_per_token, keys * of_key);
+}
+
 /* ---------------------------------------------------------------- files ---------------------- */
 
 static uint8_t *find(uint8_t *file, size_t size, const char *name) {
@@ -374,6 +389,7 @@ static void refused_files(void **state) {
         {"phi4flash.ssm.conv_kernel", NULL, 0, 5, SLM_ERR_SHAPE, "blk.0.ssm_conv1d.weight"},
         {"phi4flash.ssm.conv_kernel", NULL, 0, 0, SLM_ERR_RANGE, "ssm.conv_kernel"},
         {"phi4flash.ssm.time_step_rank", NULL, 0, 9, SLM_ERR_SHAPE, "blk.0.ssm_x.weight"},
+        {"phi4flash.ssm.time_step_rank", NULL, 0, 65536, SLM_ERR_RANGE, "ssm.time_step_rank"},
         {"phi4flash.ssm.time_step_rank", "phi4flash.ssm.time_step_runk", 0, 0, SLM_ERR_MISSING,
          "ssm.time_step_rank"},
         {"phi4flash.attention.layer_norm_epsilon", "phi4flash.attention.layer_norm_epsilom", 0, 0,
@@ -420,6 +436,7 @@ int main(void) {
         cmocka_unit_test(plan_is_exact),
         cmocka_unit_test(options_are_checked),
         cmocka_unit_test(prompts_leave_out_the_second_half),
+        cmocka_unit_test(predictions_count_keys_as_often_as_they_are_read),
         cmocka_unit_test(refused_files),
     };
     golden_need_data();

@@ -25,6 +25,32 @@ SKIP = 77
 PATIENCE = 6 if os.environ.get("SLM_SANITIZE") else 1
 
 
+def stop(process, sign, wait):
+    """Exit status of a server that is told to end."""
+    if process.poll() is None:
+        process.send_signal(sign)
+    try:
+        return process.wait(wait * PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise AssertionError("the server does not end") from None
+    finally:
+        process.stdout.close()
+
+
+def rest(s):
+    """What still comes of a connection."""
+    out = b""
+    s.settimeout(20 * PATIENCE)
+    try:
+        while piece := s.recv(65536):
+            out += piece
+    except ConnectionResetError:
+        pass
+    return out
+
+
 class Server:
     """A running server. Its log is kept and must stay free of sanitizers' reports."""
 
@@ -57,16 +83,7 @@ class Server:
 
     def stop(self, sign=signal.SIGTERM, wait=20):
         """Its exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(sign)
-        try:
-            return self.process.wait(wait * PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise AssertionError("the server does not end") from None
-        finally:
-            self.process.stdout.close()
+        return stop(self.process, sign, wait)
 
     def connect(self, timeout=30):
         return socket.create_connection((self.host, self.port), timeout * PATIENCE)

@@ -10,10 +10,14 @@ import socket
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
-from serve_case import HEARTH, PATIENCE, STORIES, Case, Server, in_threads, long_context, main
+from serve_case import (HEARTH, PATIENCE, STORIES, Case, Server, in_threads, long_context, main,
+                        rest)
 
 SOON = 3 # seconds: a look at all connections and a step, on a machine that has other things to do
+# What is promised is the best of some tries: others use this machine, too.
+FREED, REFUSED = 1, 0.05
 LONG = {"prompt": "Once upon a time", "max_tokens": 100000, "temperature": 0}
 
 
@@ -67,6 +71,21 @@ class Long(Case):
                 self.until(lambda: self.running() == 1, 5, "it does not run")
                 end(s)
                 self.until(self.is_quiet, SOON, "the answer goes on")
+
+    def test_145_within_a_second(self):
+        took = []
+        for _ in range(5):
+            with self.begin() as s:
+                s.recv(4096)
+                self.until(lambda: self.running() == 1, 5, "it does not run")
+            started = time.monotonic()
+            self.until(self.is_quiet, SOON, "the answer goes on")
+            took.append(time.monotonic() - started)
+        self.assertLess(min(took), FREED * PATIENCE, took)
+        # What is free does no steps any more.
+        steps = self.metric("slm_steps_total")
+        time.sleep(0.3)
+        self.assertEqual(self.metric("slm_steps_total"), steps)
 
     def test_145_reset(self):
         with self.begin() as s:
@@ -130,13 +149,13 @@ class Long(Case):
         held += [self.begin() for _ in range(2)]
         self.until(lambda: self.waiting() == 2, 5, "they do not wait")
         took = []
-        for _ in range(5):
+        for _ in range(9):
             started = time.monotonic()
             reply = self.post("/v1/completions", LONG)
             took.append(time.monotonic() - started)
             self.refused(reply, 503, None, "overloaded")
             self.assertGreaterEqual(int(reply.headers["retry-after"]), 1)
-        self.assertLess(min(took), 0.2 * PATIENCE)
+        self.assertLess(min(took), REFUSED * PATIENCE, took)
         # Two prompts where there is room for one: none of them is taken.
         held.pop().close()
         self.until(lambda: self.waiting() == 1, 2, "it still waits")
@@ -240,16 +259,6 @@ class Ending(Case):
         s.recv(1)
         return s
 
-    def rest(self, s):
-        out = b""
-        s.settimeout(20 * PATIENCE)
-        try:
-            while piece := s.recv(65536):
-                out += piece
-        except ConnectionResetError:
-            pass
-        return out
-
     def test_153_idle(self):
         for sign in (signal.SIGTERM, signal.SIGINT):
             server = Server(self.model, "-c", "1000")
@@ -261,12 +270,13 @@ class Ending(Case):
         server = Server(self.model, "-c", "1000")
         s = self.begin(server, max_tokens=60)
         self.assertEqual(server.stop(), 0, server.text())
-        self.assertTrue(self.rest(s).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"))
+        self.assertTrue(rest(s).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"))
 
     def test_153_running_is_cut(self):
         server = Server(self.model, "-c", "60000", "--parallel", "1", "--drain", "1")
         s = self.begin(server)
-        reader = threading.Thread(target=self.rest, args=(s,))
+        out = []
+        reader = threading.Thread(target=lambda: out.append(rest(s)))
         reader.start()
         started = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
@@ -277,11 +287,23 @@ class Ending(Case):
         self.assertLess(time.monotonic() - started, 4 * PATIENCE)
         reader.join()
         s.close()
+        self.assertIn(b'"code":"overloaded"}}\n\ndata: [DONE]\n\n', out[0][-400:])
+
+    def test_153_whole_reply_is_cut(self):
+        """Who waits for a reply in one piece gets an error like any other."""
+        server = Server(self.model, "-c", "60000", "--parallel", "1", "--drain", "1")
+        with ThreadPoolExecutor(1) as pool:
+            reply = pool.submit(self.post, "/v1/completions", LONG, server=server)
+            self.until(lambda: self.metric("slm_requests_running", server=server) == 1, 5,
+                       "it does not run")
+            self.assertEqual(server.stop(), 0, server.text())
+            self.refused(reply.result(), 503, None, "overloaded")
+            self.assertIn("retry-after", reply.result().headers)
 
     def test_153_twice(self):
         server = Server(self.model, "-c", "60000", "--parallel", "1", "--drain", "100")
         s = self.begin(server)
-        reader = threading.Thread(target=self.rest, args=(s,))
+        reader = threading.Thread(target=rest, args=(s,))
         reader.start()
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
@@ -294,8 +316,8 @@ class Ending(Case):
         server = Server(self.model, "-c", "60000", "--parallel", "1", "--request-timeout", "1")
         try:
             s = self.begin(server)
-            out = self.rest_until(s, b'"code":"timeout"')
-            self.assertNotIn(b"[DONE]", out)
+            out = self.rest_until(s, b"data: [DONE]")
+            self.assertIn(b'"code":"timeout"}}\n\ndata: [DONE]', out)
             s.close()
             reply = self.post("/v1/completions", LONG, server=server)
             self.refused(reply, 504, None, "timeout")

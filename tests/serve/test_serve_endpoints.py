@@ -214,6 +214,46 @@ class Chat(Case):
         r = self.ok("/v1/chat/completions", dict(ask, messages=said))["choices"][0]
         self.assertIn(r["finish_reason"], ("stop", "length", "tool_calls"))
 
+    def test_tools_and_schema(self):
+        """Calls or an answer by the schema: one of them, and never both."""
+        ask = {"messages": [{"role": "user", "content": "Set a timer for five minutes."}],
+               "tools": TOOLS, "temperature": 2, "top_k": 0, "top_p": 1, "min_p": 0,
+               "max_tokens": 200, "parallel_tool_calls": False, "response_format": {
+                   "type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}}
+        kinds = set()
+        for seed in range(24):
+            asked = dict(ask, seed=seed, temperature=2 if seed % 2 else 0)
+            if seed % 4 == 0:
+                asked["messages"] = ASK["messages"]
+            c = self.ok("/v1/chat/completions", asked)["choices"][0]
+            kinds.add(c["finish_reason"])
+            if c["finish_reason"] == "tool_calls":
+                call = c["message"]["tool_calls"][0]["function"]
+                self.assertIsInstance(json.loads(call["arguments"])["minutes"], int)
+                self.assertIsNone(c["message"]["content"])
+            elif c["finish_reason"] == "stop":
+                self.assertNotIn("tool_calls", c["message"])
+                self.assertEqual(list(json.loads(c["message"]["content"])), ["name", "age"])
+            if len(kinds) >= 2 and seed > 8:
+                break
+        self.assertLessEqual({"tool_calls", "stop"}, kinds)
+        c = self.ok("/v1/chat/completions", dict(ask, tool_choice="required"))["choices"][0]
+        self.assertIn(c["finish_reason"], ("tool_calls", "length"))
+        c = self.ok("/v1/chat/completions", dict(ask, tool_choice="none"))["choices"][0]
+        self.assertTrue(c["message"]["content"].startswith('{"name":'))
+        ask["response_format"]["json_schema"]["schema"] = {"type": "strange"}
+        self.refused(self.post("/v1/chat/completions", ask), 400, None)
+        fmt = {"type": "json_schema", "name": "x", "schema": SCHEMA}
+        r = self.ok("/v1/responses", {"input": "What can you do?", "text": {"format": fmt},
+                                      "temperature": 0,
+                                      "tools": [dict(TOOLS[0]["function"], type="function")],
+                                      "max_output_tokens": 200})
+        kinds = [item["type"] for item in r["output"]]
+        self.assertTrue(kinds == ["message"] or set(kinds) == {"function_call"}, r["output"])
+        if kinds == ["message"] and r["status"] == "completed":
+            text = r["output"][0]["content"][0]["text"]
+            self.assertEqual(list(json.loads(text)), ["name", "age"])
+
     def test_prefix_is_reused(self):
         ask = dict(ASK, messages=[{"role": "user", "content": "Count to ten, slowly and clearly. "
                                    * 12}], max_tokens=2)

@@ -147,7 +147,6 @@ class Ranges(Case):
                     "type": "thing"}}}}, "response_format"),
                 ({"response_format": {"type": "json_schema", "json_schema": {"schema": {
                     "$ref": "#/nowhere"}}}}, "response_format"),
-                ({"response_format": {"type": "json_object"}, "tools": [tool]}, "response_format"),
                 ({"chat_template_kwargs": []}, "chat_template_kwargs")):
             self.refused(self.post(path, dict(CHAT, **fields)), 400, param)
 

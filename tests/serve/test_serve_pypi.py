@@ -1,47 +1,23 @@
-"""Clients from PyPI as they are, and curl. They are installed once, into a folder of the build."""
+"""Clients from PyPI as they are, and curl."""
 
-import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import unittest
 from pathlib import Path
 
-from serve_case import HEARTH, PATIENCE, ROOT, SKIP, Server, main
+import pypi
+from serve_case import HEARTH, PATIENCE, Server, main
 
 PACKAGES = ("openai", "langchain-openai", "llama-index-llms-openai-like",
             "llama-index-embeddings-openai-like")
-FOLDER = Path(os.environ.get("SLM_BINARY_DIR") or ROOT / "build/release") / "serve-venv"
-
-
-def install():
-    """The interpreter of a virtual environment with the packages; None: there is no network."""
-    given = os.environ.get("SLM_SERVE_VENV")
-    folder = Path(given) if given else FOLDER
-    python, stamp = folder / "bin/python", folder / "installed"
-    wanted = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()
-    if given or (stamp.exists() and stamp.read_text() == wanted):
-        return python
-    shutil.rmtree(folder, ignore_errors=True)
-    for command in ([sys.executable, "-m", "venv", folder],
-                    [python, "-m", "pip", "install", "-q", *PACKAGES]):
-        done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=270, check=False)
-        if done.returncode != 0:
-            print(done.stdout.decode(errors="replace")[-2000:], file=sys.stderr)
-            return None
-    stamp.write_text(wanted)
-    return python
 
 
 class Clients(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.python = install()
-        if cls.python is None:
-            print("the packages of PyPI could not be installed", file=sys.stderr)
-            sys.exit(1 if os.environ.get("CI") == "true" else SKIP)
+        given = os.environ.get("SLM_SERVE_VENV")
+        cls.python = Path(given) / "bin/python" if given else pypi.need("serve-venv", PACKAGES)
         cls.server = Server(HEARTH)
         cls.url = f"http://127.0.0.1:{cls.server.port}/v1"
 

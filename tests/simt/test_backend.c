@@ -101,6 +101,13 @@ static void kernels_are_those_predicted(void **state) {
     check_kernels_of(m, tokens, 260, SLM_KV_F16);
 #endif
     slm_model_close(&m);
+    golden_path(path, sizeof path, "golden-sambay/phi4flash-like:", "phi4flash-like-f32.gguf");
+    OK(slm_model_open(path, &o, &m, &golden_err));
+    check_kernels_of(m, tokens, 10, SLM_KV_F16);
+#ifndef SLM_SLOW
+    check_kernels_of(m, tokens, 260, SLM_KV_F16);
+#endif
+    slm_model_close(&m);
 }
 
 /* More shapes of steps than graphs are kept. */

@@ -37,6 +37,27 @@ static const char *const schemas[] = {
     "{\"type\":\"array\",\"items\":{\"type\":\"string\",\"pattern\":\"ab$\"}}",
 };
 
+/* Texts of at most so many characters of any kind but one, and such in turns. */
+static const struct {
+    const char *text;
+    int is_schema;
+    uint32_t most;
+    const char *before; /* the first of these */
+    const char *other;  /* one of them that is no letter */
+} counted[] = {
+    {"root ::= [^x]{1,300}", 0, 300, "", "\xc3\xa9"},
+    {"root ::= part (\"|\" part)* \"|\"\npart ::= [^|]{1,90}", 0, 90, "", " "},
+    {"root ::= ([^x] [^y]){1,50}", 0, 100, "", "\xe6\x97\xa5"},
+    {"root ::= [^x]{66} [^\\x80-\\U0010FFFFe]{1,9}", 0, 75, "", "1"},
+    {"root ::= [^\u0400-\u04FFe]{1,40} \"e\"", 0, 40, "", "\xf0\x9f\x98\x80"},
+    {"{\"type\":\"string\",\"pattern\":\"^[^x]{1,300}$\"}", 1, 300, "\"", "\xc3\xa9"},
+    {"{\"type\":\"string\",\"pattern\":\"^[^x]{64}y{0,3}\",\"maxLength\":80}", 1, 64, "\"", "\\n"},
+    {"{\"type\":\"string\",\"maxLength\":70}", 1, 70, "\"", "\xe2\x82\xac"},
+    {"{\"type\":\"array\",\"items\":{\"type\":\"string\","
+     "\"pattern\":\"^([^x]|x[^y]){1,66}$\"}}",
+     1, 66, "[\"", "\\u0001"},
+};
+
 /* Tools with names that share a beginning and arguments of several kinds; what each format writes
  * before a call. */
 static const char tools[] =
@@ -108,9 +129,11 @@ static int32_t pick(const slm_vocab *v, const uint64_t *bits, slm_rng *rng) {
     return -1;
 }
 
-/* Random texts behind the given one through two guides that are the same; they are closed. */
+enum { STEPS = 12 };
+
+/* Random texts behind the given one through two guides that are the same. */
 static void walk_guides(slm_guide *guides[2], const char *before, const char *what, slm_rng *rng,
-                        int n_walks) {
+                        int n_walks, int n_steps) {
     slm_error error = SLM_ERROR_INIT;
     slm_matcher *m;
     brute b = {.guide = guides[1]};
@@ -124,7 +147,7 @@ static void walk_guides(slm_guide *guides[2], const char *before, const char *wh
         if (slm_matcher_take_bytes(m, before, strlen(before), &error) != SLM_OK)
             fail_msg("%s: \"%s\": %s", what, before, error.message);
         assert_int_equal(slm_matcher_take_bytes(b.matcher, before, strlen(before), NULL), SLM_OK);
-        for (int n = 0; n < 12; n++) {
+        for (int n = 0; n < n_steps; n++) {
             const uint64_t *bits;
             size_t n_words;
             if (slm_matcher_get_mask(m, &bits, &n_words, &error) != SLM_OK)
@@ -141,14 +164,16 @@ static void walk_guides(slm_guide *guides[2], const char *before, const char *wh
     free(b.buf);
     slm_matcher_close(&m);
     slm_matcher_close(&b.matcher);
+}
+
+static void close_guides(slm_guide *guides[2]) {
     slm_guide_close(&guides[0]);
     slm_guide_close(&guides[1]);
 }
 
-static void walk(slm_model *model, const slm_guide_source *source, const slm_guide_options *options,
-                 slm_rng *rng, int n_walks) {
+static void compile(slm_model *model, const slm_guide_source *source,
+                    const slm_guide_options *options, slm_guide *guides[2]) {
     slm_error error = SLM_ERROR_INIT;
-    slm_guide *guides[2];
     for (int i = 0; i < 2; i++) {
         slm_status status = source->is_schema
                                 ? slm_guide_compile_json_schema(model, source->text, source->len,
@@ -158,7 +183,32 @@ static void walk(slm_model *model, const slm_guide_source *source, const slm_gui
         if (status != SLM_OK)
             fail_msg("%s: %s", source->text, error.message);
     }
-    walk_guides(guides, "", source->text, rng, n_walks);
+}
+
+static void walk(slm_model *model, const slm_guide_source *source, const slm_guide_options *options,
+                 slm_rng *rng, int n_walks) {
+    slm_guide *guides[2];
+    compile(model, source, options, guides);
+    walk_guides(guides, "", source->text, rng, n_walks, STEPS);
+    close_guides(guides);
+}
+
+/* With so many characters left of those that a pattern counts, in one guide: what it found out for
+ * one place must be right for the others. */
+static void walk_counted(slm_model *model, size_t which, slm_rng *rng, size_t stride) {
+    static const uint32_t left[] = {63, 2, 200, 64, 0, 17, 65, 1, 5};
+    const slm_guide_source source = {counted[which].text, SLM_NTS, counted[which].is_schema};
+    slm_guide *guides[2];
+    compile(model, &source, NULL, guides);
+    for (size_t i = which % stride; i < COUNT(left); i += stride) {
+        char before[1024];
+        size_t n = (size_t)snprintf(before, sizeof before, "%s", counted[which].before);
+        for (uint32_t c = left[i]; c < counted[which].most; c++)
+            n += (size_t)snprintf(before + n, sizeof before - n, "%s",
+                                  c % 7 ? "a" : counted[which].other);
+        walk_guides(guides, before, source.text, rng, 1, 2);
+    }
+    close_guides(guides);
 }
 
 static void walk_tools(slm_model *model, size_t format, slm_rng *rng, int n_walks) {
@@ -170,8 +220,9 @@ static void walk_tools(slm_model *model, size_t format, slm_rng *rng, int n_walk
             if (slm_guide_compile_tools(model, tools, SLM_NTS, &o, NULL, &guides[g], &error) !=
                 SLM_OK)
                 fail_msg("%s", error.message);
-        walk_guides(guides, formats[format].before[i], slm_tool_format_name(o.format), rng,
-                    n_walks);
+        walk_guides(guides, formats[format].before[i], slm_tool_format_name(o.format), rng, n_walks,
+                    STEPS);
+        close_guides(guides);
     }
 }
 
@@ -201,6 +252,8 @@ static void masks(void **state) {
     walk(model, &(slm_guide_source){schemas[1], SLM_NTS, 1}, &lazy, &rng, n);
     for (size_t i = 0; i < COUNT(formats); i++)
         walk_tools(model, i, &rng, 1);
+    for (size_t i = 0; i < COUNT(counted); i++)
+        walk_counted(model, i, &rng, n > 1 ? 1 : 3);
     slm_model_close(&model);
 }
 

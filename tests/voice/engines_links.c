@@ -173,6 +173,16 @@ static void recognizer_whisper(void **state) {
             assert_true(utter(r));
             assert_string_equal(text, "heard 1000 samples");
         }
+        if (i < 0) { /* a partial is of all so far, and ends nothing */
+            int16_t sound[500] = {0};
+            assert_true(r->begin(r, why, sizeof why) && r->feed(r, sound, 500, why, sizeof why));
+            assert_true(r->partial(r, text, sizeof text, why, sizeof why));
+            assert_string_equal(text, "heard 500 samples");
+            assert_true(r->feed(r, sound, 400, why, sizeof why));
+            assert_true(r->finish(r, text, sizeof text, why, sizeof why));
+            assert_string_equal(text, "heard 900 samples");
+            assert_false(r->partial(r, text, sizeof text, why, sizeof why));
+        }
         r->close(r);
         process_end(&server);
     }

@@ -2,7 +2,10 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 from voice_case import Case, loop, main, mix, read_wav, say, without_measured, write_wav
 
@@ -93,9 +96,11 @@ class Exchange(Case):
 
     def test_who_goes_on_before_the_answer_has_one_turn(self):
         parts = [(0.4, say("Turn on the lamp.")), (2.0, say("I mean in the kitchen."))]
-        result = self.hear(mix(parts, 8), said="turn on the lamp|i mean in the kitchen")
-        turn, = self.done(result, 1)
-        self.assertEqual(turn["transcript"], "turn on the lamp i mean in the kitchen")
+        for args in (["--no-early-answer"], ["--charge-token", 80]):
+            with self.subTest(args=args):
+                result = self.hear(mix(parts, 8), *args, said="turn on the lamp|i mean in the kitchen")
+                turn, = self.done(result, 1)
+                self.assertEqual(turn["transcript"], "turn on the lamp i mean in the kitchen")
 
     def test_paced_by_the_clock(self):
         """Threads in place of the virtual clock; times are real."""
@@ -107,6 +112,93 @@ class Exchange(Case):
         turn, = self.done(result, 1)
         self.assertGreater(took, turn["last_audio_ms"] / 1000 - 0.1)
         self.assertTrue(turn["spoken"])
+
+
+class EarlyAnswer(Case):
+    """The model begins in the pause; nothing is heard of it and nothing done before the end."""
+
+    def both(self, samples, said):
+        early = self.done(self.hear(samples, said=said))
+        late = self.done(self.hear(samples, "--no-early-answer", said=said))
+        for name in "transcript", "answer", "spoken", "calls", "speech_end_ms":
+            self.assertEqual([t[name] for t in early], [t[name] for t in late])
+        for turn in late:
+            self.assertGreaterEqual(turn["begun_ms"], turn["asr_ms"])
+        return early, late
+
+    def test_it_is_the_same_and_sooner(self):
+        samples = mix([(0.5, say(LAMP)), (6.5, say("And the lamp in the bedroom.", "en-gb"))], 10)
+        early, late = self.both(samples, "turn on the lamp in the kitchen|and the lamp in the bedroom")
+        for one, other in zip(early, late):
+            self.assertTrue(one["calls"])
+            self.assertLess(one["begun_ms"], one["vad_end_ms"])
+            self.assertGreaterEqual(one["first_token_ms"], one["asr_ms"])
+            self.assertLess(one["total_ms"], other["total_ms"] - 50)
+
+    def test_another_final_transcript_takes_it_back(self):
+        said = "turn on the lamp in the kitchen and in the bedroom and in the hall and in the study"
+        early, _ = self.both(mix([(0.5, say("Turn on the lamp."))], 5), said)
+        self.assertEqual(early[0]["transcript"], said)
+        self.assertGreaterEqual(early[0]["begun_ms"], early[0]["asr_ms"])
+
+    def test_who_goes_on_takes_it_back(self):
+        """The pause is longer than what begins an answer and shorter than an end."""
+        parts = [(0.4, say("Turn on the lamp.")), (1.5, say("I mean in the kitchen."))]
+        early, _ = self.both(mix(parts, 6), "turn on the lamp i mean in the kitchen")
+        self.assertEqual(len(early), 1)
+        self.assertGreater(early[0]["begun_ms"], early[0]["speech_end_ms"])
+        self.assertEqual(len(early[0]["calls"]), 2)
+
+    def whisper(self, *how):
+        """Port of a server as whisper.cpp's."""
+        server = subprocess.Popen(
+            [sys.executable, "-B", Path(__file__).parent / "fake_engine.py", "whisper", *how],
+            stdout=subprocess.PIPE)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+        self.addCleanup(server.stdout.close)
+        return int(server.stdout.readline())
+
+    def test_a_transcript_in_the_pause_that_fails_costs_nothing(self):
+        port = self.whisper("error", self.dir / "mark")  # the first request, and no later one
+        parts = [(0.4, say("Turn on the lamp.")), (1.5, say("I mean in the kitchen."))]
+        wav = write_wav(self.dir / "in.wav", mix(parts, 6))
+        turn, = self.done(loop("--wav-in", wav, "--virtual-clock", "--recognizer", "whisper",
+                               "--recognizer-address", f"127.0.0.1:{port}", "--language", "en"), 1)
+        self.assertIsNone(turn["error"])
+        self.assertRegex(turn["transcript"], r"^heard \d+ samples$")
+        self.assertTrue((self.dir / "mark").exists())
+
+    def test_an_engine_that_is_slow_is_asked_once(self):
+        wav = write_wav(self.dir / "in.wav", mix([(at, say("Turn on the kitchen light."))
+                                                   for at in (0.5, 9)], 14))
+        turns = self.done(loop("--wav-in", wav, "--virtual-clock", "--recognizer", "whisper",
+                               "--recognizer-address", f"127.0.0.1:{self.whisper('ok')}",
+                               "--language", "en", "--charge-recognition", 1500), 2)
+        first, second = (t["asr_ms"] - t["vad_end_ms"] for t in turns)
+        self.assertLess(first, 1500)  # it had begun in the pause
+        self.assertEqual(second, 1500)
+
+    def test_an_engine_that_does_not_stream_is_asked_in_the_pause(self):
+        port = self.whisper("ok")
+        wav = write_wav(self.dir / "in.wav", mix([(0.5, say(LAMP))], 5))
+        turns = []
+        for args in [], ["--no-early-answer"]:
+            turn, = self.done(loop("--wav-in", wav, "--virtual-clock", "--recognizer", "whisper",
+                                   "--recognizer-address", f"127.0.0.1:{port}", "--language", "en",
+                                   "--charge-recognition", 300, *args), 1)
+            self.assertRegex(turn["transcript"], r"^heard \d+ samples$")
+            turns.append(turn)
+        early, late = turns
+        # What was heard in the pause is the final transcript: there is nothing left to wait for.
+        self.assertLessEqual(early["asr_ms"] - early["vad_end_ms"], 10)
+        self.assertEqual(late["asr_ms"] - late["vad_end_ms"], 300)
+        self.assertLess(early["total_ms"], late["total_ms"] - 300)
+
+    def test_what_is_not_meant_begins_none(self):
+        samples = mix([(0.5, say(LAMP)), (7, say(LAMP))], 11)
+        turns = self.done(self.hear(samples, "--wake", "hearth", said="hearth|turn on the lamp"))
+        self.assertEqual([t["transcript"] for t in turns], [])
 
 
 class Switches(Case):

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Builds examples/models/hearth.gguf from nothing: corpus, vocabulary, training, export, measure.
 #
-#   SLM_LIBRARY=build/release/libslm.so tools/demo_model/build.sh WORK [MINUTES [MINUTES [MINUTES [MINUTES]]]]
+#   SLM_LIBRARY=build/release/libslm.so tools/demo_model/build.sh WORK [MINUTES [MINUTES [MINUTES [MINUTES [MINUTES]]]]]
 #
 # WORK is a folder outside the repository (about 600 MB); MINUTES are the most time of both processor
-# cores that the four stages of the training may take (47, 10.5, 40 and 60).  Wants the packages of
+# cores that the five stages of the training may take (47, 10.5, 40, 60 and 40).  Wants the packages of
 # requirements.txt in $PYTHON (python3), a C++ compiler for the compiled layers (train.py --no-compile
 # does without), and a built shared library, which answers the questions of the measurement.
 
@@ -18,6 +18,7 @@ minutes=${2:-47}
 second=${3:-10.5}
 third=${4:-40}
 fourth=${5:-60}
+fifth=${6:-40}
 cd "$(dirname "$0")"
 python=${PYTHON:-python3}
 
@@ -46,7 +47,11 @@ cat "$work/both1.jsonl" "$work/both2.jsonl" > "$work/train4.jsonl"
 "$python" -u train.py --corpus "$work/train4.jsonl" --tokenizer "$work/tokenizer3.json" \
     --start "$work/model3.pt" --out "$work/model4.pt" \
     --tokens 22000000 --minutes "$fourth" --rate 0.014 --seed 12 | tee -a "$work/train.log"
-"$python" export.py --model "$work/model4.pt" --tokenizer "$work/tokenizer3.json" \
+"$python" corpus.py --split train --stage 3 --tools 0.5 --count 64000 --seed 21 --out "$work/train5.jsonl"
+"$python" -u train.py --corpus "$work/train5.jsonl" --tokenizer "$work/tokenizer3.json" \
+    --start "$work/model4.pt" --out "$work/model5.pt" \
+    --tokens 9000000 --minutes "$fifth" --rate 0.008 --seed 13 | tee -a "$work/train.log"
+"$python" export.py --model "$work/model5.pt" --tokenizer "$work/tokenizer3.json" \
     --full "$work/hearth-f16.gguf" --small "$work/hearth.gguf"
 "$python" corpus.py --split test --tools 1 --count 1200 --seed 4 --out "$work/tools.jsonl"
 "$python" evaluate.py --gguf "$work/hearth.gguf" --corpus "$work/test.jsonl" \

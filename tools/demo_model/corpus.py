@@ -65,6 +65,17 @@ SECOND = {
     no.refuse: 24,
 }
 
+# For the last: more of what was answered worst until then.
+LAST = {
+    home.switch: 13,
+    music.music: 12,
+    shopping.shopping: 13,
+    smalltalk.small_talk: 30,
+    smalltalk.say_after: 3,
+    no.unknown: 16,
+    no.refuse: 34,
+}
+
 # For dialogues with tools: less of what calls none.
 WITH_TOOLS = {
     home.vague: 5,
@@ -76,7 +87,16 @@ WITH_TOOLS = {
     no.unknown: 8,
     no.refuse: 12,
 }
+LAST_WITH_TOOLS = WITH_TOOLS | {
+    home.blinds: 9,
+    music.music: 14,
+    music.control: 9,
+    shopping.shopping: 18,
+    no.refuse: 15,
+}
 TOOLS_ONLY = [(times.ask_list, 5), (times.asked_back, 6)]
+# Of each stage of the training: what has other weights than MIX, without tools and with them.
+STAGES = {1: ({}, WITH_TOOLS), 2: (SECOND, WITH_TOOLS), 3: (LAST, LAST_WITH_TOOLS)}
 
 
 class Context:
@@ -182,12 +202,13 @@ def main():
     parser.add_argument("--split", choices=["train", "test"], required=True)
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--stage", type=int, choices=[1, 2], default=1, help="of the training")
+    parser.add_argument("--stage", type=int, choices=STAGES, default=1, help="of the training")
     parser.add_argument("--tools", type=float, default=0, help="share of dialogues with tools")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
-    mix = MIX if args.stage == 1 else [(s, SECOND.get(s, w)) for s, w in MIX]
-    tool_mix = [(s, WITH_TOOLS.get(s, w)) for s, w in MIX] + TOOLS_ONLY
+    in_words, with_tools = STAGES[args.stage]
+    mix = [(s, in_words.get(s, w)) for s, w in MIX]
+    tool_mix = [(s, with_tools.get(s, w)) for s, w in MIX] + TOOLS_ONLY
     gen = Gen(args.seed, args.split)
     written = 0
     with open(args.out, "w", encoding="utf-8") as out:

@@ -33,11 +33,8 @@ static void add_token(serve_job *job, serve_choice *c, const serve_event *e) {
     write_token(out, e->text, e->text_len, e->logprob);
     serve_out_text(out, ",\"top_logprobs\":[");
     for (size_t i = 0; i < e->n_top; i++) {
-        char text[256];
-        size_t len = 0;
-        if (slm_detokenize(job->server->model, &e->top[i].id, 1, SLM_DETOKENIZE_SPECIAL, text,
-                           sizeof text, &len, NULL) != SLM_OK)
-            len = 0;
+        char text[SERVE_TOKEN_TEXT];
+        size_t len = serve_token_text(job, e->top[i].id, text, out);
         if (i)
             serve_out_text(out, ",");
         write_token(out, text, len, e->top[i].logprob);
@@ -58,26 +55,10 @@ static void write_logprobs(const serve_job *job, serve_out *out, serve_choice *c
 
 /* ---- replies ---------------------------------------------------------------------------------- */
 
-static void write_head(const serve_job *job, serve_out *out, const char *object) {
-    serve_out_format(out, "{\"id\":\"chatcmpl-%s\",\"object\":\"%s\",\"created\":%lld,\"model\":",
-                     job->id, object, (long long)job->created);
-    serve_out_string(out, job->server->model_id, strlen(job->server->model_id));
-}
-
-static void write_usage(const serve_job *job, serve_out *out) {
-    serve_usage u;
-    serve_job_usage(job, &u);
-    serve_out_format(out,
-                     "\"usage\":{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,\"total_tokens\""
-                     ":%llu,\"prompt_tokens_details\":{\"cached_tokens\":%llu}}",
-                     (unsigned long long)u.prompt, (unsigned long long)u.completion,
-                     (unsigned long long)(u.prompt + u.completion), (unsigned long long)u.reused);
-}
-
 /* A chunk up to its delta, and what follows it. */
 static void begin_chunk(const serve_job *job, serve_out *out, size_t index) {
     serve_out_text(out, "data: ");
-    write_head(job, out, "chat.completion.chunk");
+    serve_write_head(job, out, "chatcmpl", "chat.completion.chunk");
     serve_out_format(out, ",\"choices\":[{\"index\":%zu,\"delta\":{", index);
 }
 
@@ -152,17 +133,10 @@ static void write_message(serve_job *job, serve_out *out, serve_choice *c) {
 static void finish(serve_job *job) {
     serve_out *out = &job->x->out;
     if (job->stream) {
-        if (job->include_usage) {
-            serve_out_text(out, "data: ");
-            write_head(job, out, "chat.completion.chunk");
-            serve_out_text(out, ",\"choices\":[],");
-            write_usage(job, out);
-            serve_out_text(out, "}\n\n");
-        }
-        serve_out_text(out, "data: [DONE]\n\n");
+        serve_end_stream(job, out, "chatcmpl", "chat.completion.chunk");
         return;
     }
-    write_head(job, out, "chat.completion");
+    serve_write_head(job, out, "chatcmpl", "chat.completion");
     serve_out_text(out, ",\"choices\":[");
     for (size_t i = 0; i < job->n_choices; i++) {
         if (i)
@@ -170,7 +144,7 @@ static void finish(serve_job *job) {
         write_message(job, out, &job->choices[i]);
     }
     serve_out_text(out, "],");
-    write_usage(job, out);
+    serve_write_usage(job, out);
     serve_out_text(out, "}");
 }
 

@@ -34,11 +34,8 @@ static void add_token(serve_job *job, serve_choice *c, const serve_event *e) {
     serve_out *out = &c->logprobs[TOPS];
     serve_out_text(out, "{");
     for (size_t i = 0; i < e->n_top; i++) {
-        char text[256];
-        size_t len = 0;
-        if (slm_detokenize(job->server->model, &e->top[i].id, 1, SLM_DETOKENIZE_SPECIAL, text,
-                           sizeof text, &len, NULL) != SLM_OK)
-            len = 0;
+        char text[SERVE_TOKEN_TEXT];
+        size_t len = serve_token_text(job, e->top[i].id, text, out);
         if (i)
             serve_out_text(out, ",");
         serve_out_string(out, text, len);
@@ -46,22 +43,6 @@ static void add_token(serve_job *job, serve_choice *c, const serve_event *e) {
         add_value(out, e->top[i].logprob);
     }
     serve_out_text(out, "}");
-}
-
-static void write_head(const serve_job *job, serve_out *out) {
-    serve_out_format(out, "{\"id\":\"cmpl-%s\",\"object\":\"text_completion\",\"created\":%lld,"
-                     "\"model\":", job->id, (long long)job->created);
-    serve_out_string(out, job->server->model_id, strlen(job->server->model_id));
-}
-
-static void write_usage(const serve_job *job, serve_out *out) {
-    serve_usage u;
-    serve_job_usage(job, &u);
-    serve_out_format(out,
-                     "\"usage\":{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,\"total_tokens\""
-                     ":%llu,\"prompt_tokens_details\":{\"cached_tokens\":%llu}}",
-                     (unsigned long long)u.prompt, (unsigned long long)u.completion,
-                     (unsigned long long)(u.prompt + u.completion), (unsigned long long)u.reused);
 }
 
 /* A choice with the logprobs since the last one; echo is the prompt before it, or NULL. */
@@ -106,7 +87,7 @@ static void piece(serve_job *job, serve_choice *c, const serve_event *e) {
     if (e->type != SERVE_TEXT && e->type != SERVE_END && !echo)
         return;
     serve_out_text(out, "data: ");
-    write_head(job, out);
+    serve_write_head(job, out, "cmpl", "text_completion");
     serve_out_text(out, ",\"choices\":[");
     write_choice(job, out, c, echo, e->text, e->type == SERVE_TEXT ? e->text_len : 0,
                  e->type == SERVE_END ? serve_finish_reason(c) : NULL);
@@ -116,17 +97,10 @@ static void piece(serve_job *job, serve_choice *c, const serve_event *e) {
 static void finish(serve_job *job) {
     serve_out *out = &job->x->out;
     if (job->stream) {
-        if (job->include_usage) {
-            serve_out_text(out, "data: ");
-            write_head(job, out);
-            serve_out_text(out, ",\"choices\":[],");
-            write_usage(job, out);
-            serve_out_text(out, "}\n\n");
-        }
-        serve_out_text(out, "data: [DONE]\n\n");
+        serve_end_stream(job, out, "cmpl", "text_completion");
         return;
     }
-    write_head(job, out);
+    serve_write_head(job, out, "cmpl", "text_completion");
     serve_out_text(out, ",\"choices\":[");
     for (size_t i = 0; i < job->n_choices; i++) {
         serve_choice *c = &job->choices[i];
@@ -136,7 +110,7 @@ static void finish(serve_job *job) {
                      serve_finish_reason(c));
     }
     serve_out_text(out, "],");
-    write_usage(job, out);
+    serve_write_usage(job, out);
     serve_out_text(out, "}");
 }
 

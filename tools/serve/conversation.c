@@ -329,20 +329,23 @@ static int read_tools(const serve_object *request, serve_generation *g, const js
 
 /* ---- response_format -------------------------------------------------------------------------- */
 
-int serve_set_schema(serve_generation *g, const json_t *schema, const char *param,
-                     serve_fault *fault) {
-    if (g->guide.kind == SERVE_TOOLS && g->guide.choice != SLM_TOOL_CHOICE_NONE)
-        return serve_refuse_field(fault, param, "%s: got it with tools, wanted one of them, or "
-                                  "tool_choice none", param);
-    free(g->guide.text);
-    g->guide = (serve_guide_want){.kind = SERVE_SCHEMA, .text = json_dumps(schema, JSON_COMPACT)};
-    g->guide_param = param;
-    if (!g->guide.text)
+/* Beside tools the answer is a call or a text of the schema; where a call is required it is a call. */
+static int set_schema(serve_generation *g, const json_t *schema, serve_fault *fault) {
+    static const char param[] = "response_format";
+    char *text = json_dumps(schema, JSON_COMPACT);
+    if (!text)
         return serve_refuse(fault, 503, "overloaded", param, "%s: got no memory", param);
-    if (strlen(g->guide.text) > MAX_SCHEMA)
-        return serve_refuse_field(fault, param, "%s: got %zu bytes, wanted at most %d", param,
-                                  strlen(g->guide.text), MAX_SCHEMA);
-    return 1;
+    size_t len = strlen(text);
+    if (g->guide.kind == SERVE_TOOLS && g->guide.choice != SLM_TOOL_CHOICE_NONE) {
+        g->guide.schema = text;
+        g->guide_param = NULL; /* it may come from either */
+    } else {
+        free(g->guide.text);
+        g->guide = (serve_guide_want){.kind = SERVE_SCHEMA, .text = text};
+        g->guide_param = param;
+    }
+    return len <= MAX_SCHEMA || serve_refuse_field(fault, param, "%s: got %zu bytes, wanted at most "
+                                                   "%d", param, len, MAX_SCHEMA);
 }
 
 /* {"type": "text"}, {"type": "json_object"}, {"type": "json_schema", "json_schema": {"schema": ...}} */
@@ -357,7 +360,7 @@ static int read_format(const serve_object *request, serve_generation *g, serve_f
         return 1;
     if (type && strcmp(type, "json_object") == 0) {
         json_t *schema = json_pack("{s:s}", "type", "object");
-        int good = serve_set_schema(g, schema, "response_format", fault);
+        int good = set_schema(g, schema, fault);
         json_decref(schema);
         return good;
     }
@@ -372,7 +375,7 @@ static int read_format(const serve_object *request, serve_generation *g, serve_f
         return serve_refuse_field(fault, "response_format.json_schema.schema",
                                   "response_format.json_schema.schema: got %s, wanted an object",
                                   serve_kind(schema));
-    return serve_set_schema(g, schema, "response_format", fault);
+    return set_schema(g, schema, fault);
 }
 
 /* ---- all of it -------------------------------------------------------------------------------- */

@@ -11,9 +11,6 @@ int serve_read_conversation(const serve_server *server, const serve_object *requ
 /* The ids of "messages" alone, for counting. */
 int serve_read_messages(const serve_server *server, const serve_object *request, int32_t **ids,
                         size_t *n_ids, serve_fault *fault);
-/* A schema that holds the answer; name is the field it came from. */
-int serve_set_schema(serve_generation *g, const json_t *schema, const char *param,
-                     serve_fault *fault);
 /* Whether the model's template wants the arguments of earlier calls as text. */
 int serve_arguments_as_text(const slm_model *model);
 

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 struct serve_task {
-    serve_task *next, *previous; /* in the list of the engine that it is on */
+    serve_task *next, *previous; /* in the list of the engine that has it */
     serve_want want;
     void *user;
     size_t index;
@@ -27,6 +27,10 @@ typedef struct event_list {
     serve_event *first, **last;
 } event_list;
 
+typedef struct task_list {
+    serve_task *first, *last;
+} task_list;
+
 struct serve_engine {
     slm_model *model;
     slm_batch *batch;
@@ -34,13 +38,14 @@ struct serve_engine {
     uint32_t max_open;
     pthread_t thread;
     int fd;
-    serve_task *open;  /* in the batch; the thread's */
-    event_list made;   /* in this step; the thread's */
+    task_list unready; /* these three are the thread's: tasks whose guides are not compiled, */
+    task_list open;    /* tasks in the batch, */
+    event_list made;   /* and events of this step */
     pthread_mutex_t mutex;
     pthread_cond_t wanted;
     serve_task *fresh, **fresh_last; /* handed over; these and what follows under the mutex */
     uint32_t n_open;   /* without a last event */
-    int stop, any_cancelled;
+    int stop, any_cancelled, any_compiled;
     event_list events;
     serve_engine_state state;
 };
@@ -80,13 +85,16 @@ void serve_event_free(serve_event *event) {
         free(event);
 }
 
-static void unlink_task(serve_engine *engine, serve_task *task) {
-    if (task->previous)
-        task->previous->next = task->next;
-    else
-        engine->open = task->next;
-    if (task->next)
-        task->next->previous = task->previous;
+static void link_task(task_list *list, serve_task *task) {
+    task->next = NULL;
+    task->previous = list->last;
+    *(task->previous ? &task->previous->next : &list->first) = task;
+    list->last = task;
+}
+
+static void unlink_task(task_list *list, serve_task *task) {
+    *(task->previous ? &task->previous->next : &list->first) = task->next;
+    *(task->next ? &task->next->previous : &list->last) = task->previous;
     task->next = task->previous = NULL;
 }
 
@@ -156,7 +164,7 @@ static void translate(serve_engine *engine, const slm_batch_event *b) {
         return;
     }
     if (e.type == SERVE_FAILED || (e.type == SERVE_END && e.text_len == 0)) {
-        unlink_task(engine, task);
+        unlink_task(&engine->open, task);
         finish(engine, task, &e);
         return;
     }
@@ -168,25 +176,31 @@ static void translate(serve_engine *engine, const slm_batch_event *b) {
         if (b->type == SLM_BATCH_END) {
             e.type = SERVE_END;
             e.text_len = 0;
-            unlink_task(engine, task);
+            unlink_task(&engine->open, task);
             finish(engine, task, &e);
         }
         return;
     }
-    unlink_task(engine, task);
+    unlink_task(&engine->open, task);
     fail(engine, task, SLM_ERR_NOMEM, "got no memory for the answer");
 }
 
 /* ---- tasks ------------------------------------------------------------------------------------ */
 
-/* Puts a task into the batch. */
+/* Puts a task into the batch, once its guide is there. */
 static void begin(serve_engine *engine, serve_task *task) {
     slm_error error = SLM_ERROR_INIT;
     serve_want *w = &task->want;
     slm_guide *guide = NULL;
-    if (w->guide.kind != SERVE_FREE &&
-        serve_guides_get(engine->guides, &w->guide, &guide, &error) != SLM_OK) {
-        fail(engine, task, error.status, error.message);
+    slm_status status = SLM_OK;
+    if (w->guide.kind != SERVE_FREE) {
+        status = serve_guides_get(engine->guides, &w->guide, &guide, &error);
+        if (status == SLM_OK && !guide)
+            return;
+    }
+    unlink_task(&engine->unready, task);
+    if (status != SLM_OK) {
+        fail(engine, task, status, error.message);
         return;
     }
     const slm_generate_options generate = {.struct_size = sizeof generate,
@@ -214,21 +228,17 @@ static void begin(serve_engine *engine, serve_task *task) {
         fail(engine, task, error.status, error.message);
         return;
     }
-    task->previous = NULL;
-    task->next = engine->open;
-    if (task->next)
-        task->next->previous = task;
-    engine->open = task;
+    link_task(&engine->open, task);
 }
 
-static void end_cancelled(serve_engine *engine) {
-    for (serve_task *task = engine->open, *next; task; task = next) {
+static void end_cancelled(serve_engine *engine, task_list *list) {
+    for (serve_task *task = list->first, *next; task; task = next) {
         next = task->next;
         pthread_mutex_lock(&engine->mutex);
         int cancelled = task->cancelled;
         pthread_mutex_unlock(&engine->mutex);
         if (cancelled) {
-            unlink_task(engine, task);
+            unlink_task(list, task);
             fail(engine, task, SLM_ERR_CANCEL, "cancelled");
         }
     }
@@ -236,8 +246,8 @@ static void end_cancelled(serve_engine *engine) {
 
 /* A step that fails with the device fails for all: nobody knows when another would not. */
 static void fail_all(serve_engine *engine, const slm_error *error) {
-    for (serve_task *task; (task = engine->open);) {
-        unlink_task(engine, task);
+    for (serve_task *task; (task = engine->open.first);) {
+        unlink_task(&engine->open, task);
         fail(engine, task, error->status, error->message);
     }
 }
@@ -245,7 +255,7 @@ static void fail_all(serve_engine *engine, const slm_error *error) {
 static void step(serve_engine *engine) {
     slm_error error = SLM_ERROR_INIT;
     slm_batch_event event = {.struct_size = sizeof event};
-    if (!engine->open)
+    if (!engine->open.first)
         return;
     if (slm_batch_step(engine->batch, NULL, &error) != SLM_OK) {
         fail_all(engine, &error);
@@ -276,27 +286,48 @@ static void publish(serve_engine *engine) {
     engine->made = (event_list){.last = &engine->made.first};
 }
 
+/* Called by the thread of the guides. */
+static void note_compiled(void *user) {
+    serve_engine *engine = user;
+    pthread_mutex_lock(&engine->mutex);
+    engine->any_compiled = 1;
+    pthread_cond_signal(&engine->wanted);
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+static int has_work(const serve_engine *engine) {
+    return engine->stop || engine->fresh || engine->any_cancelled || engine->any_compiled ||
+           engine->open.first;
+}
+
 static void *run(void *arg) {
     serve_engine *engine = arg;
     for (;;) {
         pthread_mutex_lock(&engine->mutex);
-        while (!engine->stop && !engine->fresh && !engine->any_cancelled && !engine->open)
+        while (!has_work(engine))
             pthread_cond_wait(&engine->wanted, &engine->mutex);
         int stop = engine->stop, any_cancelled = engine->any_cancelled;
         serve_task *fresh = engine->fresh;
+        int any_ready = fresh || engine->any_compiled;
         engine->fresh = NULL;
         engine->fresh_last = &engine->fresh;
-        engine->any_cancelled = 0;
+        engine->any_cancelled = engine->any_compiled = 0;
         pthread_mutex_unlock(&engine->mutex);
         for (serve_task *next; fresh; fresh = next) {
             next = fresh->next;
-            fresh->next = NULL;
-            begin(engine, fresh);
+            link_task(&engine->unready, fresh);
         }
         if (stop)
             return NULL;
-        if (any_cancelled)
-            end_cancelled(engine);
+        if (any_cancelled) {
+            end_cancelled(engine, &engine->unready);
+            end_cancelled(engine, &engine->open);
+        }
+        for (serve_task *task = any_ready ? engine->unready.first : NULL, *next; task;
+             task = next) {
+            next = task->next;
+            begin(engine, task);
+        }
         step(engine);
         publish(engine);
     }
@@ -326,17 +357,17 @@ slm_status serve_engine_open(slm_model *model, const serve_engine_options *optio
     engine->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     pthread_mutex_init(&engine->mutex, NULL);
     pthread_cond_init(&engine->wanted, NULL);
-    engine->guides = serve_guides_open(model);
     slm_status status = slm_batch_open(model, &batch, &engine->batch, error);
+    sigset_t all, before; /* signals are the other thread's */
+    sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (status == SLM_OK)
+        engine->guides = serve_guides_open(model, note_compiled, engine);
     int code = 0;
-    if (status == SLM_OK && engine->guides && engine->fd >= 0) {
-        sigset_t all, before; /* signals are the other thread's */
-        sigfillset(&all);
-        sigdelset(&all, SIGBUS);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (engine->guides && engine->fd >= 0)
         code = pthread_create(&engine->thread, NULL, run, engine);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (status == SLM_OK && (!engine->guides || engine->fd < 0 || code != 0)) {
         status = error->status = SLM_ERR_NOMEM;
         strcpy(error->message, "got no thread, descriptor or memory for the engine");
@@ -355,6 +386,14 @@ slm_status serve_engine_open(slm_model *model, const serve_engine_options *optio
     return status;
 }
 
+static void free_tasks(task_list *list) {
+    for (serve_task *task; (task = list->first);) {
+        unlink_task(list, task);
+        slm_request_end(&task->request);
+        serve_task_free(task);
+    }
+}
+
 void serve_engine_close(serve_engine **out) {
     serve_engine *engine = *out;
     if (!engine)
@@ -364,17 +403,15 @@ void serve_engine_close(serve_engine **out) {
     pthread_cond_signal(&engine->wanted);
     pthread_mutex_unlock(&engine->mutex);
     pthread_join(engine->thread, NULL);
-    for (serve_task *task; (task = engine->open);) {
-        unlink_task(engine, task);
-        slm_request_end(&task->request);
-        serve_task_free(task);
-    }
+    free_tasks(&engine->unready);
+    free_tasks(&engine->open);
     publish(engine);
     for (serve_event *e = engine->events.first, *next; e; e = next) {
+        serve_task *ended = e->type == SERVE_END || e->type == SERVE_FAILED ? e->task : NULL;
         next = e->next;
-        if (e->type == SERVE_END || e->type == SERVE_FAILED)
-            serve_task_free(e->task);
         serve_event_free(e);
+        if (ended) /* which had the event */
+            serve_task_free(ended);
     }
     slm_batch_close(&engine->batch);
     serve_guides_close(&engine->guides);
@@ -431,6 +468,7 @@ void serve_want_free(serve_want *want) {
     free(want->bias);
     free(want->stop);
     free(want->guide.text);
+    free(want->guide.schema);
     *want = (serve_want){0};
 }
 

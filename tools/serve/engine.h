@@ -29,6 +29,7 @@ typedef enum serve_guide_kind {
 typedef struct serve_guide_want {
     serve_guide_kind kind;
     char *text;             /* NULL: none; the task frees it */
+    char *schema;           /* beside tools: of answers without a call; NULL: none. The task's */
     slm_tool_choice choice; /* of tools */
     char tool[64];          /* of SLM_TOOL_CHOICE_NAMED */
     int one_call;
@@ -83,7 +84,7 @@ typedef struct serve_event {
     size_t text_len;
 } serve_event;
 
-/* Opens the batch and starts the thread. */
+/* Opens the batch and starts the thread, and another one that compiles guides. */
 slm_status serve_engine_open(slm_model *model, const serve_engine_options *options,
                              serve_engine **out, slm_error *error);
 /* Stops the thread; tasks that are open get no more events. */

@@ -3,7 +3,25 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+static int json_lacked;
+
+static void *take_memory(size_t size) {
+    void *block = malloc(size);
+    json_lacked |= block == NULL;
+    return block;
+}
+
+void serve_json_watch(void) { json_set_alloc_funcs(take_memory, free); }
+
+int serve_json_lacked(int forget) {
+    int lacked = json_lacked;
+    if (forget)
+        json_lacked = 0;
+    return lacked;
+}
 
 static int refuse(serve_fault *fault, int status, const char *code, const char *param,
                   const char *format, va_list args) {

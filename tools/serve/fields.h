@@ -33,6 +33,12 @@ int serve_refuse_field(serve_fault *fault, const char *param, const char *format
 /* What the library says about a field: 400, or 500 and 503 for what is not the client's doing. */
 int serve_refuse_status(serve_fault *fault, const char *param, const slm_error *error);
 
+/* jansson does not always tell bad JSON, or an absent value, from a lack of memory. From here on its memory
+ * is watched: */
+void serve_json_watch(void);
+/* Whether any was refused since the last call with forget. One thread has all JSON. */
+int serve_json_lacked(int forget);
+
 /* A value's place: an object and its path, which is "" for the request itself. */
 typedef struct serve_object {
     const json_t *json;

@@ -139,8 +139,9 @@ int serve_read_max_tokens(const serve_object *request, const char *name, serve_g
 void serve_generation_free(serve_generation *g) {
     free(g->bias);
     free(g->guide.text);
+    free(g->guide.schema);
     g->bias = NULL;
-    g->guide.text = NULL;
+    g->guide.text = g->guide.schema = NULL;
 }
 
 /* The stop texts in one block: spans, then their bytes. */
@@ -168,6 +169,7 @@ int serve_make_wants(const serve_generation *g, slm_request_kind kind, const int
                           .n_stop = g->n_stop, .max_tokens = g->max_tokens, .n_top = g->n_top,
                           .want_tokens = 1, .guide = g->guide};
         w->guide.text = g->guide.text ? strdup(g->guide.text) : NULL;
+        w->guide.schema = g->guide.schema ? strdup(g->guide.schema) : NULL;
         w->ids = malloc(n_ids * sizeof *w->ids);
         w->bias = g->n_bias ? malloc(g->n_bias * sizeof *w->bias) : NULL;
         w->stop = g->n_stop ? copy_stop(g) : NULL;
@@ -175,7 +177,7 @@ int serve_make_wants(const serve_generation *g, slm_request_kind kind, const int
         w->sampling.logit_bias = w->bias;
         w->sampling.n_logit_bias = g->n_bias;
         if (!w->ids || (g->n_bias && !w->bias) || (g->n_stop && !w->stop) ||
-            (g->guide.text && !w->guide.text))
+            (g->guide.text && !w->guide.text) || (g->guide.schema && !w->guide.schema))
             return 0;
         memcpy(w->ids, ids, n_ids * sizeof *ids);
         if (g->n_bias)

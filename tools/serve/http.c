@@ -1,30 +1,19 @@
-/* Sockets and HTTP, by libmicrohttpd. One thread: it waits for sockets, for the engine and for the
- * clock, and nothing in it waits for a client.
- *
- * libmicrohttpd knows one time-out, between two bytes. What bounds a whole head or body, an idle
- * connection or a reader that stands still is found here by looking at all connections a few times a
- * second; so are clients that went away while their request was being answered. */
+/* Requests and replies of HTTP, by libmicrohttpd. One thread: it waits for sockets, for the engine and for
+ * the clock, and nothing in it waits for a client. */
 #define _GNU_SOURCE
 
-#include "server.h"
+#include "connections.h"
 
 #include "../cli.h"
 #include "guard.h"
 #include "job.h"
 
 #include <errno.h>
-#include <linux/tcp.h>
-#include <microhttpd.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -34,18 +23,7 @@ enum {
     MAX_LINE = 8 * 1024,
     MAX_HEADERS = 100,
     RESERVED_FILES = 32,
-    SEND_BYTES = 128 * 1024, /* of the system's memory for what a reader has not fetched */
-};
-
-struct serve_connection {
-    serve_connection *next, *previous;
-    struct MHD_Connection *connection;
-    serve_exchange *exchange; /* NULL: no head of a request is there */
-    int fd;
-    int closing;
-    double since;             /* when the wait for a head began, or its first bytes came */
-    int head_begun;
-    uint64_t n_bytes;         /* that had come when the wait began */
+    LAST_WORDS = 1, /* seconds for replies that the end of the server has cut short */
 };
 
 /* ---- replies ---------------------------------------------------------------------------------- */
@@ -126,20 +104,55 @@ static ssize_t read_stream(void *cls, uint64_t position, char *buffer, size_t ma
     return 0;
 }
 
-static void add_header(struct MHD_Response *response, const char *name, const char *value) {
-    MHD_add_response_header(response, name, value);
+/* Clears *good where there was no memory for it. */
+static void add_header(struct MHD_Response *response, const char *name, const char *value,
+                       int *good) {
+    *good &= MHD_add_response_header(response, name, value) == MHD_YES;
+}
+
+static void add_headers(const serve_exchange *x, struct MHD_Response *response, int *good) {
+    char number[16];
+    if (x->content_type && x->status != 204)
+        add_header(response, "Content-Type", x->content_type, good);
+    add_header(response, "Cache-Control", "no-store", good);
+    add_header(response, "X-Content-Type-Options", "nosniff", good);
+    if (x->origin) {
+        add_header(response, "Access-Control-Allow-Origin", x->origin, good);
+        add_header(response, "Vary", "Origin", good);
+    }
+    if (x->origin && strcmp(x->method, "OPTIONS") == 0) {
+        add_header(response, "Access-Control-Allow-Methods", "GET, POST", good);
+        add_header(response, "Access-Control-Allow-Headers", "Authorization, Content-Type", good);
+        add_header(response, "Access-Control-Max-Age", "600", good);
+    }
+    if (x->allow)
+        add_header(response, "Allow", x->allow, good);
+    if (x->status == 401)
+        add_header(response, "WWW-Authenticate", "Bearer", good);
+    if (x->retry_after) {
+        snprintf(number, sizeof number, "%u", x->retry_after);
+        add_header(response, "Retry-After", number, good);
+    }
+    if (x->content_type && strncmp(x->content_type, "text/html", 9) == 0)
+        add_header(response, "Content-Security-Policy",
+                   "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+                   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+                   good);
+    if (x->server->drain_until > 0 || x->status == 408 || x->status == 413 ||
+        (x->status == 400 && !x->job))
+        add_header(response, "Connection", "close", good);
 }
 
 /* Hands the reply over. MHD_NO closes the connection. */
 static enum MHD_Result queue_reply(serve_exchange *x) {
     struct MHD_Response *response;
-    char number[16];
     if (x->gone)
         return MHD_NO;
     if (x->out.failed && !x->streams) {
         static const char body[] = "{\"error\":{\"message\":\"got no memory for the reply\",\"type\":"
                                    "\"server_error\",\"param\":null,\"code\":null}}";
         x->status = 503;
+        x->content_type = "application/json";
         x->retry_after = 1;
         response = MHD_create_response_from_buffer(sizeof body - 1, (void *)body,
                                                    MHD_RESPMEM_PERSISTENT);
@@ -153,35 +166,10 @@ static enum MHD_Result queue_reply(serve_exchange *x) {
     }
     if (!response)
         return MHD_NO;
-    if (x->content_type && x->status != 204)
-        add_header(response, "Content-Type", x->content_type);
-    add_header(response, "Cache-Control", "no-store");
-    add_header(response, "X-Content-Type-Options", "nosniff");
-    if (x->origin) {
-        add_header(response, "Access-Control-Allow-Origin", x->origin);
-        add_header(response, "Vary", "Origin");
-    }
-    if (x->origin && strcmp(x->method, "OPTIONS") == 0) {
-        add_header(response, "Access-Control-Allow-Methods", "GET, POST");
-        add_header(response, "Access-Control-Allow-Headers", "Authorization, Content-Type");
-        add_header(response, "Access-Control-Max-Age", "600");
-    }
-    if (x->allow)
-        add_header(response, "Allow", x->allow);
-    if (x->status == 401)
-        add_header(response, "WWW-Authenticate", "Bearer");
-    if (x->retry_after) {
-        snprintf(number, sizeof number, "%u", x->retry_after);
-        add_header(response, "Retry-After", number);
-    }
-    if (x->content_type && strncmp(x->content_type, "text/html", 9) == 0)
-        add_header(response, "Content-Security-Policy",
-                   "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-                   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
-    if (x->server->drain_until > 0 || x->status == 408 || x->status == 413 ||
-        (x->status == 400 && !x->job))
-        add_header(response, "Connection", "close");
-    enum MHD_Result queued = MHD_queue_response(x->connection, (unsigned)x->status, response);
+    int good = 1;
+    add_headers(x, response, &good);
+    enum MHD_Result queued =
+        good ? MHD_queue_response(x->connection, (unsigned)x->status, response) : MHD_NO;
     MHD_destroy_response(response);
     x->queued = 1;
     x->moved = slm_cli_now();
@@ -314,7 +302,7 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
         serve_connection *peer = MHD_get_connection_info(connection,
                                                          MHD_CONNECTION_INFO_SOCKET_CONTEXT)
                                      ->socket_context;
-        x = begin_exchange(server, peer, connection, url, method);
+        x = peer ? begin_exchange(server, peer, connection, url, method) : NULL;
         if (!x)
             return MHD_NO;
         *context = x;
@@ -375,205 +363,14 @@ static void completed(void *cls, struct MHD_Connection *connection, void **conte
         server->exchanges = x->next;
     if (x->next)
         x->next->previous = x->previous;
-    serve_connection *peer = x->peer;
-    peer->exchange = NULL;
-    peer->since = slm_cli_now();
-    peer->head_begun = 0;
-    peer->n_bytes = UINT64_MAX; /* the next look says what has come until then */
+    serve_connection_rest(x->peer);
     serve_out_free(&x->body);
     serve_out_free(&x->out);
     free(x->path);
     free(x);
 }
 
-/* ---- connections ------------------------------------------------------------------------------ */
-
-static uint64_t bytes_received(int fd) {
-    struct tcp_info info = {0};
-    socklen_t size = sizeof info;
-    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_bytes_received : 0;
-}
-
-static void notice(void *cls, struct MHD_Connection *connection, void **context,
-                   enum MHD_ConnectionNotificationCode code) {
-    serve_server *server = cls;
-    serve_connection *c = *context;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        c = calloc(1, sizeof *c);
-        *context = c;
-        int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-        if (!c) {
-            shutdown(fd, SHUT_RDWR);
-            return;
-        }
-        c->connection = connection;
-        c->fd = fd;
-        c->since = slm_cli_now();
-        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BYTES}, sizeof(int));
-        c->next = server->connections;
-        if (c->next)
-            c->next->previous = c;
-        server->connections = c;
-        server->n_connections++;
-    } else if (c) {
-        if (c->previous)
-            c->previous->next = c->next;
-        else
-            server->connections = c->next;
-        if (c->next)
-            c->next->previous = c->previous;
-        server->n_connections--;
-        free(c);
-        *context = NULL;
-    }
-}
-
-/* Between two requests nothing of libmicrohttpd is on its way to the client, so that this line can
- * be. */
-static void say_timed_out(serve_connection *c) {
-    static const char text[] = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n"
-                               "Content-Length: 0\r\n\r\n";
-    (void)!send(c->fd, text, sizeof text - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-    shutdown(c->fd, SHUT_RDWR);
-    c->closing = 1;
-}
-
-static void look_at_idle(const serve_options *o, serve_connection *c, double now) {
-    uint64_t n = bytes_received(c->fd);
-    if (c->n_bytes == UINT64_MAX)
-        c->n_bytes = n;
-    if (!c->head_begun && n > c->n_bytes) {
-        c->head_begun = 1;
-        c->since = now;
-    }
-    if (c->head_begun && now - c->since > o->head_timeout)
-        say_timed_out(c);
-    else if (!c->head_begun && now - c->since > o->idle_timeout) {
-        shutdown(c->fd, SHUT_RDWR);
-        c->closing = 1;
-    }
-}
-
-/* The client will not see the reply: what was begun for it ends. */
-static void drop(serve_exchange *x) {
-    if (x->job)
-        serve_job_abandon(x->job);
-    x->gone = 1;
-    shutdown(x->peer->fd, SHUT_RDWR);
-    serve_resume(x);
-}
-
-static void look_at_exchange(serve_exchange *x, double now) {
-    const serve_options *o = x->server->options;
-    int reads_body = !x->status && !x->job;
-    if (reads_body && now - x->started > o->body_timeout) {
-        x->gone = 1;
-        say_timed_out(x->peer);
-    } else if (x->streams && x->out.len > o->max_pending) {
-        x->server->metrics.n_slow++;
-        drop(x);
-    } else if (x->queued && !x->suspended && now - x->moved > o->write_timeout) {
-        x->server->metrics.n_slow++;
-        drop(x);
-    } else if (x->job && o->request_timeout && now - x->started > o->request_timeout) {
-        serve_job_time_out(x->job);
-    }
-}
-
-/* The client has said its last word, and there is nothing to read before it. */
-static int has_hung_up(const struct pollfd *fd) {
-    int n_unread = 0;
-    return fd->revents && (ioctl(fd->fd, FIONREAD, &n_unread) != 0 || n_unread == 0);
-}
-
-/* Connections that wait for the engine are not watched by libmicrohttpd, and it does not see the end
- * of one that came together with the bytes before it. */
-static void look_for_gone(serve_server *server) {
-    size_t n = 0;
-    struct pollfd *fds = calloc(server->n_connections + 1u, sizeof *fds);
-    serve_connection **who = calloc(server->n_connections + 1u, sizeof(serve_connection *));
-    for (serve_connection *c = fds && who ? server->connections : NULL; c; c = c->next) {
-        const serve_exchange *x = c->exchange;
-        if (c->closing || (x && (x->gone || (x->status && !x->suspended))))
-            continue;
-        fds[n] = (struct pollfd){.fd = c->fd, .events = POLLRDHUP};
-        who[n++] = c;
-    }
-    if (n > 0 && poll(fds, n, 0) > 0)
-        for (size_t i = 0; i < n; i++) {
-            if (!has_hung_up(&fds[i]))
-                continue;
-            if (who[i]->exchange)
-                drop(who[i]->exchange);
-            else
-                shutdown(who[i]->fd, SHUT_RDWR);
-            who[i]->closing = 1;
-        }
-    free(fds);
-    free(who);
-}
-
-static void tick(serve_server *server, double now) {
-    for (serve_connection *c = server->connections; c; c = c->next)
-        if (!c->exchange && !c->closing)
-            look_at_idle(server->options, c, now);
-    for (serve_exchange *x = server->exchanges, *next; x; x = next) {
-        next = x->next;
-        if (!x->gone)
-            look_at_exchange(x, now);
-    }
-    look_for_gone(server);
-}
-
-/* ---- listening -------------------------------------------------------------------------------- */
-
-static int bind_one(const struct addrinfo *a, const char **what) {
-    int one = 1;
-    int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
-    *what = "socket";
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    *what = "bind";
-    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0) {
-        *what = "listen";
-        if (listen(fd, 1024) == 0)
-            return fd;
-    }
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    return -1;
-}
-
-int serve_listen(serve_server *server) {
-    const serve_options *o = server->options;
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *list = NULL;
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
-    const char *what = "bind";
-    int fd = -1;
-    snprintf(server->port_text, sizeof server->port_text, "%u", o->port);
-    int code = getaddrinfo(o->host, server->port_text, &hints, &list);
-    if (code != 0)
-        return slm_cli_fail("serve: --host %s: %s", o->host, gai_strerror(code));
-    errno = EAFNOSUPPORT;
-    for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
-        fd = bind_one(a, &what);
-    freeaddrinfo(list);
-    if (fd < 0)
-        return slm_cli_fail("serve: %s port %u: %s: %s", o->host, o->port, what, strerror(errno));
-    if (getsockname(fd, (struct sockaddr *)&address, &size) == 0 && size <= sizeof address) {
-        char port[8] = "";
-        if (getnameinfo((struct sockaddr *)&address, size, NULL, 0, port, sizeof port,
-                        NI_NUMERICSERV) == 0)
-            memcpy(server->port_text, port, sizeof port);
-    }
-    server->listen_fd = fd;
-    return 0;
-}
+/* ---- the daemon ------------------------------------------------------------------------------- */
 
 /* Paths are compared as they came: what needs unescaping is no path of ours. */
 static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *text) {
@@ -602,8 +399,8 @@ static int start(serve_server *server) {
         MHD_OPTION_CONNECTION_LIMIT, connection_limit(server->options),
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-        MHD_OPTION_NOTIFY_COMPLETED, completed, server, MHD_OPTION_NOTIFY_CONNECTION, notice,
-        server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_COMPLETED, completed, server, MHD_OPTION_NOTIFY_CONNECTION,
+        serve_connection_notice, server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (!server->daemon)
         return slm_cli_fail("serve: got no daemon of libmicrohttpd: %s", strerror(errno));
     return 0;
@@ -618,10 +415,23 @@ static void begin_drain(serve_server *server, double now) {
         close(fd);
     server->drain_until = now + server->options->drain;
     for (serve_connection *c = server->connections; c; c = c->next)
-        if (!c->exchange && !c->closing) {
-            shutdown(c->fd, SHUT_RDWR);
-            c->closing = 1;
-        }
+        if (!c->exchange && !c->closing)
+            serve_connection_close(c);
+}
+
+/* Time is up: whoever still waits for an answer is told so. */
+static void cut(serve_server *server) {
+    serve_fault fault = {0};
+    serve_refuse(&fault, 503, "overloaded", NULL, "the server ends");
+    for (serve_exchange *x = server->exchanges, *next; x; x = next) {
+        next = x->next;
+        if (x->job)
+            serve_job_stop(x->job, &fault);
+        else if (!x->status)
+            serve_drop(x);
+    }
+    server->was_cut = 1;
+    server->drain_until += LAST_WORDS;
 }
 
 static int wait_for_work(serve_server *server, int epoll_fd) {
@@ -648,21 +458,23 @@ int serve_loop(serve_server *server) {
         MHD_run(server->daemon);
         double now = slm_cli_now();
         if (now >= next_tick) {
-            tick(server, now);
+            serve_connections_look(server, now);
             next_tick = now + TICK_MS * 1e-3;
         }
         if (slm_cli_interrupted()) {
             slm_cli_forget_interrupt();
             if (server->drain_until == 0)
                 begin_drain(server, now);
-            else
+            else if (!server->was_cut)
                 server->drain_until = now;
         }
+        if (server->drain_until > 0 && !server->was_cut && now >= server->drain_until)
+            cut(server);
         if (server->drain_until > 0 && (!server->exchanges || now >= server->drain_until))
             break;
     }
     for (serve_exchange *x = server->exchanges; x; x = x->next)
-        drop(x);
+        serve_drop(x);
     MHD_run(server->daemon); /* takes in those that were resumed, which stopping wants */
     MHD_stop_daemon(server->daemon);
     while (server->n_jobs > 0) { /* cancelled: the step that runs is their last */

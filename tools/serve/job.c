@@ -60,7 +60,7 @@ static serve_job *no_memory(serve_exchange *x, serve_job *job, serve_want *wants
 serve_job *serve_job_open(serve_exchange *x, const serve_job *as, serve_want *wants, size_t n) {
     serve_fault fault = {0};
     serve_server *server = x->server;
-    serve_task **tasks = calloc(n, sizeof(serve_task *));
+    serve_task **tasks = serve_json_lacked(0) ? NULL : calloc(n, sizeof(serve_task *));
     serve_job *job = calloc(1, sizeof *job);
     if (job) {
         *job = *as;
@@ -128,7 +128,7 @@ void serve_answer(serve_exchange *x, const serve_job *as, const serve_generation
 void serve_fail_stream(serve_job *job, const serve_fault *fault) {
     serve_out_text(&job->x->out, "data: ");
     serve_write_fault(&job->x->out, fault);
-    serve_out_text(&job->x->out, "\n\n");
+    serve_out_text(&job->x->out, "\n\ndata: [DONE]\n\n");
 }
 
 static void cancel_open(serve_job *job) {
@@ -178,6 +178,43 @@ void serve_job_usage(const serve_job *job, serve_usage *usage) {
     }
 }
 
+void serve_write_head(const serve_job *job, serve_out *out, const char *prefix,
+                      const char *object) {
+    serve_out_format(out, "{\"id\":\"%s-%s\",\"object\":\"%s\",\"created\":%lld,\"model\":",
+                     prefix, job->id, object, (long long)job->created);
+    serve_out_string(out, job->server->model_id, strlen(job->server->model_id));
+}
+
+void serve_write_usage(const serve_job *job, serve_out *out) {
+    serve_usage u;
+    serve_job_usage(job, &u);
+    serve_out_format(out,
+                     "\"usage\":{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,\"total_tokens\""
+                     ":%llu,\"prompt_tokens_details\":{\"cached_tokens\":%llu}}",
+                     (unsigned long long)u.prompt, (unsigned long long)u.completion,
+                     (unsigned long long)(u.prompt + u.completion), (unsigned long long)u.reused);
+}
+
+void serve_end_stream(const serve_job *job, serve_out *out, const char *prefix,
+                      const char *object) {
+    if (job->include_usage) {
+        serve_out_text(out, "data: ");
+        serve_write_head(job, out, prefix, object);
+        serve_out_text(out, ",\"choices\":[],");
+        serve_write_usage(job, out);
+        serve_out_text(out, "}\n\n");
+    }
+    serve_out_text(out, "data: [DONE]\n\n");
+}
+
+size_t serve_token_text(const serve_job *job, int32_t id, char *text, serve_out *out) {
+    size_t len = 0;
+    slm_status status = slm_detokenize(job->server->model, &id, 1, SLM_DETOKENIZE_SPECIAL, text,
+                                       SERVE_TOKEN_TEXT, &len, NULL);
+    out->failed |= status == SLM_ERR_NOMEM;
+    return status == SLM_OK ? len : 0;
+}
+
 const char *serve_finish_reason(const serve_choice *choice) {
     if (choice->reason == SLM_END_LENGTH || choice->reason == SLM_END_CONTEXT)
         return "length";
@@ -199,6 +236,15 @@ static void begin_call(serve_job *job, serve_choice *c, const serve_event *e) {
     serve_new_id(job->server, id);
     snprintf(call->id, sizeof call->id, "call_%.24s", id);
     serve_out_add(&call->name, e->text, e->text_len);
+}
+
+/* All of a call that the answer ended in is in its text. */
+static void drop_cut_call(serve_choice *c) {
+    if (c->n_calls == 0 || c->calls[c->n_calls - 1].is_whole)
+        return;
+    serve_call *call = &c->calls[--c->n_calls];
+    serve_out_free(&call->name);
+    serve_out_free(&call->arguments);
 }
 
 static void note_token(serve_job *job, serve_choice *c, const serve_event *e) {
@@ -238,6 +284,10 @@ static void collect(serve_job *job, serve_choice *c, const serve_event *e) {
         if (c->n_calls > 0)
             serve_out_add(&c->calls[c->n_calls - 1].arguments, e->text, e->text_len);
         break;
+    case SERVE_CALL_END:
+        if (c->n_calls > 0)
+            c->calls[c->n_calls - 1].is_whole = 1;
+        break;
     case SERVE_EMBEDDING:
         c->floats = malloc(e->n_floats * sizeof *c->floats);
         c->n_floats = c->floats ? e->n_floats : 0;
@@ -250,6 +300,8 @@ static void collect(serve_job *job, serve_choice *c, const serve_event *e) {
         c->reason = e->reason;
         if (e->count > c->n_tokens)
             c->n_tokens = e->count;
+        if (!job->stream)
+            drop_cut_call(c);
         break;
     default:
         break;
@@ -286,6 +338,16 @@ static void fail_task(serve_job *job, const serve_event *e) {
     serve_job_stop(job, &fault);
 }
 
+/* There was no memory for something of it. */
+static int has_gaps(const serve_choice *c) {
+    int gaps = c->text.failed | c->thinking.failed;
+    for (size_t i = 0; i < 4; i++)
+        gaps |= c->logprobs[i].failed;
+    for (size_t i = 0; i < c->n_calls; i++)
+        gaps |= c->calls[i].name.failed | c->calls[i].arguments.failed;
+    return gaps;
+}
+
 static void take(serve_event *e) {
     serve_task *task = e->task;
     serve_job *job = serve_task_user(task);
@@ -296,7 +358,7 @@ static void take(serve_event *e) {
         job->n_open--;
     }
     collect(job, c, e);
-    if (c->text.failed && !job->fault.status) {
+    if (has_gaps(c) && !job->fault.status) {
         serve_fault fault = {0};
         serve_refuse(&fault, 503, "overloaded", NULL, "got no memory for the answer");
         serve_job_stop(job, &fault);

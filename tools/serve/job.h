@@ -7,6 +7,7 @@
 typedef struct serve_call {
     serve_out name, arguments;
     char id[40];
+    int is_whole;
 } serve_call;
 
 /* What has come of one task. */
@@ -70,13 +71,23 @@ void serve_jobs_deliver(serve_server *server);
 
 /* Bytes for the client, once they are all in x->out. */
 void serve_job_begin_stream(serve_job *job);
-/* serve_format.fail of the older endpoints: an error as the last event. */
+/* serve_format.fail of the older endpoints: an error as the last event, and [DONE]. */
 void serve_fail_stream(serve_job *job, const serve_fault *fault);
 /* Sums over all choices; tokens of a prompt count once for all answers to it. */
 typedef struct serve_usage {
     uint64_t prompt, reused, completion;
 } serve_usage;
 void serve_job_usage(const serve_job *job, serve_usage *usage);
+/* What the replies of chat and completions begin with: an opened object, with the id ("chatcmpl-..."),
+ * the kind of object, the time and the model. */
+void serve_write_head(const serve_job *job, serve_out *out, const char *prefix, const char *object);
+/* Their member "usage", and the end of their streams, with the usage where it was asked for. */
+void serve_write_usage(const serve_job *job, serve_out *out);
+void serve_end_stream(const serve_job *job, serve_out *out, const char *prefix, const char *object);
+/* The bytes of a token, of which there are SERVE_TOKEN_TEXT at most; longer ones have none. out->failed is
+ * set where there was no memory. */
+enum { SERVE_TOKEN_TEXT = 256 };
+size_t serve_token_text(const serve_job *job, int32_t id, char *text, serve_out *out);
 /* "stop", "length" or "tool_calls". */
 const char *serve_finish_reason(const serve_choice *choice);
 

@@ -27,7 +27,9 @@ void serve_log_request(serve_log *log, const char *method, const char *endpoint,
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (strcmp(method, methods[i]) == 0)
             known = methods[i];
-    int n = snprintf(line, sizeof line, "%s %s %d %.3f s\n", known, endpoint, status, seconds);
+    unsigned long long ms = (unsigned long long)(seconds * 1e3);
+    int n = snprintf(line, sizeof line, "%s %s %d %llu.%03llu s\n", known, endpoint, status,
+                     ms / 1000, ms % 1000);
     if (n > 0 && (size_t)n < sizeof line)
         serve_log_line(log, line, (size_t)n);
 }

@@ -41,11 +41,14 @@ void serve_histogram_write(serve_out *out, const char *name, const char *help,
     head(out, name, "histogram", help);
     for (size_t i = 0; i < SERVE_N_BOUNDS; i++) {
         total += h->counts[i];
-        serve_out_format(out, "%s_bucket{le=\"%g\"} %llu\n", name, bounds[i],
-                         (unsigned long long)total);
+        serve_out_format(out, "%s_bucket{le=\"", name);
+        serve_out_float(out, bounds[i]);
+        serve_out_format(out, "\"} %llu\n", (unsigned long long)total);
     }
-    serve_out_format(out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.9g\n%s_count %llu\n", name,
-                     (unsigned long long)h->n, name, h->sum, name, (unsigned long long)h->n);
+    serve_out_format(out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum ", name, (unsigned long long)h->n,
+                     name);
+    serve_out_float(out, h->sum);
+    serve_out_format(out, "\n%s_count %llu\n", name, (unsigned long long)h->n);
 }
 
 void serve_metric_write(serve_out *out, const char *name, const char *type, const char *help,

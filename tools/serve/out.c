@@ -73,10 +73,13 @@ void serve_out_string(serve_out *out, const char *text, size_t len) {
 }
 
 void serve_out_float(serve_out *out, double value) {
-    if (isfinite(value))
-        serve_out_format(out, "%.9g", value);
-    else
-        serve_out_text(out, "null");
+    char text[32];
+    int n = isfinite(value) ? snprintf(text, sizeof text, "%.9g", value)
+                            : snprintf(text, sizeof text, "null");
+    for (int i = 0; i < n; i++) /* a language may have a comma there */
+        if (text[i] == ',')
+            text[i] = '.';
+    serve_out_text(out, text);
 }
 
 void serve_out_drop(serve_out *out, size_t n) {

@@ -102,7 +102,7 @@ static void write_response(const serve_job *job, serve_out *out, const char *sta
     for (size_t i = 0; over && i < c->n_calls; i++, index++) {
         if (index)
             serve_out_text(out, ",");
-        write_call(job, out, &c->calls[i], index, "completed");
+        write_call(job, out, &c->calls[i], index, c->calls[i].is_whole ? "completed" : "incomplete");
     }
     serve_job_usage(job, &u);
     if (over)
@@ -244,6 +244,9 @@ static void piece(serve_job *job, serve_choice *c, const serve_event *e) {
         close_call(job, c);
         break;
     case SERVE_END:
+        if (p->call_open) /* the answer ended in it */
+            item_event(job, c, "response.output_item.done", "incomplete");
+        p->call_open = 0;
         if (p->n_items == 0)
             open_message(job, c);
         close_message(job, c, is_cut(c) ? "incomplete" : "completed");

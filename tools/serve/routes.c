@@ -76,6 +76,7 @@ void serve_route(serve_exchange *x) {
         r->get(x);
         return;
     }
+    serve_json_lacked(1);
     json_t *request = json_loadb(x->body.len ? x->body.data : "", x->body.len,
                                  JSON_REJECT_DUPLICATES, &error);
     if (x->server->options->log_text && request) {
@@ -98,6 +99,11 @@ void serve_route(serve_exchange *x) {
     else
         r->post(x, request);
     json_decref(request);
+    if (!x->job && (!x->status || serve_json_lacked(0))) { /* whatever was made of what there was */
+        serve_fault lack = {0};
+        serve_refuse(&lack, 503, "overloaded", NULL, "got no memory for the request");
+        serve_reply_fault(x, &lack);
+    }
 }
 
 /* ---- what is known at once -------------------------------------------------------------------- */

@@ -58,7 +58,7 @@ typedef struct serve_server {
     serve_engine *engine;
     serve_metrics metrics;
     serve_log *log;
-    /* http.c */
+    /* http.c, connections.c */
     struct MHD_Daemon *daemon;
     int listen_fd;
     char port_text[8];         /* that clients use */
@@ -67,6 +67,7 @@ typedef struct serve_server {
     serve_exchange *exchanges;
     size_t n_jobs; /* that the engine has taken and that are not freed */
     double drain_until;        /* 0: not told to stop */
+    int was_cut;               /* that time is over, and what ran was told so */
     uint64_t random[2];        /* state of the ids of replies */
 } serve_server;
 
@@ -93,10 +94,11 @@ struct serve_exchange {
     serve_job *job;            /* what the reply waits for, or NULL */
 };
 
+/* Opens the address that the options name (listen.c). 0, or the exit status after printing why. */
+int serve_listen(serve_server *server);
+
 /* ---------------------------------------------------------------- http.c */
 
-/* Opens the address that the options name. 0, or the exit status after printing why. */
-int serve_listen(serve_server *server);
 /* Serves until a signal comes and what runs has ended. Returns the exit status. */
 int serve_loop(serve_server *server);
 /* A reply as JSON, which is in x->out. */

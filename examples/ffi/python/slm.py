@@ -5,8 +5,8 @@
         for piece in session.ask("Why is the sky blue?"):
             print(piece, end="", flush=True)
 
-Nothing is compiled: the shared library is found by name, by the argument of load(), or beside this
-file. One Session belongs to one thread at a time; Session.cancel() may be called from any.
+Nothing is compiled: the shared library is found by the argument of load(), beside this file, or by
+name. One Session belongs to one thread at a time; Session.cancel() may be called from any.
 """
 import collections
 import contextlib
@@ -15,6 +15,7 @@ import ctypes.util
 import json
 import os
 
+SONAME = "libslm.so.0"
 NTS = ctypes.c_size_t(-1).value  # a length that says: the text ends at its NUL
 DEFAULT, F16, Q8_0, F32 = 0, 1, 2, 3  # kinds of cache
 EVENT_TEXT, EVENT_REEVALUATED, EVENT_END = 1, 2, 3
@@ -166,11 +167,13 @@ _lib = None
 
 
 def load(path=None):
-    """Loads the shared library, once: from path, from $SLM_LIBRARY, or where the system finds it."""
+    """Loads the shared library, once: from path, from $SLM_LIBRARY, from beside this file, or where the
+    system finds it."""
     global _lib
     if _lib is None:
-        path = path or os.environ.get("SLM_LIBRARY") or ctypes.util.find_library("slm") or "libslm.so.0"
-        _lib = ctypes.CDLL(path)
+        beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), SONAME)
+        path = path or os.environ.get("SLM_LIBRARY") or (os.path.exists(beside) and beside)
+        _lib = ctypes.CDLL(path or ctypes.util.find_library("slm") or SONAME)
         _lib.slm_version.restype = ctypes.c_char_p
         _lib.slm_status_name.restype = ctypes.c_char_p
         for name in ("slm_model_close", "slm_session_close", "slm_generate_end", "slm_session_cancel",

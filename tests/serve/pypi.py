@@ -1,0 +1,46 @@
+"""Packages of PyPI for tests, installed once into an environment in the folder of the build."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(os.environ.get("SLM_SOURCE_DIR") or Path(__file__).resolve().parents[2])
+FOLDER = Path(os.environ.get("SLM_BINARY_DIR") or ROOT / "build/release")
+SKIP = 77
+
+
+def install(name, packages):
+    """The interpreter of the environment with this name; None where PyPI cannot be reached."""
+    with open(FOLDER / f"{name}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several tests may want the same one
+        return install_alone(FOLDER / name, packages)
+
+
+def install_alone(folder, packages):
+    python, stamp = folder / "bin/python", folder / "installed"
+    wanted = hashlib.sha256(" ".join(packages).encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+    shutil.rmtree(folder, ignore_errors=True)
+    for command in ([sys.executable, "-m", "venv", folder],
+                    [python, "-m", "pip", "install", "-q", *packages]):
+        done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=270, check=False)
+        if done.returncode != 0:
+            print(done.stdout.decode(errors="replace")[-2000:], file=sys.stderr)
+            return None
+    stamp.write_text(wanted)
+    return python
+
+
+def need(name, packages):
+    """The same; without it the test is skipped, or fails where all tests are to run."""
+    python = install(name, packages)
+    if python is None:
+        print("the packages of PyPI could not be installed", file=sys.stderr)
+        sys.exit(1 if os.environ.get("CI") == "true" else SKIP)
+    return python

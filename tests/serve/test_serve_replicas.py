@@ -1,0 +1,227 @@
+"""Several servers behind HAProxy, by the configuration in docs/SERVING.md: health checks, draining,
+affinity by the beginning of a prompt, and a server that is killed."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from serve_case import (HEARTH, PATIENCE, ROOT, SKIP, SLM, STORIES, Case, Server, in_threads,
+                        long_context, main, rest)
+
+HAPROXY = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
+LOAD = Path(SLM).resolve().parent / "slm_load"
+LONG = {"prompt": "Once upon a time", "max_tokens": 100000, "temperature": 0, "stream": True}
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+def configuration(port, servers):
+    """That of the documentation, with other addresses."""
+    text = (ROOT / "docs/SERVING.md").read_text(encoding="utf-8")
+    text = re.search(r"```haproxy\n(.*?)```", text, re.DOTALL).group(1)
+    lines = "".join(f"    server r{i} {s} check\n" for i, s in enumerate(servers))
+    text, n_binds = re.subn(r"bind \S+", f"bind 127.0.0.1:{port}", text)
+    text, n_servers = re.subn(r"(    server \S+ \S+ check\n)+", lines, text)
+    assert (n_binds, n_servers) == (1, 1), text
+    return text.replace("slm.example.org", f"127.0.0.1:{port}")
+
+
+class Replica(Server):
+    """On a loopback address of its own."""
+
+    def __init__(self, i, model, proxy_port, *options):
+        self.address = f"127.0.0.{2 + i}"
+        super().__init__(model, "--host", self.address, "--allow-host", f"127.0.0.1:{proxy_port}",
+                         *options)
+        self.host = self.address
+
+
+class Replicas(Case):
+    OPTIONS = ("-c", "40000", "--parallel", "2", "--drain", "20", "--cells", "90000")
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.port, cls.host = free_port(), "127.0.0.1"
+        cls.MODEL = long_context(STORIES, cls.folder.name)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def setUp(self):
+        self.replicas = [Replica(i, self.MODEL, self.port, *self.OPTIONS) for i in range(2)]
+        self.server = self # requests go to the proxy
+        file = Path(self.folder.name) / "haproxy.cfg"
+        file.write_text(configuration(self.port, [f"{r.host}:{r.port}" for r in self.replicas]))
+        subprocess.run([HAPROXY, "-c", "-f", str(file)], stdout=subprocess.DEVNULL, check=True)
+        self.log = tempfile.TemporaryFile()
+        self.proxy = subprocess.Popen([HAPROXY, "-db", "-f", str(file)], stderr=self.log)
+        self.until(lambda: self.status() == 200, 20, "the proxy does not answer")
+
+    def tearDown(self):
+        self.proxy.kill()
+        self.proxy.wait()
+        self.log.close()
+        for r in self.replicas:
+            if r.process.poll() is None:
+                r.process.kill()
+            r.process.wait()
+            r.process.stdout.close()
+
+    def connect(self, timeout=30):
+        return socket.create_connection((self.host, self.port), timeout * PATIENCE)
+
+    def status(self):
+        try:
+            return self.get("/health").status
+        except OSError:
+            return 0
+
+    def running(self, i):
+        return self.metric("slm_requests_running", server=self.replicas[i])
+
+    def served(self, i):
+        return self.metric("slm_prompt_tokens_total", server=self.replicas[i])
+
+    def begin(self, i):
+        """A stream that replica i serves."""
+        for n in range(40):
+            body = json.dumps(dict(LONG, prompt=f"Tale {n}. Once upon a time")).encode()
+            s = self.connect()
+            before = self.running(i)
+            s.sendall(self.head("POST", "/v1/completions", "Content-Type: application/json",
+                                f"Content-Length: {len(body)}") + body)
+            s.recv(1)
+            if self.running(i) > before:
+                return s
+            s.close()
+            self.until(lambda: self.running(1 - i) == 0, 10, "the answer goes on")
+        raise AssertionError(f"no prompt goes to replica {i}")
+
+    def ask(self, prompt, **fields):
+        return self.ok("/v1/completions", dict({"prompt": prompt, "max_tokens": 4,
+                                                "temperature": 0}, **fields))
+
+    def test_affinity(self):
+        """What begins alike goes to the same replica, which has the beginning; others are spread."""
+        beginnings = [f"Story number {i}. " + "There was a cat and a dog. " * 40 for i in range(12)]
+        for b in beginnings:
+            self.ask(b + "They")
+        spread = [self.served(i) for i in range(2)]
+        self.assertTrue(all(spread), spread)
+        used = []
+        for b in beginnings[-2:]:
+            before = [self.served(i) for i in range(2)]
+            u = self.ask(b + "The cat")["usage"]
+            self.assertGreater(u["prompt_tokens_details"]["cached_tokens"],
+                               u["prompt_tokens"] // 2)
+            used.append([self.served(i) > before[i] for i in range(2)])
+        self.assertTrue(all(sum(u) == 1 for u in used), used)
+
+    def test_equal_results(self):
+        texts = in_threads(8, lambda i: self.ask(f"The {i}", max_tokens=8)["choices"][0]["text"])
+        alone = [self.ok("/v1/completions", {"prompt": f"The {i}", "max_tokens": 8,
+                                             "temperature": 0}, server=self.replicas[0])
+                 ["choices"][0]["text"] for i in range(8)]
+        self.assertEqual(texts, alone)
+
+    def test_killed(self):
+        """Only the streams of the one that is killed end; who asks again is answered."""
+        streams = [self.begin(0), self.begin(1)]
+        self.replicas[0].process.kill()
+        self.replicas[0].process.wait()
+        self.assertNotIn(b"[DONE]", rest(streams[0]))
+        for i in range(12):
+            self.ask(f"Try {i}") # the proxy asks the other one where the first is gone
+        self.assertEqual(self.running(1), 1)
+        self.assertTrue(streams[1].recv(4096))
+        for s in streams:
+            s.close()
+
+    def test_draining(self):
+        """One that is told to stop ends its streams, and nobody notices."""
+        s = self.connect()
+        body = json.dumps(dict(LONG, max_tokens=600)).encode()
+        s.sendall(self.head("POST", "/v1/completions", "Content-Type: application/json",
+                            "Connection: close", f"Content-Length: {len(body)}") + body)
+        s.recv(1)
+        i = 0 if self.running(0) else 1
+        self.replicas[i].process.send_signal(signal.SIGTERM)
+        for n in range(12):
+            self.ask(f"Go {n}")
+        self.assertIn(b"data: [DONE]", rest(s))
+        self.assertEqual(self.replicas[i].process.wait(30 * PATIENCE), 0)
+        self.assertEqual(self.status(), 200)
+        s.close()
+
+    def test_comes_back(self):
+        self.replicas[0].process.kill()
+        self.replicas[0].process.wait()
+        self.replicas[1].process.kill()
+        self.replicas[1].process.wait()
+        self.until(lambda: self.status() == 503, 10, "the proxy does not see that nobody is there")
+        port = self.replicas[1].port
+        again = Replica(1, self.MODEL, self.port, *self.OPTIONS, "--port", port)
+        self.replicas.append(again)
+        self.until(lambda: self.status() == 200, 20, "the proxy does not see that one is there")
+        self.ask("Once")
+
+
+class Throughput(Case):
+    """Two replicas with a core each, beside cores for the proxy and the client."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = None
+
+    @classmethod
+    def tearDownClass(cls):
+        pass
+
+    def test_two_against_one(self):
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) < 4 or os.environ.get("SLM_SANITIZE"):
+            self.skipTest(f"{len(cores)} cores: wanted 2 for replicas and 2 for proxy and client")
+        rates = [self.rate(n, cores) for n in (1, 2)]
+        self.assertGreater(rates[1] / rates[0], 1.7, rates)
+
+    def rate(self, n, cores):
+        port = free_port()
+        replicas = [Replica(i, HEARTH, port, "--parallel", "8") for i in range(n)]
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "haproxy.cfg"
+            file.write_text(configuration(port, [f"{r.host}:{r.port}" for r in replicas]))
+            proxy = subprocess.Popen([HAPROXY, "-db", "-f", str(file)])
+            try:
+                for p, core in [(r.process, cores[i]) for i, r in enumerate(replicas)] + [
+                        (proxy, cores[2])]:
+                    os.sched_setaffinity(p.pid, {core})
+                time.sleep(2)
+                out = subprocess.run(["taskset", "-c", str(cores[3]), LOAD, f"127.0.0.1:{port}",
+                                      "--streams", "16", "--requests", "8"],
+                                     stdout=subprocess.PIPE, check=True).stdout
+                return json.loads(out)["tokens_per_second"]
+            finally:
+                proxy.kill()
+                proxy.wait()
+                for r in replicas:
+                    r.stop()
+
+
+if __name__ == "__main__":
+    if not HAPROXY:
+        print("no haproxy here: apt-get install haproxy", file=sys.stderr)
+        sys.exit(1 if os.environ.get("CI") == "true" else SKIP)
+    main(needs_data=True)

@@ -1,0 +1,33 @@
+/* Connections: deadlines of what comes and goes on them, and clients that go away. libmicrohttpd knows one
+ * time-out, between two bytes. What bounds a whole head or body, an idle connection or a reader that
+ * stands still is found here, by looking at all connections a few times a second; so are clients that
+ * went away while their request was being answered. */
+#ifndef SLM_TOOLS_SERVE_CONNECTIONS_H
+#define SLM_TOOLS_SERVE_CONNECTIONS_H
+
+#include "server.h"
+
+#include <microhttpd.h>
+
+struct serve_connection {
+    serve_connection *next, *previous;
+    struct MHD_Connection *connection;
+    serve_exchange *exchange; /* NULL: no head of a request is there */
+    int fd;
+    int closing;
+    double since;             /* when the wait for a head began, or its first bytes came */
+    int head_begun;
+    uint64_t n_bytes;         /* that had come when the wait began */
+};
+
+/* MHD_NotifyConnectionCallback: one begins or ends. */
+void serve_connection_notice(void *server, struct MHD_Connection *connection, void **context,
+                             enum MHD_ConnectionNotificationCode code);
+/* A request on it has been answered: the next one may come. */
+void serve_connection_rest(serve_connection *c);
+void serve_connection_close(serve_connection *c);
+/* Its client will not see the reply: what was begun for it ends. */
+void serve_drop(serve_exchange *x);
+void serve_connections_look(serve_server *server, double now);
+
+#endif
