@@ -109,7 +109,7 @@ static size_t spell_escape(uint32_t cp, char *out) {
 slm_status slm_json_escape(slm_buffer *out, const char *text, size_t len, uint32_t flags,
                            slm_error *error) {
     const uint8_t *p = (const uint8_t *)text;
-    uint8_t end = flags & SLM_JSON_ASCII ? 0x80 : 0xFF; /* first byte value that is escaped */
+    uint8_t end = flags & SLM_JSON_ASCII ? 0x7F : 0xFF; /* first byte value that is escaped */
     for (size_t i = 0, plain = 0; i <= len; i++) {
         if (i < len && p[i] >= 0x20 && p[i] < end && p[i] != '"' && p[i] != '\\')
             continue;

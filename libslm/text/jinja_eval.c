@@ -327,7 +327,7 @@ slm_status slm_j_check_args(slm_jinja *j, const char *what, const slm_jargs *arg
                             const char *names) {
     if (args->n > most)
         return slm_j_fail(j, "%s got %zu arguments, wanted at most %zu", what, args->n, most);
-    for (size_t i = args->n; i < args->n_all; i++) {
+    for (size_t i = args->n; i < args->n_all && names; i++) {
         slm_str name = args->names[i];
         const char *p = names;
         while (p &&

@@ -166,77 +166,6 @@ static slm_status f_escape(slm_jinja *j, slm_jvalue v, const slm_jargs *args, sl
     return SLM_OK;
 }
 
-/* Every line after the first further in; the first too, and empty ones, where asked for. */
-static slm_status f_indent(slm_jinja *j, slm_jvalue v, const slm_jargs *args, slm_jvalue *out) {
-    const slm_jvalue *width = slm_j_arg(args, 0, "width");
-    slm_jvalue by, part;
-    int first = slm_j_arg_true(args, 1, "first", 0), blank = slm_j_arg_true(args, 2, "blank", 0);
-    SLM_TRY(slm_j_str(j, v, &v));
-    if (width && width->type == SLM_J_STRING) {
-        by = *width;
-    } else {
-        int64_t n;
-        char *s;
-        slm_jmark *marks;
-        SLM_TRY(slm_j_arg_int(j, args, 0, "width", 4, &n));
-        n = n < 0 ? 0 : n > 1000 ? 1000 : n;
-        SLM_TRY(slm_j_new_text(j, (size_t)n, &s, &marks, &by));
-        memset(s, ' ', (size_t)n);
-        for (int64_t i = 0; i < n; i++)
-            marks[i] = SLM_MARK_TEMPLATE;
-    }
-    slm_str text = slm_j_text(v);
-    SLM_TRY(slm_j_own(j, "", out));
-    for (size_t at = 0, end; at <= text.len; at = end) {
-        const char *nl = memchr(text.ptr + at, '\n', text.len - at);
-        end = nl ? (size_t)(nl - text.ptr) + 1 : text.len;
-        int empty = end - at == (nl ? 1u : 0u);
-        if (at == 0 ? first : (!empty || blank) && at < text.len)
-            SLM_TRY(slm_j_concat(j, *out, by, out));
-        SLM_TRY(slm_j_part(j, v, at, end, &part));
-        SLM_TRY(slm_j_concat(j, *out, part, out));
-        if (!nl)
-            break;
-    }
-    return SLM_OK;
-}
-
-/* "%s of %d" | format(a, b): %s, %d, %i and %% without anything between them. */
-static slm_status f_format(slm_jinja *j, slm_jvalue v, const slm_jargs *args, slm_jvalue *out) {
-    if (v.type != SLM_J_STRING)
-        return slm_j_fail(j, "format of %s, wanted a string", slm_j_type_name(v));
-    slm_str text = slm_j_text(v);
-    slm_jvalue part;
-    size_t done = 0, used = 0;
-    SLM_TRY(slm_j_own(j, "", out));
-    for (size_t at; (at = slm_str_find(text, (slm_str){"%", 1}, done)) != SIZE_MAX; done = at + 2) {
-        char c = at + 1 < text.len ? text.ptr[at + 1] : 0;
-        SLM_TRY(slm_j_part(j, v, done, at, &part));
-        SLM_TRY(slm_j_concat(j, *out, part, out));
-        if (c == '%') {
-            SLM_TRY(slm_j_part(j, v, at, at + 1, &part));
-        } else if (c != 's' && c != 'd' && c != 'i') {
-            return slm_j_fail(j, "format knows %%s, %%d, %%i and %%%% only");
-        } else {
-            if (used == args->n)
-                return slm_j_fail(j, "format has fewer values than places");
-            slm_jvalue given = args->v[used++];
-            if (c != 's' && given.type == SLM_J_FLOAT)
-                given = slm_j_int((int64_t)fmax(-0x1p62, fmin(0x1p62, given.u.f)));
-            if (c != 's' && !slm_j_is_number(given))
-                return slm_j_fail(j, "%%%c of %s", c, slm_j_type_name(given));
-            if (c != 's' && given.type == SLM_J_BOOL)
-                given.type = SLM_J_INT;
-            SLM_TRY(slm_j_str(j, given, &part));
-        }
-        SLM_TRY(slm_j_concat(j, *out, part, out));
-    }
-    if (used < args->n)
-        return slm_j_fail(j, "format has more values than places");
-    SLM_TRY(slm_j_part(j, v, done, text.len, &part));
-    return slm_j_concat(j, *out, part, out);
-}
-
 /* ---- numbers ---- */
 
 static slm_status f_int(slm_jinja *j, slm_jvalue v, const slm_jargs *args, slm_jvalue *out) {
@@ -522,7 +451,7 @@ static slm_status f_map(slm_jinja *j, slm_jvalue v, const slm_jargs *args, slm_j
     const slm_jvalue *attribute = slm_j_arg(args, SIZE_MAX, "attribute");
     const slm_jvalue *otherwise = slm_j_arg(args, SIZE_MAX, "default");
     slm_jargs rest = args_after(args, 1);
-    SLM_TRY(copy_items(j, v, out));
+    SLM_TRY(copy_items(j, slm_j_truth(v) ? v : slm_j_nothing(), out)); /* of none: nothing */
     if (!attribute && (args->n == 0 || args->v[0].type != SLM_J_STRING))
         return slm_j_fail(j, "map wants the name of a filter or attribute=");
     for (size_t i = 0; i < out->u.list->n; i++) {
@@ -547,7 +476,7 @@ static slm_status choose(slm_jinja *j, slm_jvalue v, const slm_jargs *args, int 
         return slm_j_fail(j, "got no name of a member, wanted one");
     if (rest.n > 0 && rest.v[0].type != SLM_J_STRING)
         return slm_j_fail(j, "got %s, wanted the name of a test", slm_j_type_name(rest.v[0]));
-    SLM_TRY(slm_j_items(j, v, &items));
+    SLM_TRY(slm_j_items(j, slm_j_truth(v) ? v : slm_j_nothing(), &items)); /* of none: nothing */
     SLM_TRY(slm_j_list(j, 0, out));
     for (size_t i = 0; i < items->n; i++) {
         slm_jvalue what = items->items[i];
@@ -626,8 +555,8 @@ static const struct {
     {"upper", f_upper, 0, ""},
     {"capitalize", f_capitalize, 0, ""},
     {"title", f_title, 0, ""},
-    {"indent", f_indent, 3, "width first blank"},
-    {"format", f_format, SIZE_MAX, ""},
+    {"indent", slm_j_indent, 3, "width first blank"},
+    {"format", slm_j_percent, SIZE_MAX, ""},
     {"reverse", f_reverse, 0, ""},
     {"sort", f_sort, 3, "reverse case_sensitive attribute"},
     {"dictsort", f_dictsort, 3, "case_sensitive by reverse"},

@@ -207,7 +207,7 @@ int slm_j_arg_true(const slm_jargs *args, size_t at, const char *name, int other
 /* A STRING, or UNDEFINED where not given or none. */
 slm_status slm_j_arg_text(slm_jinja *j, const slm_jargs *args, size_t at, const char *name,
                           slm_jvalue *out);
-/* Fails when there are more arguments than most, or names that are none of the list. */
+/* Fails when there are more arguments than most, or names that are none of the list (NULL: any). */
 slm_status slm_j_check_args(slm_jinja *j, const char *what, const slm_jargs *args, size_t most,
                             const char *names);
 
@@ -235,6 +235,14 @@ slm_status slm_j_call_method(slm_jinja *j, const slm_jmethod *m, const slm_jargs
 slm_status slm_j_call_function(slm_jinja *j, int64_t which, const slm_jargs *args, slm_jvalue *out);
 slm_status slm_j_tojson(slm_jinja *j, slm_jvalue v, const slm_jargs *args, slm_jvalue *out);
 slm_status slm_j_define_functions(slm_jinja *j);
+
+/* jinja_format.c: the filters indent and format, the method format of strings. */
+slm_status slm_j_indent(slm_jinja *j, slm_jvalue v, const slm_jargs *args, slm_jvalue *out);
+slm_status slm_j_percent(slm_jinja *j, slm_jvalue v, const slm_jargs *args, slm_jvalue *out);
+slm_status slm_j_braces(slm_jinja *j, slm_jvalue self, const slm_jargs *args, slm_jvalue *out);
+/* Where the line that begins at from ends, as Python's splitlines sees it, and where the next one
+ * begins. */
+size_t slm_j_line_end(slm_str s, size_t from, size_t *next);
 
 /* Texts, as filters and methods share them. */
 typedef enum slm_jcase { SLM_J_LOWER, SLM_J_UPPER, SLM_J_TITLE, SLM_J_CAPITALIZE } slm_jcase;

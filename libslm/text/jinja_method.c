@@ -233,23 +233,47 @@ static slm_status m_rsplit(slm_jinja *j, slm_jvalue self, const slm_jargs *args,
 static slm_status m_splitlines(slm_jinja *j, slm_jvalue self, const slm_jargs *args,
                                slm_jvalue *out) {
     slm_str s = slm_j_text(self);
-    (void)args;
+    int whole = slm_j_arg_true(args, 0, "keepends", 0);
     SLM_TRY(slm_j_charge_chars(j, s.len));
     SLM_TRY(slm_j_list(j, 0, out));
-    for (size_t from = 0, at = 0, len = 0; from < s.len; from = at) {
-        uint32_t cp = 0;
-        for (at = from; at < s.len; at += len) {
-            cp = slm_utf8_decode(s.ptr + at, s.len - at, &len);
-            if ((cp >= 0x0A && cp <= 0x0D) || (cp >= 0x1C && cp <= 0x1E) || cp == 0x85 ||
-                cp == 0x2028 || cp == 0x2029)
-                break;
-        }
-        SLM_TRY(append_part(j, *out, self, from, at));
-        if (at == s.len)
-            break;
-        at += cp == 0x0D && at + 1 < s.len && s.ptr[at + 1] == '\n' ? 2 : len;
+    for (size_t from = 0, next; from < s.len; from = next) {
+        size_t end = slm_j_line_end(s, from, &next);
+        SLM_TRY(append_part(j, *out, self, from, whole ? next : end));
     }
     return SLM_OK;
+}
+
+/* (before, separator, after) at the first or last place of a separator. */
+static slm_status partition(slm_jinja *j, slm_jvalue self, const slm_jargs *args, int last,
+                            slm_jvalue *out) {
+    slm_jvalue what, empty;
+    size_t len = self.u.s->len;
+    SLM_TRY(want_text(j, args, 0, &what));
+    slm_str w = slm_j_text(what);
+    if (w.len == 0)
+        return slm_j_fail(j, "an empty separator");
+    SLM_TRY(slm_j_charge_search(j, len, w.len));
+    size_t at = find(slm_j_text(self), w, 0, len, last);
+    SLM_TRY(slm_j_list(j, 3, out));
+    SLM_TRY(slm_j_own(j, "", &empty));
+    out->tuple = 1;
+    if (at == SIZE_MAX) {
+        SLM_TRY(slm_j_append(j, *out, last ? empty : self));
+        SLM_TRY(slm_j_append(j, *out, empty));
+        return slm_j_append(j, *out, last ? self : empty);
+    }
+    SLM_TRY(append_part(j, *out, self, 0, at));
+    SLM_TRY(append_part(j, *out, self, at, at + w.len));
+    return append_part(j, *out, self, at + w.len, len);
+}
+
+static slm_status m_partition(slm_jinja *j, slm_jvalue self, const slm_jargs *args,
+                              slm_jvalue *out) {
+    return partition(j, self, args, 0, out);
+}
+static slm_status m_rpartition(slm_jinja *j, slm_jvalue self, const slm_jargs *args,
+                               slm_jvalue *out) {
+    return partition(j, self, args, 1, out);
 }
 
 static slm_status is_all(slm_jvalue self, uint32_t classes, slm_jvalue *out) {
@@ -325,7 +349,10 @@ static const struct {
     {SLM_J_STRING, "rstrip", m_rstrip, 1, ""},
     {SLM_J_STRING, "split", m_split, 2, "sep maxsplit"},
     {SLM_J_STRING, "rsplit", m_rsplit, 2, "sep maxsplit"},
-    {SLM_J_STRING, "splitlines", m_splitlines, 0, ""},
+    {SLM_J_STRING, "splitlines", m_splitlines, 1, "keepends"},
+    {SLM_J_STRING, "partition", m_partition, 1, ""},
+    {SLM_J_STRING, "rpartition", m_rpartition, 1, ""},
+    {SLM_J_STRING, "format", slm_j_braces, SIZE_MAX, NULL},
     {SLM_J_STRING, "startswith", m_startswith, 1, ""},
     {SLM_J_STRING, "endswith", m_endswith, 1, ""},
     {SLM_J_STRING, "removeprefix", m_removeprefix, 1, ""},

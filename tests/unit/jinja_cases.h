@@ -357,6 +357,23 @@ static const struct {
      "a\nb"},
     {"{{ x }}\n{% for i in [1,2] %}\n  - {{ i }}\n{% endfor %}\nend\n\n",
      "\n  - 1\n  - 2\nend\n"},
+    {"{{ '{}-{}'.format(n, s) }} {{ '{1}{0}{1}'.format('a', 'b') }} {{ '{x} {{}} {y}'.form"
+     "at(x=1.0, y=none) }} {{ '{}{n}'.format(true, n=l) }} {{ ''.format() }}",
+     "5-Hello World bab 1.0 {} None True[3, 1, 2] "},
+    {"{{ z | selectattr('k') | list }} {{ none | map('upper') | list }} {{ '' | select | l"
+     "ist }} {{ false | rejectattr('a', 'equalto', 1) | list | length }} {{ 0 | reject | l"
+     "ist }}",
+     "[] [] [] 0 []"},
+    {"{{ 'a\\u2028b\\x0bc\\r\\nd\\re\\n\\nf' | indent(2) }}|{{ 'a\\n\\nb\\n' | indent(1, true, true)"
+     " }}|{{ 'a\\r' | indent }}|{{ '' | indent(2, true) }}|{{ 'x\\ny' | indent('> ') }}",
+     "a\n  b\n  c\n  d\n  e\n\n  f| a\n \n b\n |a|  |x\n> y"},
+    {"{{ '\\x7f\\x80~' | tojson(ensure_ascii=true) }} {{ '\\x7f' | tojson }}",
+     "\"\\u007f\\u0080~\" \"\177\""},
+    {"{{ 'a=b=c'.partition('=') }} {{ 'a=b=c'.rpartition('=') }} {{ 'abc'.partition('=') }"
+     "} {{ 'abc'.rpartition('=') }} {{ 'a\\nb\\r\\nc'.splitlines(true) }} {{ 'a\\n'.splitlines"
+     "() }}",
+     "('a', '=', 'b=c') ('a=b', '=', 'c') ('abc', '', '') ('', '', 'abc') ['a\\n', 'b\\r\\n',"
+     " 'c'] ['a']"},
 };
 
 static const struct {
