@@ -442,9 +442,9 @@ typedef struct slm_cache_options {
     void *yield_user;
     uint32_t n_checkpoints;  /* copies of earlier recurrent state that a session keeps, 1 to 256: taking
                                 tokens back goes to one of them and evaluates the rest again. They are
-                                made where evaluations of several tokens begin and end and at least every
-                                slm_plan.checkpoint_tokens; the older, the farther apart are those that
-                                are kept. Of no consequence for families without recurrent state;
+                                made where evaluations of several tokens begin and end, at least every
+                                slm_plan.checkpoint_tokens and by slm_session_checkpoint; the older, the
+                                farther apart are those that are kept. Of no consequence for families without recurrent state;
                                 default 4                                                           */
 } slm_cache_options;
 
@@ -659,6 +659,14 @@ SLM_API slm_status slm_session_prompt(slm_session *session, const int32_t *ids, 
  * Where the keys needed are gone (sliding window, LongRoPE), the next evaluation computes them
  * again by itself. No logits are held afterwards. SLM_ERR_RANGE when n exceeds the tokens held. */
 SLM_API slm_status slm_session_truncate(slm_session *session, size_t n, slm_error *error);
+
+/* Says that the session may be taken back to where it is now: to the end of a system prompt or of what a
+ * user has said. Recurrent state is then copied here, so that going back evaluates nothing again; tokens
+ * that were taken back to are evaluated for that first. Half of n_checkpoints, rounded down, are kept for
+ * places asked for: one more lets go of the oldest, which is then a checkpoint like those that are made by
+ * themselves. With n_checkpoints = 1 all are. Where nothing is recurrent this does nothing, as any
+ * place can be gone back to. Logits stay. Failure as in slm_session_eval. */
+SLM_API slm_status slm_session_checkpoint(slm_session *session, slm_error *error);
 
 /* A second session with the same tokens on the same cache; full pages are shared, not copied. Has the
  * logits of the last token where the first has them (on a device: SLM_ERR_DEVICE when copying them fails). */

@@ -402,6 +402,12 @@ slm_status slm_session_truncate(slm_session *session, size_t n, slm_error *error
     return SLM_OK;
 }
 
+slm_status slm_session_checkpoint(slm_session *session, slm_error *error) {
+    REQUIRE(session);
+    SLM_TRY(slm_session_check_free(session, error));
+    return slm_session_keep(session, error);
+}
+
 slm_status slm_session_fork(slm_session *session, slm_session **out, slm_error *error) {
     REQUIRE(out);
     *out = NULL;

@@ -289,6 +289,16 @@ slm_status slm_session_run(slm_cache *c, const slm_eval_item *items, size_t n_it
     return SLM_OK;
 }
 
+slm_status slm_session_keep(slm_session *s, slm_error *error) {
+    if (s->cache->model->n_scans == 0)
+        return SLM_OK;
+    slm_eval_item item = {sizeof item, SLM_LOGITS_NONE, s, NULL, 0};
+    if (s->n_valid < s->n_tokens)
+        SLM_TRY(slm_session_run(s->cache, &item, 1, error));
+    slm_state_keep(s);
+    return SLM_OK;
+}
+
 /* ---------------------------------------------------------------- steps of others ----------- */
 
 uint32_t slm_session_pending(slm_session *s) {

@@ -18,7 +18,8 @@ struct slm_session {
     uint8_t gave_up;            /* slm_reuse_stop of the last evaluation                             */
     uint32_t slot;
     int32_t *tokens;            /* [n_ctx]                                                           */
-    uint32_t *checkpoints;      /* [n_checkpoints] of the cache's, by the tokens before them (state.h) */
+    uint32_t *checkpoints;      /* [n_checkpoints] of the cache's, by the tokens before them; some
+                                   with SLM_CHECKPOINT_KEPT (state.h)                                */
     uint32_t n_checkpoints;
     uint32_t n_tokens;          /* held                                                              */
     uint32_t n_valid;           /* of these, the first n_valid are in its state                      */
@@ -112,6 +113,9 @@ void slm_session_share(const slm_session *from, slm_session *to, uint32_t n);
 slm_status slm_session_set_prompt(slm_session *session, const int32_t *ids, size_t n,
                                   slm_prompt_report *report, slm_error *error);
 void slm_session_cut(slm_session *session, uint32_t n);
+/* Makes the place where the session is one that can be gone back to without evaluating anything; what is
+ * pending is evaluated. */
+slm_status slm_session_keep(slm_session *session, slm_error *error);
 /* Forgets that anything was evaluated; the tokens stay. */
 void slm_session_give_up(slm_session *session);
 /* The same for all sessions: a device failed, and what its pages hold is not known. */

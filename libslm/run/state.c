@@ -18,13 +18,16 @@ static void release(slm_session *s, uint32_t i) {
             (s->n_checkpoints - i) * sizeof *s->checkpoints);
 }
 
-/* Which of the session's checkpoints, all in use, is missed least. Without the i-th, going back to a
- * place between its neighbours costs up to the distance of these. That is compared with how far back
- * the first of them is, so that the rest ends up close together at the end and far apart before. */
+/* Which of the session's checkpoints, all in use, is missed least, of those that nobody asked for.
+ * Without the i-th, going back to a place between its neighbours costs up to the distance of these. That
+ * is compared with how far back the first of them is, so that the rest ends up close together at the
+ * end and far apart before. */
 static uint32_t least_missed(const slm_session *s) {
-    uint64_t least_gap = 1, least_back = 1;
+    uint64_t least_gap = 1, least_back = 0; /* more than any */
     uint32_t least = 0;
     for (uint32_t i = 0; i < s->n_checkpoints; i++) {
+        if (s->checkpoints[i] & SLM_CHECKPOINT_KEPT)
+            continue;
         uint32_t from = i == 0 ? 0 : slm_state_checkpoint(s, i - 1)->n;
         uint32_t to = i + 1 < s->n_checkpoints ? slm_state_checkpoint(s, i + 1)->n : s->n_valid;
         uint64_t gap = to - from, back = s->n_valid - from;
@@ -56,6 +59,18 @@ void slm_state_mark(slm_session *s) {
         if (m->groups[g].window != 0)
             slm_kv_share(&c->pools[g], &seq_of(s)->tables[g], &p->tables[g]);
     s->checkpoints[s->n_checkpoints++] = i;
+}
+
+/* Of those that were asked for the oldest becomes like the others when there are too many. */
+void slm_state_keep(slm_session *s) {
+    uint32_t n_kept = 0, most = s->cache->options.n_checkpoints / 2;
+    slm_state_mark(s);
+    if (s->n_checkpoints == 0 || most == 0)
+        return;
+    s->checkpoints[s->n_checkpoints - 1] |= SLM_CHECKPOINT_KEPT;
+    for (uint32_t i = s->n_checkpoints; i-- > 0;)
+        if (s->checkpoints[i] & SLM_CHECKPOINT_KEPT && ++n_kept > most)
+            s->checkpoints[i] &= ~SLM_CHECKPOINT_KEPT;
 }
 
 /* Recurrent state and window pages of the last checkpoint at or before n, or of the beginning. Returns

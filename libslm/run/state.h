@@ -13,6 +13,10 @@
 /* A checkpoint is made when a step passes a multiple of this. */
 #define SLM_CHECKPOINT_TOKENS 64u
 
+/* In a session's list of checkpoints: somebody asked for this one. Half of a session's checkpoints can
+ * be such, which thinning passes over. */
+#define SLM_CHECKPOINT_KEPT 0x80000000u
+
 /* Checkpoints are not changed once they are made; forks share them. */
 struct slm_checkpoint {
     uint32_t n;      /* tokens that it is the state after                                             */
@@ -33,7 +37,7 @@ static inline size_t slm_state_floats(const slm_model *m) {
 
 /* The i-th checkpoint of a session. */
 static inline slm_checkpoint *slm_state_checkpoint(const slm_session *s, uint32_t i) {
-    return &s->cache->checkpoints[s->checkpoints[i]];
+    return &s->cache->checkpoints[s->checkpoints[i] & ~SLM_CHECKPOINT_KEPT];
 }
 
 /* Pages for the tokens [n_valid, last). */
@@ -42,6 +46,8 @@ slm_status slm_state_make_room(slm_session *s, uint32_t last, slm_error *error);
 void slm_state_advance(slm_session *s, uint32_t before);
 /* Makes a checkpoint of the state at n_valid; a place that somebody may want to go back to. */
 void slm_state_mark(slm_session *s);
+/* The same, for somebody who says so. */
+void slm_state_keep(slm_session *s);
 /* Goes back to at most n <= n_valid tokens and sets n_valid. */
 void slm_state_truncate(slm_session *s, uint32_t n);
 /* Whether a row at n_valid finds all the keys it may look at. */

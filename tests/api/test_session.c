@@ -43,6 +43,7 @@ static void null_arguments(void **state) {
     REFUSED(slm_session_open(NULL, NULL, &s, &golden_err), SLM_ERR_ARG, "model");
     assert_null(s);
     REFUSED(slm_session_eval(NULL, some, 1, 0, &golden_err), SLM_ERR_ARG, "session");
+    REFUSED(slm_session_checkpoint(NULL, &golden_err), SLM_ERR_ARG, "session");
     s = open_session(NULL);
     REFUSED(slm_session_eval(s, NULL, 1, 0, &golden_err), SLM_ERR_ARG, "ids");
     REFUSED(slm_session_eval(s, some, 1, 3, &golden_err), SLM_ERR_ARG, "logits", "3");

@@ -160,6 +160,81 @@ static void logits_once_more(void **state) {
     slm_session_close(&s);
 }
 
+/* ---------------------------------------------------------------- on request ----------------- */
+
+/* Takes a copy of the session back to n tokens; returns how many were evaluated again for the next. */
+static uint64_t cost_of_going_to(slm_session *s, size_t n) {
+    slm_session *f = NULL;
+    OK(slm_session_fork(s, &f, &golden_err));
+    OK(slm_session_truncate(f, n, &golden_err));
+    uint64_t before = reevaluated(f);
+    eval(f, ids + n, 1);
+    uint64_t cost = reevaluated(f) - before;
+    slm_session_close(&f);
+    return cost;
+}
+
+static slm_session *open_in(slm_cache **cache, const slm_cache_options *o) {
+    slm_session *s = NULL;
+    OK(slm_cache_open(model, o, cache, &golden_err));
+    OK(slm_session_open_on(*cache, NULL, &s, &golden_err));
+    return s;
+}
+
+/* However long an answer becomes, the latest places that were asked for stay: half of four. The first
+ * is then thinned like the others, and elsewhere going back still costs in proportion. */
+static void places_asked_for_stay(void **state) {
+    (void)state;
+    static const size_t places[] = {21, 37, 150};
+    slm_cache_options o = options(4);
+    slm_cache *cache = NULL;
+    slm_session *s = open_in(&cache, &o);
+    for (size_t i = 0, p = 0; i < 500; i++) {
+        if (p < 3 && i == places[p]) {
+            OK(slm_session_checkpoint(s, &golden_err));
+            OK(slm_session_checkpoint(s, &golden_err)); /* once more is no other */
+            p++;
+        }
+        eval(s, ids + i, 1);
+    }
+    assert_int_equal(cost_of_going_to(s, 37), 0);
+    assert_int_equal(cost_of_going_to(s, 150), 0);
+    assert_int_equal(cost_of_going_to(s, 21), 21); /* from the beginning */
+    for (size_t back = 1; back < 340; back += 13)
+        assert_in_range(cost_of_going_to(s, 500 - back), 0, 128 + 4 * back);
+    slm_session_close(&s);
+    slm_cache_close(&cache);
+}
+
+/* A single one follows the text, asked for or not; and behind a cut what is missing is evaluated
+ * first, with the bits that it would have had. */
+static void asked_for_where_little_is_kept(void **state) {
+    (void)state;
+    const float *row;
+    slm_cache_options o = options(1);
+    slm_cache *cache = NULL;
+    slm_session *s = open_in(&cache, &o);
+    OK(slm_session_checkpoint(s, &golden_err)); /* of nothing there is none */
+    for (size_t i = 0; i < 100; i++)
+        eval(s, ids + i, 1);
+    OK(slm_session_truncate(s, 90, &golden_err));
+    OK(slm_session_checkpoint(s, &golden_err));
+    assert_int_equal(reevaluated(s), 90 - 64);
+    assert_int_equal(cost_of_going_to(s, 90), 0);
+    for (size_t i = 90; i < 130; i++)
+        eval(s, ids + i, 1);
+    assert_int_equal(cost_of_going_to(s, 128), 0); /* the one at 90 has given way */
+    assert_int_equal(cost_of_going_to(s, 91), 91);
+    OK(slm_session_eval(s, NULL, 0, SLM_LOGITS_LAST, &golden_err));
+    OK(slm_session_checkpoint(s, &golden_err));
+    OK(slm_session_get_logits(s, 0, &row, &golden_err)); /* they stay */
+    float *want = fresh_logits(ids, 130);
+    assert_memory_equal(row, want, n_vocab * sizeof *row);
+    free(want);
+    slm_session_close(&s);
+    slm_cache_close(&cache);
+}
+
 /* ---------------------------------------------------------------- random walks --------------- */
 
 typedef struct walker {
@@ -189,6 +264,8 @@ static void walk(slm_cache *cache, walker *all, size_t n_walkers) {
         return;
     }
     size_t what = below(10), n = 1 + below(what < 6 ? 24 : 3);
+    if (below(8) == 0)
+        OK(slm_session_checkpoint(w->session, &golden_err));
     if (what == 9 && below(4) == 0) {
         slm_session_close(&w->session);
     } else if (what >= 8) {
@@ -431,6 +508,8 @@ int main(void) {
         cmocka_unit_test(prompts_share_their_beginning),
         cmocka_unit_test(going_back_costs_in_proportion),
         cmocka_unit_test(logits_once_more),
+        cmocka_unit_test(places_asked_for_stay),
+        cmocka_unit_test(asked_for_where_little_is_kept),
         cmocka_unit_test(random_walks),
         cmocka_unit_test(pages_are_enough),
         cmocka_unit_test(plan_is_exact),

@@ -338,6 +338,10 @@ class Session(_Handle):
     def truncate(self, n):
         _call("slm_session_truncate", self, ctypes.c_size_t(n))
 
+    def checkpoint(self):
+        """Says that the session may be taken back to where it is now, without evaluating anything."""
+        _call("slm_session_checkpoint", self)
+
     def cancel(self):
         """Stops what is running in this session; any thread."""
         load().slm_session_cancel(self)
