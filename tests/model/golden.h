@@ -100,6 +100,11 @@ static inline int golden_left_out(size_t turn, slm_kv_type kv) {
 #endif
 }
 
+/* How many tokens golden_logits evaluates at a time; and what it does behind each evaluation, which
+ * may leave another session in place of this one; NULL: nothing. */
+static uint32_t golden_chunk = 16;
+static void (*golden_between)(slm_model *model, const slm_cache_options *o, slm_session **session);
+
 /* Logits of all positions of a fresh session over tokens; free them. */
 static inline float *golden_logits(const char *dir, const char *gguf, const slm_cache_options *o,
                                    uint32_t levels, const int32_t *tokens, size_t n_tokens,
@@ -109,7 +114,7 @@ static inline float *golden_logits(const char *dir, const char *gguf, const slm_
     slm_cache_options co = *o;
     co.chunk_ms = SLM_CHUNK_WHOLE; /* the same steps each time */
     if (co.max_logits == 0)
-        co.max_logits = 16;
+        co.max_logits = golden_chunk;
     OK(slm_session_open(model, &co, &session, &golden_err));
     float *out = malloc(n_tokens * n_vocab * sizeof *out);
     assert_non_null(out);
@@ -122,6 +127,8 @@ static inline float *golden_logits(const char *dir, const char *gguf, const slm_
             memcpy(out + (i + j) * n_vocab, row, n_vocab * sizeof *out);
         }
         i += n;
+        if (golden_between != NULL)
+            golden_between(model, &co, &session);
     }
     slm_session_close(&session);
     slm_model_close(&model);

@@ -2,6 +2,8 @@
  * tolerances of the folders "golden" and "golden-sambay" (their READMEs say how they were made). */
 #include "golden.h"
 
+#include "support/temp_folder.h"
+
 #include <math.h>
 
 typedef struct metrics {
@@ -185,6 +187,41 @@ static void every_model_with_all_levels(void **state) {
     golden_at(0);
 }
 
+/* Goes on with what a snapshot of the session gives. */
+static void through_a_file(slm_model *model, const slm_cache_options *o, slm_session **session) {
+    const char *path = temp_path("session");
+    OK(slm_session_save(*session, path, NULL, &golden_err));
+    slm_session_close(session);
+    OK(slm_session_open(model, o, session, &golden_err));
+    OK(slm_session_load(*session, path, NULL, NULL, &golden_err));
+}
+
+/* Recurrent state is what a chunk leaves to the next: in chunks of all sizes, and through a file
+ * behind each of them. */
+static void recurrent_models_in_chunks_through_snapshots(void **state) {
+    (void)state;
+#ifdef GOLDEN_ON_DEVICE
+    static const uint32_t chunks[] = {64};
+#else
+    static const uint32_t chunks[] = {1, 3, 64, 512};
+#endif
+#ifdef SLM_EMULATED
+    skip();
+#endif
+    failures = comparisons = 0;
+    golden_between = through_a_file;
+    for (size_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++) {
+        golden_chunk = chunks[i];
+        golden_folder("golden-sambay", 0);
+    }
+    golden_between = NULL;
+    golden_chunk = 16;
+    temp_clear();
+    print_message("%d comparisons, %d outside of their tolerance\n", comparisons, failures);
+    assert_true(comparisons > 4 * (int)(sizeof chunks / sizeof chunks[0]));
+    assert_int_equal(failures, 0);
+}
+
 #ifndef GOLDEN_ON_DEVICE /* where neither levels nor the packing for processors matter */
 static void every_model_with_portable_kernels(void **state) {
     (void)state;
@@ -216,6 +253,7 @@ static void every_model_packed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_model_with_all_levels),
+        cmocka_unit_test(recurrent_models_in_chunks_through_snapshots),
 #ifndef GOLDEN_ON_DEVICE
         cmocka_unit_test(every_model_mapped),
         cmocka_unit_test(every_model_packed),
