@@ -1,5 +1,7 @@
 /* Memory, streams and graphs, thinly over the CUDA runtime. A device is made current for the calling
- * thread before each call and the one that was is put back, since the process may have others. */
+ * thread before each call that depends on it and the one that was is put back, since the process may
+ * have others. Copies, waits and graphs go by their stream alone (CUDA Programming Guide, "Stream and
+ * event behavior"). */
 #include "cuda/slm_cuda.h"
 
 #include <cuda_runtime_api.h>
@@ -205,7 +207,9 @@ int slm_cuda_copy(slm_cuda_stream *s, void *to, const void *from, size_t bytes) 
 }
 
 int slm_cuda_zero(slm_cuda_stream *s, void *to, size_t bytes) {
-    return done(cudaMemsetAsync(to, 0, bytes, s->stream), -1);
+    int before; /* a memset may be a kernel, which goes to the current device alone */
+    cudaError_t error = enter(s->device, &before);
+    return done(error == cudaSuccess ? cudaMemsetAsync(to, 0, bytes, s->stream) : error, before);
 }
 
 /* ---------------------------------------------------------------- graphs ---------------------- */

@@ -51,6 +51,7 @@ void fake_cuda_get_stats(fake_cuda_stats *stats);
 void fake_cuda_set_order(fake_cuda_order order, unsigned seed);
 void fake_cuda_set_free_memory(size_t bytes);            // what cudaMalloc still gives
 void fake_cuda_set_largest(size_t bytes); // what it gives at a time: the driver of a Jetson may refuse more
+void fake_cuda_set_devices(int n); // 1 at first: so many alike, with the memory of one between them
 void fake_cuda_set_shared(size_t bytes);                  // what a block may have at most
 void fake_cuda_set_registers(const void *kernel, int n); // 64 where nothing was said
 
@@ -59,6 +60,7 @@ void fake_cuda_fail_malloc(int n); // of memory for the device or pinned: cudaEr
 void fake_cuda_fail_launch(
     int n);                      // cudaErrorIllegalAddress at the next wait, and the device is lost
 void fake_cuda_fail_sync(int n); // cudaErrorUnknown
+void fake_cuda_fail_copy(int n); // cudaErrorUnknown of a cudaMemcpyAsync, which is not put on the stream
 
 // A kernel that does what is not allowed ends the program with a sentence on stderr. With on, it is
 // the device that is lost (cudaErrorLaunchFailure), and the sentence is kept.

@@ -10,6 +10,7 @@ namespace fake {
 
 State state;
 thread_local cudaError_t last_error = cudaSuccess;
+thread_local int current_device = 0;
 
 namespace {
 
@@ -133,18 +134,22 @@ void simt::register_kernel(const void *function, const char *name, Invoke invoke
 extern "C" cudaError_t cudaGetDeviceCount(int *count) {
     *count = 0;
     FAKE_ENTER();
-    *count = 1;
+    *count = state.n_devices;
     return cudaSuccess;
 }
 
 extern "C" cudaError_t cudaSetDevice(int index) {
     FAKE_ENTER();
-    return result(index == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+    if (index < 0 || index >= state.n_devices) {
+        return result(cudaErrorInvalidDevice);
+    }
+    fake::current_device = index;
+    return cudaSuccess;
 }
 
 extern "C" cudaError_t cudaGetDevice(int *index) {
     FAKE_ENTER();
-    *index = 0;
+    *index = fake::current_device;
     return cudaSuccess;
 }
 
@@ -175,7 +180,7 @@ extern "C" cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greates
 
 extern "C" cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int index) {
     FAKE_ENTER();
-    if (index != 0) {
+    if (index < 0 || index >= state.n_devices) {
         return result(cudaErrorInvalidDevice);
     }
     switch (attribute) {
@@ -275,7 +280,7 @@ extern "C" cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribu
 // The fields that both CUDA 12 and 13 have; the others are 0.
 extern "C" cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int index) {
     FAKE_ENTER();
-    if (index != 0) {
+    if (index < 0 || index >= state.n_devices) {
         return result(cudaErrorInvalidDevice);
     }
     std::memset(p, 0, sizeof(*p));
@@ -459,6 +464,11 @@ void fake_cuda_set_shared(size_t bytes) {
     state.shared = bytes;
 }
 
+void fake_cuda_set_devices(int n) {
+    std::lock_guard<std::recursive_mutex> guard(state.lock);
+    state.n_devices = n;
+}
+
 void fake_cuda_set_largest(size_t bytes) {
     std::lock_guard<std::recursive_mutex> guard(state.lock);
     state.largest = bytes;
@@ -474,6 +484,10 @@ void fake_cuda_fail_launch(int n) {
 
 void fake_cuda_fail_sync(int n) {
     state.fail_sync = n;
+}
+
+void fake_cuda_fail_copy(int n) {
+    state.fail_copy = n;
 }
 
 void fake_cuda_catch_faults(bool on) {
@@ -497,12 +511,14 @@ size_t fake_cuda_reset(fake_cuda_profile profile) {
     state.allocations.clear();
     fake::close_device_memory();
     state.profile = profile;
+    state.n_devices = 1;
+    fake::current_device = 0;
     state.lost = cudaSuccess;
     state.stats = {};
     state.free_bytes = fake::device().memory_bytes - fake::GiB;
     state.largest = SIZE_MAX;
     state.shared = fake::State().shared;
-    state.fail_malloc = state.fail_launch = state.fail_sync = 0;
+    state.fail_malloc = state.fail_launch = state.fail_sync = state.fail_copy = 0;
     state.fault[0] = '\0';
     for (auto &entry : state.kernels) {
         entry.second.max_dynamic_shared = fake::shared_per_block;

@@ -296,6 +296,9 @@ extern "C" cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes,
     if (!fake::good_copy(to, from, bytes, kind)) {
         return result(cudaErrorInvalidValue);
     }
+    if (fake::fails_now(&state.fail_copy)) {
+        return result(cudaErrorUnknown);
+    }
     fake::Op op{};
     op.kind = fake::Kind::copy;
     op.to = to;
@@ -314,7 +317,7 @@ extern "C" cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes,
 
 extern "C" cudaError_t cudaMemsetAsync(void *at, int value, size_t bytes, cudaStream_t handle) {
     FAKE_ENTER();
-    fake::Stream *stream = fake::find_stream(handle);
+    fake::Stream *stream = fake::find_own_stream(handle);
     if (!stream) {
         return result(cudaErrorInvalidResourceHandle);
     }

@@ -91,6 +91,7 @@ struct Capture {
 struct Stream {
     unsigned flags;
     int priority;
+    int device; // -1: of whichever is current
     std::deque<Op> queue;
     std::shared_ptr<Capture> capture;
 };
@@ -108,7 +109,7 @@ struct State {
     std::size_t free_bytes = std::size_t{15} << 30; // as fake_cuda_reset leaves it
     std::size_t largest = SIZE_MAX; // of an allocation on the device
     std::size_t shared = 163 << 10; // of a block that asks for more than it has anyway
-    int fail_malloc = 0, fail_launch = 0, fail_sync = 0;
+    int fail_malloc = 0, fail_launch = 0, fail_sync = 0, fail_copy = 0;
     char fault[1000] = "";
     std::map<std::uintptr_t, Allocation> allocations;
     std::map<const void *, Kernel> kernels; // they outlive a reset: a program has them
@@ -116,11 +117,13 @@ struct State {
     std::set<Event *> events;
     std::set<Graph *> graphs;
     std::set<GraphExec *> graph_execs;
-    Stream legacy = {0, 0, {}, nullptr};
+    Stream legacy = {0, 0, -1, {}, nullptr};
+    int n_devices = 1;
 };
 
 extern State state;
 extern thread_local cudaError_t last_error;
+extern thread_local int current_device;
 
 const Device &device();
 
@@ -152,6 +155,8 @@ bool guards_broken(const char *kernel);
 
 Op mark_op(Kind kind, std::shared_ptr<Mark> mark); // record or wait
 Stream *find_stream(cudaStream_t stream);
+// The same, or null where it is another device's: what kernels and memsets are put on.
+Stream *find_own_stream(cudaStream_t stream);
 // Appends to the stream's queue or, when it is capturing, to its graph.
 cudaError_t enqueue(Stream *stream, Op &&op);
 cudaError_t check_launch(const Kernel &kernel, const Op &op);

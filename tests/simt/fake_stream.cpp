@@ -109,6 +109,11 @@ Stream *find_stream(cudaStream_t handle) {
     return state.streams.count(stream) ? stream : nullptr;
 }
 
+Stream *find_own_stream(cudaStream_t handle) {
+    Stream *stream = find_stream(handle);
+    return stream && (stream->device < 0 || stream->device == current_device) ? stream : nullptr;
+}
+
 cudaError_t enqueue(Stream *stream, Op &&op) {
     if (stream->capture) {
         Capture &capture = *stream->capture;
@@ -226,7 +231,7 @@ using fake::state;
 static cudaError_t launch(const void *function, dim3 grid, dim3 block, void **args, size_t shared,
                           cudaStream_t handle, bool cooperative) {
     FAKE_ENTER();
-    fake::Stream *stream = fake::find_stream(handle);
+    fake::Stream *stream = fake::find_own_stream(handle);
     if (!stream) {
         return result(cudaErrorInvalidResourceHandle);
     }
@@ -273,7 +278,7 @@ extern "C" cudaError_t cudaStreamCreateWithPriority(cudaStream_t *handle, unsign
         return result(cudaErrorInvalidValue);
     }
     int clamped = priority > 0 ? 0 : priority < -5 ? -5 : priority;
-    fake::Stream *stream = new fake::Stream{flags, clamped, {}, nullptr};
+    fake::Stream *stream = new fake::Stream{flags, clamped, fake::current_device, {}, nullptr};
     state.streams.insert(stream);
     *handle = reinterpret_cast<cudaStream_t>(stream);
     return cudaSuccess;

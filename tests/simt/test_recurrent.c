@@ -4,6 +4,8 @@
 #include "backend_test.h"
 #include "support/temp_folder.h"
 
+#include <cuda_runtime_api.h>
+
 #define DIR      "golden-sambay/phi4flash-like:"
 #define GGUF     "phi4flash-like-f32.gguf"
 #define N_TOKENS 160u /* some windows of 24, and checkpoints at multiples of 64 */
@@ -302,6 +304,68 @@ static void snapshots(void **state) {
 /* ---------------------------------------------------------------- failures ---------------------
  */
 
+/* The program works with a second device: all that is put on a stream between steps, too, goes to the
+ * model's, and the program's is current afterwards. */
+static void the_program_has_another_device(void **state) {
+    (void)state;
+    int current = -1;
+    slm_cache_options o = options(2);
+    slm_cache *c = NULL;
+    slm_session *a = NULL, *b = NULL;
+    fake_cuda_set_devices(2);
+    assert_int_equal(cudaSetDevice(1), cudaSuccess);
+    OK(slm_cache_open(model, &o, &c, &golden_err));
+    OK(slm_session_open_on(c, NULL, &a, &golden_err));
+    eval(a, 0, 30, SLM_LOGITS_NONE);
+    OK(slm_session_checkpoint(a, &golden_err));
+    OK(slm_session_fork(a, &b, &golden_err));
+    eval(a, 30, 90, SLM_LOGITS_NONE);
+    OK(slm_session_truncate(a, 0, &golden_err)); /* what there was is cleared */
+    eval(a, 0, 20, SLM_LOGITS_LAST);
+    eval(b, 30, 33, SLM_LOGITS_LAST);
+    is_fresh(a, 20);
+    is_fresh(b, 33);
+    slm_session_close(&b);
+    eval(a, 20, 21, SLM_LOGITS_LAST);
+    is_fresh(a, 21);
+    slm_session_close(&a);
+    slm_cache_close(&c);
+    assert_int_equal(cudaGetDevice(&current), cudaSuccess);
+    assert_int_equal(current, 1);
+}
+
+/* A copy of state that fails shows at the next step, whoever's that is; then nothing is taken for
+ * evaluated any more. */
+static void a_failed_copy_of_state(void **state) {
+    (void)state;
+    slm_cache_options o = options(2);
+    slm_cache *c = NULL;
+    slm_session *a = NULL, *b = NULL;
+    OK(slm_cache_open(model, &o, &c, &golden_err));
+    OK(slm_session_open_on(c, NULL, &a, &golden_err));
+    eval(a, 0, 70, SLM_LOGITS_NONE);
+    fake_cuda_fail_copy(1);
+    OK(slm_session_fork(a, &b, &golden_err));
+    REFUSED(slm_session_eval(a, tokens + 70, 1, SLM_LOGITS_LAST, &golden_err), SLM_ERR_DEVICE,
+            "a step on the device");
+    assert_int_equal(held(a), 70);
+    eval(b, 70, 72, SLM_LOGITS_LAST);
+    is_fresh(b, 72);
+    eval(a, 70, 71, SLM_LOGITS_LAST);
+    is_fresh(a, 71);
+    const char *path = temp_path("session");
+    fake_cuda_fail_copy(1);
+    OK(slm_session_truncate(a, 64, &golden_err)); /* to the checkpoint there */
+    REFUSED(slm_session_save(b, path, NULL, &golden_err), SLM_ERR_DEVICE);
+    eval(a, 64, 66, SLM_LOGITS_LAST);
+    is_fresh(a, 66);
+    eval(b, 72, 73, SLM_LOGITS_LAST);
+    is_fresh(b, 73);
+    slm_session_close(&a);
+    slm_session_close(&b);
+    slm_cache_close(&c);
+}
+
 /* A step that fails leaves the tokens, which are evaluated again from the beginning. */
 static void a_failed_step(void **state) {
     (void)state;
@@ -358,6 +422,8 @@ int main(void) {
         TEST(some_rows_want_logits),
         TEST(memory_is_what_was_planned),
         TEST(snapshots),
+        TEST(the_program_has_another_device),
+        TEST(a_failed_copy_of_state),
         TEST(a_failed_step),
         TEST(failed_snapshots),
     };
