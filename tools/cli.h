@@ -218,6 +218,11 @@ int slm_cli_open_model(const char *path, const slm_cli_common *common, uint32_t 
 void slm_cli_cache_options(const slm_model *model, const slm_cli_common *common,
                            slm_cache_options *options);
 
+/* Bytes of keys and values that a token behind `depth` others reads: each as often as layers read it, and
+ * no more than their windows. */
+slm_status slm_cli_depth_bytes(const slm_model *model, slm_kv_type kv, uint32_t depth,
+                               uint64_t *bytes, slm_error *error);
+
 /* The sampling options. */
 typedef struct slm_cli_sampling {
     slm_sampling sampling;

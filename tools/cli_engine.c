@@ -112,6 +112,22 @@ void slm_cli_cache_options(const slm_model *model, const slm_cli_common *common,
     options->flags = common->cublas ? SLM_CACHE_CUBLAS : 0;
 }
 
+/* Which device is asked for does not matter. */
+slm_status slm_cli_depth_bytes(const slm_model *model, slm_kv_type kv, uint32_t depth,
+                               uint64_t *bytes, slm_error *error) {
+    slm_device_profile profile = {.struct_size = sizeof profile};
+    slm_predict_options options = {.struct_size = sizeof options, .kv_type = kv};
+    slm_prediction empty = {.struct_size = sizeof empty}, deep = empty;
+    slm_status status = slm_device_profile_get(0, &profile, error);
+    if (status == SLM_OK)
+        status = slm_predict(model, &profile, &options, &empty, error);
+    options.depth = depth;
+    if (status == SLM_OK)
+        status = slm_predict(model, &profile, &options, &deep, error);
+    *bytes = status == SLM_OK ? deep.bytes_per_token - empty.bytes_per_token : 0;
+    return status;
+}
+
 /* ---------------------------------------------------------------- sampling options ----------- */
 
 void slm_cli_sampling_init(slm_cli_sampling *s) {

@@ -51,6 +51,8 @@ typedef struct bench {
     slm_bench_ops ops;
     double int8_gmacs; /* 0: not known */
     slm_cli_sampling sampling;
+    const slm_model *model;
+    slm_kv_type kv;
     slm_session *session;
     slm_model_info info;
     slm_plan plan;
@@ -133,14 +135,12 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static void print_row(const bench *b, const char *test, uint32_t n, uint32_t depth) {
+static void print_row(const bench *b, const char *test, uint32_t n, uint32_t depth,
+                      uint64_t cache_bytes) {
     size_t r = b->repeats;
     double min = b->speeds[0], max = b->speeds[r - 1];
     double median = (b->speeds[(r - 1) / 2] + b->speeds[r / 2]) / 2;
-    uint64_t keys = depth;
-    if (b->info.sliding_window > 0 && keys > b->info.sliding_window)
-        keys = b->info.sliding_window;
-    uint64_t bytes = b->plan.bytes_per_token + keys * b->plan.kv_bytes_per_token;
+    uint64_t bytes = b->plan.bytes_per_token + cache_bytes;
     const char *device = b->info.device == SLM_DEVICE_CUDA ? "cuda" : "cpu";
     char gbps[32] = "null", share[32] = "null";
     if (b->read_gbps > 0) {
@@ -163,6 +163,9 @@ typedef slm_status (*timer)(bench *, size_t, size_t, double *, slm_error *);
 
 static int run_test(bench *b, const char *test, timer time_one, uint32_t n, uint32_t depth) {
     slm_error error = SLM_ERROR_INIT;
+    uint64_t cache_bytes;
+    if (slm_cli_depth_bytes(b->model, b->kv, depth, &cache_bytes, &error) != SLM_OK)
+        return slm_cli_fail_error(b->path, &error);
     for (uint32_t i = 0; i <= b->repeats; i++) {
         double seconds = 0;
         if (i == 1)
@@ -178,7 +181,7 @@ static int run_test(bench *b, const char *test, timer time_one, uint32_t n, uint
         slm_cli_bar(++b->done, b->total);
     }
     qsort(b->speeds, b->repeats, sizeof *b->speeds, by_value);
-    print_row(b, test, n, depth);
+    print_row(b, test, n, depth, cache_bytes);
     if (b->want_ops)
         slm_bench_ops_print(&b->ops, test, n, depth, b->read_gbps, b->int8_gmacs, b->json);
     return slm_cli_flush();
@@ -225,6 +228,8 @@ static int prepare(bench *b, const slm_model *model, const slm_cli_common *commo
     if (slm_model_get_info(model, &b->info, &error) != SLM_OK)
         return slm_cli_fail_error(b->path, &error);
     slm_cli_cache_options(model, common, cache);
+    b->model = model;
+    b->kv = cache->kv_type;
     cache->flags |= b->want_ops ? SLM_CACHE_TIME_OPS : 0;
     uint32_t limit = common->n_ctx ? common->n_ctx : b->info.n_ctx_train;
     if (need > limit)

@@ -18,6 +18,7 @@ typedef struct slm_report {
     slm_model_info info;
     slm_plan plan;
     slm_cache_options cache;
+    uint64_t full_bytes; /* that a token behind a full cache reads of it                             */
     slm_prediction empty, full; /* with a device: for an empty and a full cache                      */
     slm_weight_cost costs[SLM_REPORT_COSTS];
     size_t n_costs;

@@ -18,11 +18,12 @@ static speed predict(double bytes, double macs, double n, double gbps, double gm
     return (speed){n / computing, "arithmetic"};
 }
 
+/* depth: none, or the whole context. */
 static speed decode_speed(const slm_report *r, const slm_target *t, uint64_t depth) {
     uint64_t keys = depth;
     if (r->info.sliding_window > 0 && keys > r->info.sliding_window)
         keys = r->info.sliding_window;
-    double cache = (double)keys * (double)r->plan.kv_bytes_per_token;
+    double cache = depth > 0 ? (double)r->full_bytes : 0;
     double scores = 2.0 * (double)keys * r->info.n_layers * r->info.n_heads * r->info.d_head;
     return predict((double)r->plan.bytes_per_token + cache, (double)r->plan.macs_per_token + scores,
                    1, t->gbps, t->gmacs);
@@ -273,6 +274,7 @@ int slm_inspect_plan(const char *path, const slm_cli_common *common, const slm_t
     slm_cli_cache_options(model, common, &r->cache);
     if (slm_model_get_info(model, &r->info, &error) != SLM_OK ||
         slm_cache_plan(model, &r->cache, &r->plan, &error) != SLM_OK ||
+        slm_cli_depth_bytes(model, r->cache.kv_type, r->cache.n_ctx, &r->full_bytes, &error) != SLM_OK ||
         (target->device.n_sm > 0 && predict_device(model, target, r, &error) != SLM_OK))
         status = slm_cli_fail_error(path, &error);
     slm_model_close(&model);

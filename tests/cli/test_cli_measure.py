@@ -106,6 +106,14 @@ class Bench(Case):
         self.assertEqual(empty, 1040128)
         self.assertEqual(filled - empty, 64 * 5 * 2 * 4 * 8 * 2)
 
+    def test_bytes_per_token_of_a_shared_cache(self):
+        # two layers see 24 tokens at most, that of the middle and the one that shares its cache all
+        model = SHARED / "golden-sambay/phi4flash-like/phi4flash-like-f32.gguf"
+        r = slm("bench", model, "--json", "-p", "0", "-n", "1", "-d", "0,100", "-r", "1", "--kv", "f32")
+        self.done(r)
+        empty, filled = (json.loads(line)["bytes_per_token"] for line in r.out.splitlines())
+        self.assertEqual(filled - empty, (2 * 24 + 2 * 100) * 2 * 2 * 32 * 4)
+
     def test_bytes_per_token_of_an_untied_model(self):
         model = SHARED / "golden/qwen2-untied-like/qwen2-untied-like-f32.gguf"
         r = slm("bench", model, "--json", "-p", "0", "-n", "1", "-r", "1")
