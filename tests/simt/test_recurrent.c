@@ -26,6 +26,28 @@ static slm_model *open_with(const slm_allocator *allocator) {
     return m;
 }
 
+/* The same, but with the length of context of the published model; the bytes are not needed after. */
+static slm_model *open_long(const slm_allocator *allocator) {
+    static const char key[] = "phi4flash.context_length";
+    const uint32_t whole = 65536;
+    slm_model_options o = {.struct_size = sizeof o,
+                           .device = SLM_DEVICE_CUDA,
+                           .load = SLM_LOAD_READ,
+                           .allocator = allocator};
+    slm_model *m = NULL;
+    size_t size, n = sizeof key - 1, i = 0;
+    uint8_t *bytes = golden_read(DIR, GGUF, &size);
+    const char *path = temp_path("long.gguf");
+    while (i + n < size && memcmp(bytes + i, key, n) != 0)
+        i++;
+    assert_true(i + n + 8 < size);
+    memcpy(bytes + i + n + 4, &whole, sizeof whole);
+    temp_write(path, bytes, size);
+    free(bytes);
+    OK(slm_model_open(path, &o, &m, &golden_err));
+    return m;
+}
+
 static int begin(void **state) {
     (void)state;
     assert_int_equal(fake_cuda_reset(FAKE_CUDA_ORIN_NX_16), 0);
@@ -248,12 +270,13 @@ static void memory_is_what_was_planned(void **state) {
     uint64_t others = bytes_on_device();
     fail_alloc fa = FAIL_ALLOC_INIT;
     slm_allocator a = fail_alloc_start(&fa);
-    slm_model *m = open_with(&a);
-    for (uint32_t n_checkpoints = 1; n_checkpoints <= 3; n_checkpoints += 2) {
+    slm_model *m = open_long(&a);
+    for (uint32_t n_checkpoints = 1; n_checkpoints <= 5; n_checkpoints += 2) {
         slm_cache_options o = options(2);
         slm_plan plan = {.struct_size = sizeof plan};
         slm_cache *c = NULL;
         o.n_checkpoints = n_checkpoints;
+        o.n_ctx = n_checkpoints == 5 ? 65536 : o.n_ctx;
         OK(slm_cache_plan(m, &o, &plan, &golden_err));
         OK(slm_cache_open(m, &o, &c, &golden_err));
         assert_int_equal(fa.bytes + bytes_on_device() - others,

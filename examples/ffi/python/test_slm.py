@@ -107,6 +107,14 @@ class Conversation(unittest.TestCase):
                 self.assertEqual(e.name, "CANCEL")
             self.assertTrue(self.ask(session, "Thanks"))
 
+    def test_going_back(self):
+        with self.model.session() as session:
+            session.prompt([5, 6, 7])
+            session.checkpoint()
+            session.prompt([5, 6, 7, 8, 9])
+            session.truncate(3)
+            self.assertEqual(session.tokens, [5, 6, 7])
+
     def test_bad_sampling(self):
         with self.model.session() as session:
             session.prompt([5])
