@@ -4,6 +4,7 @@
 #include "guide/schema.h"
 #include "text/markers.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 enum { MAX_TRIGGERS = 64, MAX_TRIGGER_BYTES = 256, MAX_STATES = 1025, MAX_FORCED = 1024 };
@@ -15,13 +16,26 @@ enum { MAX_TRIGGERS = 64, MAX_TRIGGER_BYTES = 256, MAX_STATES = 1025, MAX_FORCED
 
 static void *take_memory(void *user, size_t size, size_t align) {
     (void)align; /* slm_alloc gives 64, the host asks for no more */
-    return slm_alloc(user, size);
+    slm_guide *g = user;
+    void *memory = slm_alloc(g->below, size);
+    g->was_refused |= memory == NULL;
+    return memory;
 }
 
 static void give_memory(void *user, void *ptr, size_t size, size_t align) {
     (void)size;
     (void)align;
-    slm_free(user, ptr);
+    slm_guide *g = user;
+    slm_free(g->below, ptr);
+}
+
+/* A guide that outgrows its own limit is too large, however much memory there is. */
+static slm_status explain(const slm_guide *g, slm_status status, slm_error *error) {
+    if (status != SLM_ERR_NOMEM || g->was_refused)
+        return status;
+    return slm_fail(error, SLM_ERR_LIMIT, "memory_limit", SLM_NO_OFFSET,
+                    "the grammar or schema needs more than the %" PRIu64 " bytes that its guide may "
+                    "hold (memory_limit)", g->host.limit);
 }
 
 /* ---- lazy -------------------------------------------------------------------------------------
@@ -190,7 +204,7 @@ static slm_status compile(slm_guide *g, const slm_guide_source *source,
 }
 
 static void destroy(slm_guide *g) {
-    slm_host *below = g->host.allocator.user, last;
+    slm_host *below = g->below, last;
     if (g->masker.host != NULL)
         slm_masker_close(&g->masker);
     if (g->automaton.host != NULL)
@@ -239,13 +253,14 @@ slm_status slm_guide_create(slm_host *below, const slm_guide_source *source,
         atomic_store(&g->plain.bytes, atomic_load(&plain.bytes));
         below = &g->plain;
     }
-    slm_allocator allocator = {take_memory, give_memory, below};
+    slm_allocator allocator = {take_memory, give_memory, g};
+    g->below = below;
     slm_host_init(&g->host, &allocator, below->log, below->log_user, below->log_level);
     g->host.limit = options->memory_limit > 0 ? options->memory_limit : DEFAULT_MEMORY;
     g->n_refs = 1;
     g->trie = trie;
     slm_grammar_init(&g->grammar, &g->host);
-    slm_status status = compile(g, source, tools, options, error);
+    slm_status status = explain(g, compile(g, source, tools, options, error), error);
     if (status != SLM_OK) {
         destroy(g);
         return status;
@@ -274,6 +289,7 @@ void slm_guide_release(slm_guide *g) {
 /* Before a call: when much memory is held, drops what can be found again. */
 static slm_status begin(slm_guide *g, slm_error *error) {
     slm_automaton *a = &g->automaton;
+    g->was_refused = 0;
     if (g->host.bytes > g->forget_at) {
         uint32_t n = 0;
         if (g->masker.host != NULL)
@@ -282,7 +298,7 @@ static slm_status begin(slm_guide *g, slm_error *error) {
             n += 2;
         uint32_t **kept = slm_calloc(&g->host, n, sizeof *kept);
         if (kept == NULL)
-            return slm_fail_nomem(error, n * sizeof *kept, "a guide");
+            return explain(g, slm_fail_nomem(error, n * sizeof *kept, "a guide"), error);
         n = 0;
         for (slm_matcher *m = g->matchers; m != NULL; m = m->next) {
             kept[n++] = &m->config;
@@ -290,7 +306,7 @@ static slm_status begin(slm_guide *g, slm_error *error) {
         }
         slm_status status = slm_automaton_forget(a, kept, n, error);
         slm_free(&g->host, kept);
-        SLM_TRY(status);
+        SLM_TRY(explain(g, status, error));
         set_forget_at(g);
     }
     slm_automaton_begin(a, error);
@@ -306,16 +322,17 @@ slm_status slm_matcher_restart(slm_matcher *m, slm_error *error) {
     uint32_t frame = slm_automaton_start_frame(a, m->guide->grammar.root);
     uint32_t config =
         a->status == SLM_OK ? slm_automaton_config(a, (slm_item){frame, SLM_STACK_TEXT}) : 0;
-    SLM_TRY(a->status);
+    SLM_TRY(explain(m->guide, a->status, error));
     m->config = config;
     return SLM_OK;
 }
 
 slm_status slm_matcher_create(slm_guide *g, slm_matcher **out, slm_error *error) {
     *out = NULL;
+    g->was_refused = 0;
     slm_matcher *m = slm_calloc(&g->host, 1, sizeof *m);
     if (m == NULL)
-        return slm_fail_nomem(error, sizeof *m, "a matcher");
+        return explain(g, slm_fail_nomem(error, sizeof *m, "a matcher"), error);
     slm_guide_retain(g);
     m->guide = g;
     m->next = g->matchers;
@@ -329,7 +346,7 @@ slm_status slm_matcher_create(slm_guide *g, slm_matcher **out, slm_error *error)
         int own_bits = g->is_lazy || g->n_spelled > 0;
         m->bits = own_bits ? slm_alloc(&g->host, g->masker.n_words * sizeof *m->bits) : NULL;
         if (m->token_bytes == NULL || (own_bits && m->bits == NULL))
-            status = slm_fail_nomem(error, g->masker.n_words * 8u, "a matcher");
+            status = explain(g, slm_fail_nomem(error, g->masker.n_words * 8u, "a matcher"), error);
     }
     if (status == SLM_OK)
         status = slm_matcher_restart(m, error);
@@ -392,7 +409,7 @@ static slm_status step(slm_matcher *m, const char *bytes, size_t n, size_t *at, 
         --*at;
     }
     m->before = 0;
-    return status;
+    return explain(m->guide, status, error);
 }
 
 slm_status slm_matcher_take_bytes(slm_matcher *m, const char *bytes, size_t n, slm_error *error) {
@@ -413,7 +430,7 @@ static slm_status wake(slm_matcher *m, slm_error *error) {
     uint32_t frame = slm_automaton_frame_at(a, m->guide->lazy.woken);
     if (a->status == SLM_OK)
         config = slm_automaton_config(a, (slm_item){frame, SLM_STACK_TEXT});
-    SLM_TRY(a->status);
+    SLM_TRY(explain(m->guide, a->status, error));
     m->config = config;
     return SLM_OK;
 }
@@ -469,7 +486,7 @@ slm_status slm_matcher_state(slm_matcher *m, int *can_end, int *must_end, slm_er
     slm_automaton *a = &m->guide->automaton;
     SLM_TRY(begin(m->guide, error));
     if (!a->configs[m->config].expanded && !slm_automaton_expand(a, m->config))
-        return a->status;
+        return explain(m->guide, a->status, error);
     const slm_guide_config *c = &a->configs[m->config];
     *can_end = c->accepts;
     *must_end = c->n_edges == 0;
@@ -480,7 +497,7 @@ slm_status slm_matcher_find(slm_matcher *m, const uint64_t **bits, size_t *n_wor
                             slm_error *error) {
     slm_guide *g = m->guide;
     SLM_TRY(begin(g, error));
-    SLM_TRY(slm_masker_find(&g->masker, m->config, bits, error));
+    SLM_TRY(explain(g, slm_masker_find(&g->masker, m->config, bits, error), error));
     *n_words = g->masker.n_words;
     int sleeps = slm_matcher_sleeps(m);
     if (!sleeps && g->n_spelled == 0)
@@ -493,7 +510,7 @@ slm_status slm_matcher_find(slm_matcher *m, const uint64_t **bits, size_t *n_wor
         if (fits(m, m->config, g->spelled[i]))
             m->bits[g->spelled[i] / 64] |= (uint64_t)1 << (g->spelled[i] % 64);
     *bits = m->bits;
-    return g->automaton.status;
+    return explain(g, g->automaton.status, error);
 }
 
 /* Where a control token may come, the model chooses between it and its spelling. */
@@ -515,11 +532,11 @@ slm_status slm_matcher_find_forced(slm_matcher *m, const char **bytes, size_t *n
     if (m->forced == NULL) {
         m->forced = slm_alloc(&m->guide->host, MAX_FORCED);
         if (m->forced == NULL)
-            return slm_fail_nomem(error, MAX_FORCED, "a matcher");
+            return explain(m->guide, slm_fail_nomem(error, MAX_FORCED, "a matcher"), error);
     }
     while (*n < MAX_FORCED) {
         if (!a->configs[config].expanded && !slm_automaton_expand(a, config))
-            return a->status;
+            return explain(m->guide, a->status, error);
         const slm_guide_config *c = &a->configs[config];
         if (c->accepts || c->n_edges != 1 || c->edges[0].lo != c->edges[0].hi ||
             any_fits(m, config))

@@ -219,6 +219,56 @@ class Crowd(Case):
 class Few(Case):
     """Fewer descriptors than clients."""
 
+    OPTIONS = ("--max-clients", "4", "--head-timeout", "1")
+
+    def test_connections_beyond_the_limit(self):
+        """Requests on them are told so at once, and those that ask for nothing are closed soon."""
+        idle = [self.server.connect() for _ in range(4)]
+        for method, path in (("GET", "/health"), ("POST", "/v1/completions")):
+            with self.server.connect() as s:
+                s.sendall(self.head(method, path, "Content-Type: application/json",
+                                    "Content-Length: 2") + b"{}")
+                reply = rest(s)
+            self.assertTrue(reply.startswith(b"HTTP/1.1 503"), reply)
+            for part in (b"Retry-After: ", b"Connection: close", b'"code":"overloaded"',
+                         b"more than 4 connections"):
+                self.assertIn(part, reply)
+        for s in [self.server.connect() for _ in range(40)]: # more than there are to be told
+            self.assertEqual(rest(s), b"")
+            s.close()
+        for s in idle: # which have been there all the time
+            s.sendall(self.head("GET", "/health"))
+            self.assertIn(b"200 OK", s.recv(4096))
+        idle.pop().close()
+        self.until(lambda: self.get("/health").status == 200, 5, "no place becomes free")
+        for s in idle:
+            s.close()
+
+    def test_thousands(self):
+        """Connections that say nothing cost little, and nobody waits for them."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        n = min(4000, hard - 200)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, n + 100), hard))
+        server = Server(HEARTH)
+        try:
+            rss = server.rss()
+            idle = [server.connect() for _ in range(n)]
+            self.until(lambda: server.n_files() > n, 10, "connections are not taken")
+            for s in idle[::100]: # the oldest as well as the newest
+                s.sendall(self.head("GET", "/health", host=f"127.0.0.1:{server.port}"))
+                self.assertIn(b"200 OK", s.recv(4096))
+            self.assertLess(server.rss() - rss, n * 8192 * (1 if PATIENCE == 1 else 4))
+            body = {"prompt": "The light", "max_tokens": 8, "seed": 1}
+            texts = [self.ok("/v1/completions", body, server=x)["choices"][0]["text"]
+                     for x in (server, server)]
+            self.assertEqual(texts[0], texts[1])
+            for s in idle:
+                s.close()
+            self.until(lambda: server.n_files() < 100, 10, "connections are not given back")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            self.assertEqual(server.stop(), 0, server.text())
+
     def test_149_descriptors(self):
         server = Server(HEARTH, preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
                                                                    (100, 100)))

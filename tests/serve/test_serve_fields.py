@@ -150,6 +150,19 @@ class Ranges(Case):
                 ({"chat_template_kwargs": []}, "chat_template_kwargs")):
             self.refused(self.post(path, dict(CHAT, **fields)), 400, param)
 
+    def test_large_guides(self):
+        """A schema that needs more than a guide may hold is the request's fault, not the machine's."""
+        arrays = {f"p{i}": {"type": "array", "maxItems": 2000} for i in range(300)}
+        for schema in ({"type": "array", "maxItems": 100000},
+                       {"type": "object", "properties": arrays}):
+            form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+            reply = self.post("/v1/chat/completions", dict(CHAT, response_format=form))
+            self.refused(reply, 400, "response_format", None, "16777216 bytes")
+        tool = {"type": "function", "function": {"name": "f", "parameters": {
+            "type": "object", "properties": {"a": {"type": "array", "maxItems": 100000}}}}}
+        reply = self.post("/v1/chat/completions", dict(CHAT, tools=[tool]))
+        self.refused(reply, 400, "tools", None, "16777216 bytes")
+
     def test_prompts(self):
         path = "/v1/completions"
         for prompt, param in (([-1], "prompt[0]"), ([2560], "prompt[0]"), ([1, "x"], "prompt[1]"),

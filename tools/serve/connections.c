@@ -35,6 +35,8 @@ void serve_connection_notice(void *cls, struct MHD_Connection *connection, void 
         c->connection = connection;
         c->fd = fd;
         c->since = slm_cli_now();
+        c->refused = server->n_connections - server->n_refused >= server->max_connections;
+        server->n_refused += (uint32_t)c->refused;
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BYTES}, sizeof(int));
         c->next = server->connections;
         if (c->next)
@@ -49,6 +51,7 @@ void serve_connection_notice(void *cls, struct MHD_Connection *connection, void 
         if (c->next)
             c->next->previous = c->previous;
         server->n_connections--;
+        server->n_refused -= (uint32_t)c->refused;
         free(c);
         *context = NULL;
     }
@@ -85,7 +88,8 @@ static void look_at_idle(const serve_options *o, serve_connection *c, double now
     }
     if (c->head_begun && now - c->since > o->head_timeout)
         say_timed_out(c);
-    else if (!c->head_begun && now - c->since > o->idle_timeout)
+    else if (!c->head_begun &&
+             now - c->since > (c->refused ? o->head_timeout : o->idle_timeout))
         serve_connection_close(c);
 }
 

@@ -9,12 +9,16 @@
 
 #include <microhttpd.h>
 
+/* Connections beyond the limit that are told so; further ones wait in the system's queue. */
+enum { SERVE_MAX_REFUSED = 16 };
+
 struct serve_connection {
     serve_connection *next, *previous;
     struct MHD_Connection *connection;
     serve_exchange *exchange; /* NULL: no head of a request is there */
     int fd;
     int closing;
+    int refused;              /* it is beyond the limit: its request is told so */
     double since;             /* when the wait for a head began, or its first bytes came */
     int head_begun;
     uint64_t n_bytes;         /* that had come when the wait began */

@@ -200,7 +200,9 @@ static void begin(serve_engine *engine, serve_task *task) {
     }
     unlink_task(&engine->unready, task);
     if (status != SLM_OK) {
-        fail(engine, task, status, error.message);
+        const serve_event e = {.task = task, .type = SERVE_FAILED, .status = status, .of_guide = 1,
+                               .text = error.message, .text_len = strlen(error.message)};
+        finish(engine, task, &e);
         return;
     }
     const slm_generate_options generate = {.struct_size = sizeof generate,

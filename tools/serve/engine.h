@@ -71,6 +71,7 @@ typedef struct serve_event {
     serve_task *task;
     serve_event_type type;
     slm_status status;
+    int of_guide; /* it failed since what is to hold the answer could not be compiled */
     slm_end_reason reason;
     uint32_t call;
     int32_t token;

@@ -138,7 +138,7 @@ static void add_headers(const serve_exchange *x, struct MHD_Response *response, 
                    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
                    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
                    good);
-    if (x->server->drain_until > 0 || x->status == 408 || x->status == 413 ||
+    if (x->server->drain_until > 0 || x->peer->refused || x->status == 408 || x->status == 413 ||
         (x->status == 400 && !x->job))
         add_header(response, "Connection", "close", good);
 }
@@ -278,7 +278,11 @@ static void take_head(serve_exchange *x, const char *version) {
     serve_fault fault = {0};
     framing f = {0};
     size_t path_len = strlen(x->path);
-    if (!check_framing(x, version, &fault, &f)) {
+    if (x->peer->refused) {
+        x->server->metrics.n_rejected++;
+        serve_refuse(&fault, 503, "overloaded", NULL,
+                     "got more than %u connections, wanted a later try", x->server->max_connections);
+    } else if (!check_framing(x, version, &fault, &f)) {
     } else if (path_len > MAX_LINE) {
         serve_refuse(&fault, 414, NULL, NULL, "path: got %zu bytes, wanted at most %d", path_len,
                      MAX_LINE);
@@ -388,15 +392,17 @@ static unsigned connection_limit(const serve_options *o) {
         getrlimit(RLIMIT_NOFILE, &limit);
     }
     rlim_t files = limit.rlim_cur > 65536 ? 65536 : limit.rlim_cur;
-    unsigned most = files > 2 * RESERVED_FILES ? (unsigned)files - RESERVED_FILES : RESERVED_FILES;
+    unsigned reserved = RESERVED_FILES + SERVE_MAX_REFUSED;
+    unsigned most = files > 2 * reserved ? (unsigned)files - reserved : RESERVED_FILES;
     return o->max_clients && o->max_clients < most ? o->max_clients : most;
 }
 
 static int start(serve_server *server) {
     const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+    server->max_connections = connection_limit(server->options);
     server->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, handle, server, MHD_OPTION_LISTEN_SOCKET, server->listen_fd,
-        MHD_OPTION_CONNECTION_LIMIT, connection_limit(server->options),
+        MHD_OPTION_CONNECTION_LIMIT, server->max_connections + SERVE_MAX_REFUSED,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
         MHD_OPTION_NOTIFY_COMPLETED, completed, server, MHD_OPTION_NOTIFY_CONNECTION,

@@ -331,9 +331,7 @@ static void fail_task(serve_job *job, const serve_event *e) {
     serve_fault fault = {0};
     error.status = e->status;
     snprintf(error.message, sizeof error.message, "%.*s", (int)e->text_len, e->text);
-    int guide = e->status == SLM_ERR_GRAMMAR || e->status == SLM_ERR_UNSUP ||
-                e->status == SLM_ERR_MISSING || e->status == SLM_ERR_DUP ||
-                e->status == SLM_ERR_FORMAT;
+    int guide = e->of_guide && e->status != SLM_ERR_NOMEM; /* which is not its fault */
     serve_refuse_status(&fault, guide ? job->guide_param : NULL, &error);
     serve_job_stop(job, &fault);
 }

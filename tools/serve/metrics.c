@@ -64,7 +64,7 @@ void serve_metrics_write(serve_out *out, const serve_metrics *m) {
                          m->requests[i].endpoint, m->requests[i].status,
                          (unsigned long long)m->requests[i].n);
     serve_metric_write(out, "slm_requests_rejected_total", "counter",
-                       "Requests refused because the queue was full.", m->n_rejected);
+                       "Requests refused because the queue or the connections were full.", m->n_rejected);
     serve_metric_write(out, "slm_clients_gone_total", "counter",
                        "Clients that went away before their answer was whole.", m->n_dropped);
     serve_metric_write(out, "slm_clients_slow_total", "counter",

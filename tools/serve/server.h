@@ -63,7 +63,9 @@ typedef struct serve_server {
     int listen_fd;
     char port_text[8];         /* that clients use */
     serve_connection *connections;
+    uint32_t max_connections;  /* that are served */
     uint32_t n_connections;
+    uint32_t n_refused;        /* of them: beyond that */
     serve_exchange *exchanges;
     size_t n_jobs; /* that the engine has taken and that are not freed */
     double drain_until;        /* 0: not told to stop */
