@@ -7,7 +7,10 @@
  * token and between two tokens (median, 95th and 99th percentile, milliseconds), and what went wrong.
  * A stream is one request after the other, each on a connection of its own. With --check every answer is
  * compared with what the server gave before to the same prompt and seed, alone; with --drop a share of the
- * requests is left in the middle; with --idle connections are open beside them that say nothing. */
+ * requests is left in the middle; with --idle connections are open beside them that say nothing. With
+ * --distinct no two prompts begin alike, so that no server can use what it has evaluated before. With --arrive
+ * one more stream asks for short answers, with pauses: what a newcomer waits for while the others are
+ * being answered stands apart. */
 #define _GNU_SOURCE
 
 #include <arpa/inet.h>
@@ -30,6 +33,7 @@ enum {
     MAX_LINE = 65536,
     N_PROMPTS = 8,        /* different ones, in turn */
     REFUSED_WAIT_MS = 50, /* before a stream that was refused asks again */
+    SHORT_TOKENS = 8,     /* of an answer to a newcomer */
 };
 
 typedef struct options {
@@ -41,7 +45,8 @@ typedef struct options {
     double seconds; /* 0: as many requests as that */
     int n_tokens, n_words, n_idle;
     double drop;    /* share of requests that are left in the middle */
-    int check;
+    double arrive;  /* seconds between the short requests of one more stream; 0: there is none */
+    int check, distinct;
 } options;
 
 typedef struct samples {
@@ -56,7 +61,7 @@ typedef enum chunk_phase { CHUNK_SIZE, CHUNK_DATA, CHUNK_END } chunk_phase;
 typedef struct stream {
     int fd;
     phase phase;
-    int prompt;
+    int prompt, is_newcomer;
     char out[16384];
     size_t n_out, sent;
     char head[MAX_HEAD];
@@ -74,8 +79,8 @@ typedef struct stream {
 typedef struct run {
     const options *o;
     int epoll, n_streams, n_active;
-    stream *streams;
-    samples first, between;
+    stream *streams; /* [n_streams + 1] the last one is the newcomers' */
+    samples first, between, arriving;
     long n_done, n_dropped, n_refused, n_failed, n_different, n_tokens, n_begun;
     uint64_t random;
     double end;
@@ -133,13 +138,14 @@ static void print_samples(const char *name, samples *s) {
 static void write_request(const options *o, stream *s) {
     static const char *const words[] = {"light", "kitchen", "timer", "music", "window", "morning"};
     char body[8192];
-    int n = snprintf(body, sizeof body, "{\"prompt\":\"Number %d:", s->prompt);
+    int n = snprintf(body, sizeof body, "{\"prompt\":\"%d is the number:", s->prompt);
     for (int i = 0; i < o->n_words && n < (int)sizeof body - 256; i++)
         n += snprintf(body + n, sizeof body - (size_t)n, " %s",
                       words[(s->prompt * 7 + i * i) % 6]);
     n += snprintf(body + n, sizeof body - (size_t)n,
                   "\",\"max_tokens\":%d,\"seed\":%d,\"temperature\":1,\"stream\":true,"
-                  "\"stream_options\":{\"include_usage\":true}}", o->n_tokens, s->prompt);
+                  "\"stream_options\":{\"include_usage\":true}}",
+                  s->is_newcomer ? SHORT_TOKENS : o->n_tokens, s->prompt);
     s->n_out = (size_t)snprintf(s->out, sizeof s->out,
                                 "POST /v1/completions HTTP/1.1\r\nHost: %s\r\nContent-Type: "
                                 "application/json\r\nContent-Length: %d\r\n%s%s%sConnection: close"
@@ -156,8 +162,9 @@ static void begin(run *r, stream *s) {
     s->chunk_left = 0;
     s->hash = 0xcbf29ce484222325u;
     s->n_pieces = s->n_tokens = 0;
-    s->prompt = (int)(r->n_begun++ % N_PROMPTS);
-    s->drop_at = r->o->drop > 0 && uniform(r) < r->o->drop
+    s->prompt = (int)(r->o->distinct ? r->n_begun : r->n_begun % N_PROMPTS);
+    r->n_begun++;
+    s->drop_at = r->o->drop > 0 && !s->is_newcomer && uniform(r) < r->o->drop
                      ? (long)(uniform(r) * r->o->n_tokens)
                      : -1;
     write_request(r->o, s);
@@ -182,8 +189,8 @@ static void end(run *r, stream *s, long *count) {
     r->n_active--;
     ++*count;
     s->phase = WAITING;
-    s->again_at = count == &r->n_refused || count == &r->n_failed ? now() + REFUSED_WAIT_MS * 1e-3
-                                                                  : 0;
+    int bad = count == &r->n_refused || count == &r->n_failed;
+    s->again_at = now() + (bad ? REFUSED_WAIT_MS * 1e-3 : s->is_newcomer ? r->o->arrive : 0);
 }
 
 static void finish(run *r, stream *s) {
@@ -218,7 +225,10 @@ static void take_text(run *r, stream *s) {
         if (*p == '\\' && p[1])
             s->hash = (s->hash ^ (unsigned char)*++p) * 0x100000001b3u;
     }
-    add_sample(s->last > 0 ? &r->between : &r->first, t - (s->last > 0 ? s->last : s->begun));
+    if (!s->is_newcomer)
+        add_sample(s->last > 0 ? &r->between : &r->first, t - (s->last > 0 ? s->last : s->begun));
+    else if (s->last <= 0)
+        add_sample(&r->arriving, t - s->begun);
     s->last = t;
     s->n_pieces++;
 }
@@ -330,7 +340,8 @@ static int is_over(const run *r, double t) {
 }
 
 static void begin_all(run *r, double t) {
-    for (int i = 0; i < r->n_streams && !is_over(r, t); i++)
+    int n = r->n_streams + (r->o->arrive > 0);
+    for (int i = 0; i < n && !is_over(r, t); i++)
         if (r->streams[i].phase == CLOSED ||
             (r->streams[i].phase == WAITING && t >= r->streams[i].again_at))
             begin(r, &r->streams[i]);
@@ -343,9 +354,12 @@ static void run_level(const options *o, int n_streams, double seconds, int quiet
     double begun = now();
     r.end = seconds > 0 ? begun + seconds : 0;
     r.epoll = epoll_create1(EPOLL_CLOEXEC);
-    r.streams = calloc((size_t)n_streams, sizeof *r.streams);
+    r.streams = calloc((size_t)n_streams + 1, sizeof *r.streams);
     if (r.epoll < 0 || !r.streams)
         die("epoll or memory");
+    r.streams[n_streams].is_newcomer = 1;
+    r.streams[n_streams].phase = WAITING;
+    r.streams[n_streams].again_at = begun + o->arrive;
     while (!is_over(&r, now()) || r.n_active > 0) {
         begin_all(&r, now());
         int n = epoll_wait(r.epoll, events, 64, REFUSED_WAIT_MS);
@@ -364,12 +378,15 @@ static void run_level(const options *o, int n_streams, double seconds, int quiet
                (double)r.n_tokens / took);
         print_samples("first_token_ms", &r.first);
         print_samples("between_tokens_ms", &r.between);
+        if (o->arrive > 0)
+            print_samples("arriving_first_token_ms", &r.arriving);
         printf(",\"dropped\":%ld,\"refused\":%ld,\"failed\":%ld,\"different\":%ld}\n", r.n_dropped,
                r.n_refused, r.n_failed, r.n_different);
         fflush(stdout);
     }
     free(r.first.at);
     free(r.between.at);
+    free(r.arriving.at);
     free(r.streams);
     close(r.epoll);
 }
@@ -398,6 +415,8 @@ static int usage(options *o) {
             "  --idle N           connections that say nothing, beside them (0)\n"
             "  --drop X           share of requests that are left in the middle (0)\n"
             "  --check            answers have to be what they are alone\n"
+            "  --distinct         no two prompts are alike; not with --check\n"
+            "  --arrive S         with --seconds: one more stream of short answers, S seconds apart\n"
             "  --key KEY          of the server\n");
     return 2;
 }
@@ -454,6 +473,8 @@ static int read_option(options *o, const char *name, char *value) {
         return read_int(value, 10000, &o->n_idle);
     if (strcmp(name, "--drop") == 0)
         return read_real(value, 1, &o->drop);
+    if (strcmp(name, "--arrive") == 0)
+        return read_real(value, 1e6, &o->arrive);
     if (strcmp(name, "--key") == 0)
         o->key = strlen(value) < 512 ? value : NULL;
     return o->key != NULL;
@@ -467,11 +488,15 @@ int main(int argc, char **argv) {
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--check") == 0)
             o.check = 1;
+        else if (strcmp(argv[i], "--distinct") == 0)
+            o.distinct = 1;
         else if (i + 1 == argc || !read_option(&o, argv[i], argv[i + 1]))
             return usage(&o);
         else
             i++;
     }
+    if ((o.check && o.distinct) || (o.arrive > 0 && o.seconds <= 0))
+        return usage(&o);
     open_idle(&o);
     if (o.check) { /* alone, without leaving */
         options alone = o;

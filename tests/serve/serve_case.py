@@ -54,11 +54,11 @@ def rest(s):
 class Server:
     """A running server. Its log is kept and must stay free of sanitizers' reports."""
 
-    def __init__(self, model, *options, env=None, stderr=None, preexec=None):
+    def __init__(self, model, *options, env=None, stderr=None, preexec=None, prefix=()):
         self.log = tempfile.TemporaryFile()
         environment = dict(os.environ, OMP_WAIT_POLICY="passive", **(env or {}))
         self.process = subprocess.Popen(
-            [SLM, "serve", str(model), "--port", "0", "-t", "1", *map(str, options)],
+            [*prefix, SLM, "serve", str(model), "--port", "0", "-t", "1", *map(str, options)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr or self.log,
             env=environment, preexec_fn=preexec)
         self.host, self.port = "127.0.0.1", None

@@ -1,13 +1,15 @@
 """The client that makes load, and a short form of the soak: answers and memory under disconnects."""
 
+import csv
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
-from serve_case import PATIENCE, ROOT, SLM, Case, main
+from serve_case import HEARTH, PATIENCE, ROOT, SLM, Case, main
 
 BUILD = Path(SLM).resolve().parents[1]
 LOAD = BUILD / "bin/slm_load"
@@ -43,8 +45,35 @@ class Load(Case):
         self.assertGreater(r["refused"], 0)
         self.assertEqual((r["failed"], r["different"]), (0, 0))
 
+    def test_newcomers(self):
+        """Beside streams of which no two begin alike, short requests come and are timed apart."""
+        reused = self.metric("slm_reused_tokens_total")
+        (r,) = self.load("--streams", "2", "--seconds", "2", "--tokens", "8", "--distinct",
+                         "--arrive", "0.1")
+        self.assertEqual((r["failed"], r["refused"], r["different"]), (0, 0, 0))
+        self.assertGreater(r["arriving_first_token_ms"][0], 0)
+        self.assertGreater(r["requests"], 3)
+        # nothing but the text before the number is alike
+        self.assertLess(self.metric("slm_reused_tokens_total") - reused, 8 * r["requests"])
+
+    def test_peers(self):
+        """The script that holds servers against each other, with one server."""
+        with tempfile.TemporaryDirectory() as folder:
+            for arrive, wanted in ((), 14), (("--arrive", "0.2"), 6):
+                file = Path(folder) / f"{wanted}.csv"
+                subprocess.run([sys.executable, "-B", ROOT / "bench/load/peers.py", HEARTH, "--slm",
+                                SLM, "--load", LOAD, "--streams", "2,3", "--rounds", "2",
+                                "--seconds", "1", "--threads", "1", "--csv", file, *arrive],
+                               check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                with open(file, newline="", encoding="utf-8") as source:
+                    rows = list(csv.DictReader(source))
+                self.assertEqual(len(rows), wanted, rows)
+                self.assertTrue(all(float(r["min"]) <= float(r["median"]) <= float(r["max"])
+                                    for r in rows), rows)
+                self.assertEqual({r["rounds"] for r in rows}, {"2"})
+
     def test_usage(self):
-        for options in ((), ("x",), ("127.0.0.1:0",), ("127.0.0.1:1", "--streams", "0"),
+        for options in (("127.0.0.1:1", "--check", "--distinct"), ("127.0.0.1:1", "--arrive", "1"), (), ("x",), ("127.0.0.1:0",), ("127.0.0.1:1", "--streams", "0"),
                         ("127.0.0.1:1", "--drop", "2"), ("127.0.0.1:1", "--tokens")):
             p = subprocess.run([LOAD, *options], stderr=subprocess.PIPE, check=False)
             self.assertEqual(p.returncode, 2, p.stderr)

@@ -1,5 +1,6 @@
 """Several servers behind HAProxy, by the configuration in docs/SERVING.md: health checks, draining,
-affinity by the beginning of a prompt, and a server that is killed."""
+affinity by the beginning of a prompt, and a server that is killed. On loopback addresses, and, where the
+system allows it, each in a network namespace of its own, as on machines of their own."""
 
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest
 from pathlib import Path
 
 from serve_case import (HEARTH, PATIENCE, ROOT, SKIP, SLM, STORIES, Case, Server, in_threads,
@@ -38,17 +40,55 @@ def configuration(port, servers):
 
 
 class Replica(Server):
-    """On a loopback address of its own."""
+    """On an address of its own: of loopback, or that of a namespace."""
 
-    def __init__(self, i, model, proxy_port, *options):
-        self.address = f"127.0.0.{2 + i}"
-        super().__init__(model, "--host", self.address, "--allow-host", f"127.0.0.1:{proxy_port}",
-                         *options)
-        self.host = self.address
+    def __init__(self, i, model, proxy_port, *options, space=None):
+        address = space.address if space else f"127.0.0.{2 + i}"
+        super().__init__(model, "--host", address, "--allow-host", f"127.0.0.1:{proxy_port}",
+                         *options, prefix=space.prefix if space else ())
+        self.host = address
+
+
+class Namespace:
+    """A network namespace that one cable joins to this one."""
+
+    def __init__(self, i):
+        pid = os.getpid()
+        self.name, net = f"slm{pid}x{i}", f"198.18.{pid % 254}"
+        self.address = f"{net}.{4 * i + 2}"
+        self.prefix = ("ip", "netns", "exec", self.name)
+        self.ip("netns", "add", self.name)
+        try:
+            self.ip("link", "add", self.name, "type", "veth", "peer", "name", "eth0", "netns",
+                    self.name)
+            self.ip("address", "add", f"{net}.{4 * i + 1}/30", "dev", self.name)
+            self.ip("link", "set", self.name, "up")
+            self.ip("-n", self.name, "address", "add", f"{self.address}/30", "dev", "eth0")
+            for device in ("lo", "eth0"):
+                self.ip("-n", self.name, "link", "set", device, "up")
+        except OSError:
+            self.close()
+            raise
+
+    @staticmethod
+    def ip(*words):
+        p = subprocess.run(["ip", *words], stderr=subprocess.PIPE, check=False)
+        if p.returncode != 0:
+            raise OSError(f"ip {' '.join(words)}: {p.stderr.decode().strip()}")
+
+    def pull_cable(self):
+        self.ip("link", "set", self.name, "down")
+
+    def plug_in_cable(self):
+        self.ip("link", "set", self.name, "up")
+
+    def close(self):
+        self.ip("netns", "delete", self.name) # and with it the cable
 
 
 class Replicas(Case):
     OPTIONS = ("-c", "40000", "--parallel", "2", "--drain", "20", "--cells", "90000")
+    SPACES = (None, None)
 
     @classmethod
     def setUpClass(cls):
@@ -61,7 +101,7 @@ class Replicas(Case):
         cls.folder.cleanup()
 
     def setUp(self):
-        self.replicas = [Replica(i, self.MODEL, self.port, *self.OPTIONS) for i in range(2)]
+        self.replicas = [self.replica(i) for i in range(2)]
         self.server = self # requests go to the proxy
         file = Path(self.folder.name) / "haproxy.cfg"
         file.write_text(configuration(self.port, [f"{r.host}:{r.port}" for r in self.replicas]))
@@ -79,6 +119,9 @@ class Replicas(Case):
                 r.process.kill()
             r.process.wait()
             r.process.stdout.close()
+
+    def replica(self, i, *options):
+        return Replica(i, self.MODEL, self.port, *self.OPTIONS, *options, space=self.SPACES[i])
 
     def connect(self, timeout=30):
         return socket.create_connection((self.host, self.port), timeout * PATIENCE)
@@ -173,10 +216,66 @@ class Replicas(Case):
         self.replicas[1].process.wait()
         self.until(lambda: self.status() == 503, 10, "the proxy does not see that nobody is there")
         port = self.replicas[1].port
-        again = Replica(1, self.MODEL, self.port, *self.OPTIONS, "--port", port)
+        again = self.replica(1, "--port", port)
         self.replicas.append(again)
         self.until(lambda: self.status() == 200, 20, "the proxy does not see that one is there")
         self.ask("Once")
+
+
+class Apart(Replicas):
+    """The same in network namespaces: replicas on addresses that other machines reach, with keys, and with
+    cables that can be pulled."""
+
+    KEY = "Bearer a-key-of-this-test"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.SPACES = []
+        try:
+            for i in range(2):
+                cls.SPACES.append(Namespace(i))
+        except OSError as error:
+            for space in cls.SPACES:
+                space.close()
+            raise unittest.SkipTest(f"no network namespaces here: {error}") from None
+        super().setUpClass()
+        keys = Path(cls.folder.name) / "keys"
+        keys.write_text(cls.KEY.split()[1] + "\n", encoding="ascii")
+        keys.chmod(0o600)
+        cls.OPTIONS = (*Replicas.OPTIONS, "--api-key-file", keys)
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        for space in cls.SPACES:
+            space.close()
+
+    def http(self, method, path, body=None, headers=None, server=None):
+        return super().http(method, path, body, dict(headers or {}, Authorization=self.KEY), server)
+
+    def head(self, method, path, *lines, host=None):
+        return super().head(method, path, f"Authorization: {self.KEY}", *lines, host=host)
+
+    def test_unreachable(self):
+        """A replica whose cable is pulled says nothing at all: the other one answers, and the streams
+        there go on; once it is back, it is asked again."""
+        stream = self.begin(1)
+        self.SPACES[0].pull_cable()
+        try:
+            for i in range(12):
+                self.ask(f"Try {i}")
+            self.assertTrue(stream.recv(4096))
+        finally:
+            self.SPACES[0].plug_in_cable()
+        stream.close()
+        before = self.served(0)
+
+        def is_asked():
+            for i in range(8):
+                self.ask(f"Again {i}")
+            return self.served(0) > before
+
+        self.until(is_asked, 10, "the replica is not asked again")
 
 
 class Throughput(Case):
