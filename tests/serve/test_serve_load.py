@@ -73,7 +73,8 @@ class Load(Case):
                 self.assertEqual({r["rounds"] for r in rows}, {"2"})
 
     def test_usage(self):
-        for options in (("127.0.0.1:1", "--check", "--distinct"), ("127.0.0.1:1", "--arrive", "1"), (), ("x",), ("127.0.0.1:0",), ("127.0.0.1:1", "--streams", "0"),
+        for options in (("127.0.0.1:1", "--check", "--distinct"), ("127.0.0.1:1", "--arrive", "1"),
+                        (), ("x",), ("127.0.0.1:0",), ("127.0.0.1:1", "--streams", "0"),
                         ("127.0.0.1:1", "--drop", "2"), ("127.0.0.1:1", "--tokens")):
             p = subprocess.run([LOAD, *options], stderr=subprocess.PIPE, check=False)
             self.assertEqual(p.returncode, 2, p.stderr)
