@@ -48,8 +48,10 @@ static int reserve(slm_host *host, uint64_t size) {
     uint64_t held = atomic_load_explicit(&host->bytes, memory_order_relaxed);
     uint64_t sum;
     do {
-        if (!slm_add_u64(held, size, &sum) || (host->limit != 0 && sum > host->limit))
+        if (!slm_add_u64(held, size, &sum) || (host->limit != 0 && sum > host->limit)) {
+            atomic_store_explicit(&host->was_full, 1, memory_order_relaxed);
             return 0;
+        }
     } while (!atomic_compare_exchange_weak_explicit(&host->bytes, &held, sum, memory_order_relaxed,
                                                     memory_order_relaxed));
     return 1;

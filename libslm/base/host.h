@@ -15,6 +15,7 @@ typedef struct slm_host {
     slm_log_level log_level;
     _Atomic uint64_t bytes;  /* held now through slm_alloc, headers included                        */
     uint64_t limit;          /* 0: none. slm_alloc fails beyond it                                  */
+    _Atomic int was_full;    /* it did                                                              */
 } slm_host;
 
 /* allocator and log may be NULL. An allocator that lacks a function is not used. */

@@ -17,9 +17,7 @@ enum { MAX_TRIGGERS = 64, MAX_TRIGGER_BYTES = 256, MAX_STATES = 1025, MAX_FORCED
 static void *take_memory(void *user, size_t size, size_t align) {
     (void)align; /* slm_alloc gives 64, the host asks for no more */
     slm_guide *g = user;
-    void *memory = slm_alloc(g->below, size);
-    g->was_refused |= memory == NULL;
-    return memory;
+    return slm_alloc(g->below, size);
 }
 
 static void give_memory(void *user, void *ptr, size_t size, size_t align) {
@@ -31,7 +29,7 @@ static void give_memory(void *user, void *ptr, size_t size, size_t align) {
 
 /* A guide that outgrows its own limit is too large, however much memory there is. */
 static slm_status explain(const slm_guide *g, slm_status status, slm_error *error) {
-    if (status != SLM_ERR_NOMEM || g->was_refused)
+    if (status != SLM_ERR_NOMEM || !atomic_load(&g->host.was_full))
         return status;
     return slm_fail(error, SLM_ERR_LIMIT, "memory_limit", SLM_NO_OFFSET,
                     "the grammar or schema needs more than the %" PRIu64 " bytes that its guide may "
@@ -289,7 +287,7 @@ void slm_guide_release(slm_guide *g) {
 /* Before a call: when much memory is held, drops what can be found again. */
 static slm_status begin(slm_guide *g, slm_error *error) {
     slm_automaton *a = &g->automaton;
-    g->was_refused = 0;
+    atomic_store(&g->host.was_full, 0);
     if (g->host.bytes > g->forget_at) {
         uint32_t n = 0;
         if (g->masker.host != NULL)
@@ -329,7 +327,7 @@ slm_status slm_matcher_restart(slm_matcher *m, slm_error *error) {
 
 slm_status slm_matcher_create(slm_guide *g, slm_matcher **out, slm_error *error) {
     *out = NULL;
-    g->was_refused = 0;
+    atomic_store(&g->host.was_full, 0);
     slm_matcher *m = slm_calloc(&g->host, 1, sizeof *m);
     if (m == NULL)
         return explain(g, slm_fail_nomem(error, sizeof *m, "a matcher"), error);

@@ -17,7 +17,6 @@ struct slm_guide {
     slm_host host;           /* of its own, with the memory limit; takes from the host below       */
     slm_host *below;         /* where its memory comes from                                        */
     slm_host plain;          /* the host below of a guide without a model                          */
-    int was_refused;         /* the host below had no memory in the call in hand                   */
     uint32_t n_refs;
     slm_grammar grammar;
     slm_automaton automaton;
