@@ -1,5 +1,6 @@
 /* A room for tests: another card, whose microphone also hears what its loudspeaker plays. */
 #include "card.h"
+#include "drift.h"
 #include "stream.h"
 
 #include <math.h>
@@ -12,20 +13,24 @@ enum { HISTORY = LINE_RATE, ECHOES = 24, SPREAD = LINE_RATE / 25 };
 typedef struct room {
     card base;
     card *inner;
-    float played[HISTORY];
-    uint64_t n_played;
+    float played[HISTORY], came[HISTORY]; /* by the loudspeaker's clock, by the microphone's */
+    uint64_t n_played, n_came;
     double at, step; /* the microphone's place in what was played, and its samples for one */
     int offsets[ECHOES];
     float gains[ECHOES];
 } room;
 
+/* Between samples as the two converters have it, which take nothing of the high tones away. */
 static float played_at(const room *r, double place) {
     double whole = floor(place);
-    if (whole < 0 || whole + 1 >= (double)r->n_played || whole + HISTORY <= (double)r->n_played)
-        return 0;
-    size_t i = (size_t)whole;
-    float part = (float)(place - whole);
-    return r->played[i % HISTORY] * (1 - part) + r->played[(i + 1) % HISTORY] * part;
+    float taps[BETWEEN_TAPS], sum = 0;
+    between_taps(place - whole, taps);
+    for (int k = 0; k < BETWEEN_TAPS; k++) {
+        int64_t i = (int64_t)whole + k - BETWEEN_TAPS / 2 + 1;
+        if (i >= 0 && i < (int64_t)r->n_played && i + HISTORY > (int64_t)r->n_played)
+            sum += taps[k] * r->played[i % HISTORY];
+    }
+    return sum;
 }
 
 static bool read_block(card *c, int16_t mic[LINE_BLOCK]) {
@@ -33,8 +38,10 @@ static bool read_block(card *c, int16_t mic[LINE_BLOCK]) {
     bool more = r->inner->read(r->inner, mic);
     for (int i = 0; i < LINE_BLOCK; i++, r->at += r->step) {
         float sum = mic[i];
+        r->came[r->n_came % HISTORY] = played_at(r, r->at);
         for (int k = 0; k < ECHOES; k++)
-            sum += r->gains[k] * played_at(r, r->at - r->offsets[k]);
+            sum += r->gains[k] * r->came[(r->n_came + HISTORY - (uint64_t)r->offsets[k]) % HISTORY];
+        r->n_came++;
         mic[i] = (int16_t)lrintf(fmaxf(-32768, fminf(sum, 32767)));
     }
     return more;

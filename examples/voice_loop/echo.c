@@ -1,6 +1,7 @@
 #include "echo.h"
 
 #include "activity.h"
+#include "drift.h"
 
 #include <math.h>
 #include <speex/speex_echo.h>
@@ -23,11 +24,12 @@ static const double MARGIN_DB = 9, POOR_LEAK_DB = -8;
 
 struct echo {
     SpeexEchoState *filter;
+    drift drift;
     int16_t played[HISTORY];
     uint64_t n_played; /* samples */
     float slow_mic[WINDOW], slow_played[WINDOW + MOST_LAG];
     int until_look;
-    int lag;      /* samples that the reference is delayed by; -1: not known */
+    int lag;      /* samples that the reference is delayed by, beside what drift adds; -1: not known */
     int candidate, n_candidate; /* a lag that was found, how often in a row */
     int sounding;     /* blocks for which there may still be echo */
     int n_sounding;   /* since it began */
@@ -49,6 +51,7 @@ echo *echo_open(void) {
     }
     speex_echo_ctl(e->filter, SPEEX_ECHO_SET_SAMPLING_RATE, &rate);
     e->lag = e->candidate = -1;
+    drift_init(&e->drift);
     e->played_db = -96;
     e->until_look = LOOK_EVERY;
     return e;
@@ -116,18 +119,32 @@ static void look_for_delay(echo *e) {
     if (e->n_candidate < 2)
         return;
     int found = lag * SLOW > EARLY ? lag * SLOW - EARLY : 0;
-    if (e->lag >= 0 && abs(found - e->lag) < EARLY)
+    if (e->lag >= 0 && fabs(found - e->lag - e->drift.slide) < EARLY)
         return;
     e->lag = found;
+    drift_restart(&e->drift);
     e->leak_db = 0;
     e->n_learnt = 0;
     speex_echo_state_reset(e->filter);
 }
 
+static float played_at(const echo *e, int64_t i) {
+    return i >= 0 && i < (int64_t)e->n_played ? e->played[i % HISTORY] : 0;
+}
+
+/* What lies beside the microphone's block; between samples where clocks have drifted. */
 static void reference(const echo *e, int16_t x[LINE_BLOCK]) {
-    uint64_t back = (uint64_t)(e->lag > 0 ? e->lag : 0) + LINE_BLOCK;
-    for (uint64_t i = 0; i < LINE_BLOCK; i++)
-        x[i] = e->n_played >= back ? e->played[(e->n_played - back + i) % HISTORY] : 0;
+    double first = (double)e->n_played - LINE_BLOCK - (e->lag > 0 ? e->lag : 0) - e->drift.slide;
+    double whole = floor(first);
+    float taps[BETWEEN_TAPS];
+    between_taps(first - whole, taps);
+    for (int i = 0; i < LINE_BLOCK; i++) {
+        int64_t at = (int64_t)whole + i - BETWEEN_TAPS / 2 + 1;
+        float sum = 0;
+        for (int k = 0; k < BETWEEN_TAPS; k++)
+            sum += taps[k] * played_at(e, at + k);
+        x[i] = (int16_t)lrintf(fmaxf(INT16_MIN, fminf(sum, INT16_MAX)));
+    }
 }
 
 static double power(const int16_t *x) {
@@ -158,6 +175,8 @@ double echo_cancel(echo *e, const int16_t mic[LINE_BLOCK], int16_t clean[LINE_BL
     if (e->lag >= 0)
         speex_echo_cancellation(e->filter, mic, played, clean);
     double played_db = level_db(played, LINE_BLOCK);
+    if (e->lag >= 0)
+        drift_step(&e->drift, mic, played, played_db > LEAST_PLAYED_DB);
     e->played_db = fmax(e->played_db - (e->lag >= 0 ? DECAY_DB : DECAY_UNPLACED_DB), played_db);
     e->n_sounding = e->sounding > 0 ? e->n_sounding + 1 : 0;
     if (e->sounding == 0)
@@ -168,9 +187,13 @@ double echo_cancel(echo *e, const int16_t mic[LINE_BLOCK], int16_t clean[LINE_BL
 }
 
 double echo_delay_ms(const echo *e) {
-    return e->lag < 0 ? -1 : (double)(e->lag + EARLY + LINE_BLOCK) * 1000 / LINE_RATE;
+    return e->lag < 0 ? -1 : (e->lag + e->drift.slide + EARLY + LINE_BLOCK) * 1000 / LINE_RATE;
 }
 
 double echo_return_loss_db(const echo *e) {
     return 10 * log10((e->mic + 1) / (e->left + 1));
+}
+
+double echo_drift_ppm(const echo *e) {
+    return -e->drift.rate * 1e6;
 }
