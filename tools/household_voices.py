@@ -19,10 +19,14 @@ import numpy as np
 
 import household_words
 
-RATE, SILENCE = 16000, 4000
+RATE = 16000
+# What the voice loop gives to recognition: from 300 ms before the first loud sample to 420 ms behind
+# the last, with the faintest noise.
+BEFORE, BEHIND, LOUD, FAINT = 4800, 6720, 300, 17
+SPEEDS = [175, 140, 160, 190]
 FEATURES = ["-feat", "1s_c_d_dd", "-svspec", "0-12/13-25/26-38", "-cmn", "current", "-agc", "none"]
 CEPSTRA = """-lowerf 130 -upperf 6800 -nfilt 25 -transform dct -lifter 22 -samprate 16000
-    -remove_noise no -remove_silence no -ei raw -eo mfc -raw yes""".split()
+    -remove_noise yes -remove_silence no -ei raw -eo mfc -raw yes""".split()
 
 
 def run(*command):
@@ -31,17 +35,19 @@ def run(*command):
                    stderr=subprocess.DEVNULL)
 
 
-def speak(text, voice, path):
-    """Raw samples at 16 kHz, with silence around them."""
-    run("espeak-ng", "-z", "-b", "1", "-v", voice, "-w", path.with_suffix(".wav"), "--", text)
+def speak(text, voice, speed, path):
+    """Raw samples at 16 kHz, as recognition gets them."""
+    run("espeak-ng", "-z", "-b", "1", "-v", voice, "-s", speed, "-w", path.with_suffix(".wav"), "--", text)
     with wave.open(str(path.with_suffix(".wav"))) as file:
         sound = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(float)
         n = len(sound) * RATE // file.getframerate()
+    path.with_suffix(".wav").unlink()
     spectrum = np.fft.rfft(sound)[:n // 2 + 1]
     slow = np.fft.irfft(spectrum, n) * n / len(sound)
-    quiet = np.zeros(SILENCE)
-    whole = np.concatenate([quiet, np.clip(slow, -32768, 32767), quiet])
-    path.write_bytes(whole.astype("<i2").tobytes())
+    loud = np.nonzero(np.abs(slow) > LOUD)[0]
+    whole = np.pad(slow[loud[0]:loud[-1] + 1], (BEFORE, BEHIND))
+    whole += np.random.default_rng(len(whole)).integers(-FAINT, FAINT + 1, len(whole))
+    path.write_bytes(np.clip(whole, -32768, 32767).astype("<i2").tobytes())
 
 
 def write_mixture(sendump, path):
@@ -87,7 +93,8 @@ def main():
         for number, voice in enumerate(args.voices):
             for i, words in enumerate(texts):
                 name = f"{number}-{i}"
-                speak(" ".join(words), voice, work / "sound" / f"{name}.raw")
+                speak(" ".join(words), voice, SPEEDS[i % len(SPEEDS)],
+                      work / "sound" / f"{name}.raw")
                 names.write(name + "\n")
                 said.write(f"<s> {' '.join(words)} </s> ({name})\n")
     run(tools / "sphinx_fe", *CEPSTRA, "-c", work / "names", "-di", work / "sound", "-do", work / "sound")

@@ -3,13 +3,16 @@
     python3 tools/household_words.py --dictionary cmudict-en-us.dict --out examples/household
 
 Sentences come from the templates that the demo model learned from (tools/demo_model), as they are
-spoken: without slips, numbers and times as words. words.dict has their words as the CMU Pronouncing
-Dictionary spells them, words.lm a trigram model (interpolated Kneser-Ney, pruned) in the ARPA format.
-The same seed gives the same files.
+spoken: without slips, numbers and times as words; and, as often, from the plain wishes of
+household_plain.py, since those templates seek the unusual. words.dict has their words as the CMU
+Pronouncing Dictionary spells them and, beside it, as they sound without an r behind vowels;
+words.lm is a trigram model (interpolated Kneser-Ney, pruned) in the ARPA format. The same seed gives
+the same files.
 """
 
 import argparse
 import math
+import random
 import re
 import sys
 from collections import Counter, defaultdict
@@ -18,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "demo_model"))
 import corpus
 import grammar
+import household_plain
 import tooltalk
 from chatml import TOOLS
 from slots import number
@@ -42,6 +46,7 @@ SPOKEN = {
     "courgettes": ["K AO R ZH EH T S"],
     "oclock": ["AH K L AA K"],
 }
+VOWELS = set("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
 MINUTES = {0: "o'clock", **{n: "oh " + number(n) for n in range(1, 10)}}
 
 
@@ -73,8 +78,8 @@ def spoken(text):
     return re.findall(r"[a-z]+(?:'[a-z]+)*", text)
 
 
-def sentences(count, seed):
-    """What people say to the household."""
+def wordings(count, seed):
+    """What the demo model learned from."""
     grammar.roughen = lambda rng, carrier: carrier
     gen = grammar.Gen(seed, "train")
     subjects, weights = zip(*MIX.items())
@@ -86,6 +91,31 @@ def sentences(count, seed):
             if words and len(words) < 25:
                 written += 1
                 yield words
+
+
+def sentences(count, seed):
+    """What people say to the household."""
+    rng = random.Random(seed)
+    every = wordings(count, seed)
+    for i in range(count):
+        yield household_plain.wish(rng) if i % 2 else next(every)
+
+
+def southern(phones):
+    """A pronunciation as in the south of England: no r but before a vowel, a round o, a broad a."""
+    out, p = [], phones.split() + [""]
+    for before, sound, behind in zip([""] + p, p, p[1:]):
+        if sound == "R" and before in VOWELS and behind not in VOWELS:
+            out += ["AH"] if before in ("IH", "EH", "UH", "AY", "AW") else []
+        elif sound == "ER":
+            out += ["ER", "R"] if behind in VOWELS else ["ER"] if behind else ["AH"]
+        elif sound == "AA" and behind != "R":
+            out.append("AO")
+        elif sound == "AE" and behind in ("F", "S", "TH"):
+            out.append("AA")
+        else:
+            out.append(sound)
+    return " ".join(out)
 
 
 def read_dictionary(path):
@@ -200,7 +230,8 @@ def main():
     out = Path(args.out)
     with open(out / "words.dict", "w", encoding="utf-8") as file:
         for word in sorted(kept):
-            for i, phones in enumerate(dict.fromkeys(known[word])):
+            ways = known[word] + [southern(phones) for phones in known[word]]
+            for i, phones in enumerate(dict.fromkeys(ways)):
                 file.write(f"{word}{f'({i + 1})' if i else ''} {phones}\n")
     sizes = model.write(out / "words.lm")
     lost = [w for w, _ in seen.most_common() if w not in known][:60]

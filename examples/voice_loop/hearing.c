@@ -10,7 +10,7 @@
 enum { TEXT_SIZE = 1024, WHY_SIZE = 256, PIECE = 512, FAINT = 17 };
 
 static void end(hearing *h) {
-    h->open = h->asked = false;
+    h->open = h->asked = h->pauses = false;
     free(h->whole);
     h->whole = NULL;
 }
@@ -91,6 +91,7 @@ static void command(void *self, const message *m) {
             failed(h, why);
     } else if (m->type == HEAR_PARTIAL) {
         h->asked = true;
+        h->pauses = h->pauses || m->begin != 0;
         h->asked_ms = m->value;
     } else if (m->type == HEAR_FINISH) {
         finish(h, m->value);
@@ -100,8 +101,7 @@ static void command(void *self, const message *m) {
     }
 }
 
-/* A recognizer that does not stream works for a partial as for the final transcript, and what it
- * says is that, should nothing more be said. */
+/* What was settled is the final transcript, should nothing more be said. */
 static void keep(hearing *h, const char *text, double measured_ms) {
     charge(h);
     free(h->whole);
@@ -117,13 +117,16 @@ static bool work(void *self) {
     int64_t begun = clock_ms();
     if (!h->asked)
         return false;
-    h->asked = false;
-    if (!r->partial(r, text, sizeof text, why, sizeof why)) {
+    bool settles = !r->streams || (h->pauses && r->settle);
+    bool (*ask)(recognizer *, char *, size_t, char *, size_t) =
+        settles && r->settle ? r->settle : r->partial;
+    h->asked = h->pauses = false;
+    if (!ask(r, text, sizeof text, why, sizeof why)) {
         if (r->streams) /* of the others the final transcript is asked for as if nothing had been */
             failed(h, why);
         return true;
     }
-    if (!r->streams)
+    if (settles)
         keep(h, text, (double)(clock_ms() - begun));
     message *m = message_text(HEARD_PARTIAL, h->id, text, strlen(text));
     if (m)

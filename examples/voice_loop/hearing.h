@@ -9,7 +9,7 @@
 enum {
     HEAR_BEGIN,
     HEAR_FEED, /* samples at RECOGNIZER_RATE */
-    HEAR_PARTIAL, /* value: the line's clock, ms */
+    HEAR_PARTIAL, /* value: the line's clock, ms; begin: not 0 in a pause, when that may be all */
     HEAR_FINISH,  /* value: the last moment of speech on that clock */
     HEAR_CANCEL
 };
@@ -26,8 +26,9 @@ typedef struct hearing {
     uint32_t id; /* of the utterance that is open */
     bool open;
     bool asked; /* for a partial, which comes when nothing else is to be done */
+    bool pauses; /* it was asked in a pause */
     int64_t asked_ms;
-    char *whole; /* of a recognizer that does not stream, what there was to hear up to whole_ms */
+    char *whole; /* all that there was to hear up to whole_ms */
     int64_t whole_ms;
     double whole_measured_ms;
     uint64_t n_samples;

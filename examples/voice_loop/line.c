@@ -219,8 +219,10 @@ static void ask_partial(line *l) {
     if (u->failed || !(pauses || (streams && now - u->asked >= PARTIAL_EVERY_MS)))
         return;
     message *m = message_text(HEAR_PARTIAL, u->id, NULL, 0);
-    if (m)
+    if (m) {
         m->value = (int64_t)now;
+        m->begin = pauses;
+    }
     u->asked = now;
     stage_send(&l->hear->stage, m, line_us(l));
 }

@@ -2,6 +2,8 @@
 
 #include "options.h"
 
+#include "own_files.h"
+
 #include <slm.h>
 
 #include <math.h>
@@ -235,10 +237,24 @@ static bool check(options *o) {
     return false;
 }
 
+static bool use_own_files(options *o) {
+    bool is_demo = strcmp(o->model, "demo") == 0;
+    if ((!o->data && !own_file("household", o->own_data, OWN_PATH)) ||
+        (is_demo && !own_file("hearth.gguf", o->own_model, OWN_PATH))) {
+        complain("where voice_loop lies cannot be told: wanted --data and --model");
+        return false;
+    }
+    if (!o->data)
+        o->data = o->own_data;
+    if (is_demo)
+        o->model = o->own_model;
+    return true;
+}
+
 bool options_parse(options *o, int argc, char **argv, int *status) {
     option all[MAX_OPTIONS];
     *o = (options){
-        .model = "demo", .data = VOICE_DATA_FOLDER, .recognizer_ms = -1, .speaker_ms = -1};
+        .model = "demo", .recognizer_ms = -1, .speaker_ms = -1};
     o->thinking = (thinking_options){.system = "You are Hearth.",
                                      .max_tokens = 200,
                                      .prompt_ms = 1,
@@ -265,10 +281,10 @@ bool options_parse(options *o, int argc, char **argv, int *status) {
                &o->recognizer.command) ||
         !split("speaker-command", o->speaker_command, o->speaker_words, &o->speaker.command))
         return false;
+    if (!use_own_files(o))
+        return false;
     o->recognizer.data_folder = o->data;
     o->line.no_early = o->line.no_early || o->thinking.no_ahead;
-    if (strcmp(o->model, "demo") == 0)
-        o->model = VOICE_DEMO_MODEL;
     return true;
 }
 

@@ -9,6 +9,7 @@
 #include "speaker.h"
 #include "thinking.h"
 
+enum { OWN_PATH = 1000 };
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
 typedef struct options {
@@ -25,6 +26,7 @@ typedef struct options {
     household_options household;
     thinking_options thinking;
     line_options line;
+    char own_data[OWN_PATH], own_model[OWN_PATH]; /* where those that are installed lie */
 } options;
 
 /* False: the program ends with *status; a usage error has been told. */

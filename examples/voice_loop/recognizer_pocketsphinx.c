@@ -1,5 +1,9 @@
 /* PocketSphinx, linked: it recognises while the sound comes, and needs no more than its package.
  *
+ * Its final transcript comes of two more passes over all of the utterance, and often has other words
+ * than the first. So in a pause the utterance is ended for its sake, and heard again from the
+ * beginning, from memory, should it go on.
+ *
  * Its model of sounds was made of people's voices, and hears synthetic ones badly. So several
  * decoders listen side by side, one with the model as it is and one for each transform of it (MLLR)
  * that lies with the words; the text is that of the decoder to which the sound seems likeliest.
@@ -17,12 +21,17 @@
 #include <unistd.h>
 
 enum { MOST_DECODERS = 4, PATH_SIZE = 600 };
+/* As much of an utterance is heard again; one that is longer cannot be settled. */
+enum { MOST_SAMPLES = 40 * RECOGNIZER_RATE };
 
 typedef struct sphinx {
     recognizer base;
     ps_decoder_t *decoders[MOST_DECODERS];
     int n;
     bool open;
+    bool settled; /* ended, but more may come */
+    int16_t *sound; /* of the utterance */
+    size_t n_sound;
 } sphinx;
 
 static void copy_text(const char *from, char *text, size_t size) {
@@ -56,9 +65,7 @@ static void best_text(const sphinx *s, char *text, size_t size) {
     copy_text(best, text, size);
 }
 
-static bool begin(recognizer *r, char *why, size_t why_size) {
-    sphinx *s = (sphinx *)r;
-    end(s);
+static bool start(sphinx *s, char *why, size_t why_size) {
     for (int i = 0; i < s->n; i++)
         if (ps_start_utt(s->decoders[i]) != 0) {
             while (i-- > 0)
@@ -68,8 +75,15 @@ static bool begin(recognizer *r, char *why, size_t why_size) {
     return (s->open = true);
 }
 
-static bool feed(recognizer *r, const int16_t *samples, size_t n, char *why, size_t why_size) {
+static bool begin(recognizer *r, char *why, size_t why_size) {
     sphinx *s = (sphinx *)r;
+    end(s);
+    s->settled = false;
+    s->n_sound = 0;
+    return start(s, why, why_size);
+}
+
+static bool hear(sphinx *s, const int16_t *samples, size_t n, char *why, size_t why_size) {
     bool good = s->open;
     for (int i = 0; good && i < s->n; i++)
         good = ps_process_raw(s->decoders[i], samples, n, FALSE, FALSE) >= 0;
@@ -79,27 +93,53 @@ static bool feed(recognizer *r, const int16_t *samples, size_t n, char *why, siz
     return fail(why, why_size, "pocketsphinx: the sound was refused");
 }
 
+static bool feed(recognizer *r, const int16_t *samples, size_t n, char *why, size_t why_size) {
+    sphinx *s = (sphinx *)r;
+    if (s->settled) {
+        s->settled = false;
+        if (!start(s, why, why_size) || !hear(s, s->sound, s->n_sound, why, why_size))
+            return false;
+    }
+    if (n <= MOST_SAMPLES - s->n_sound)
+        memcpy(s->sound + s->n_sound, samples, n * sizeof *samples);
+    s->n_sound = n <= MOST_SAMPLES - s->n_sound ? s->n_sound + n : MOST_SAMPLES;
+    return hear(s, samples, n, why, why_size);
+}
+
 static bool partial(recognizer *r, char *text, size_t size, char *why, size_t why_size) {
     sphinx *s = (sphinx *)r;
     (void)why;
     (void)why_size;
-    if (s->open)
+    if (s->open || s->settled)
         best_text(s, text, size);
     else
         text[0] = 0;
     return true;
 }
 
+static bool settle(recognizer *r, char *text, size_t size, char *why, size_t why_size) {
+    sphinx *s = (sphinx *)r;
+    if (s->open && s->n_sound < MOST_SAMPLES) {
+        if (!end(s))
+            return fail(why, why_size, "pocketsphinx: the utterance cannot be settled");
+        s->settled = true;
+    }
+    return partial(r, text, size, why, why_size);
+}
+
 static bool finish(recognizer *r, char *text, size_t size, char *why, size_t why_size) {
     sphinx *s = (sphinx *)r;
-    if (!end(s))
+    if (!s->settled && !end(s))
         return fail(why, why_size, "pocketsphinx: the utterance cannot be finished");
+    s->settled = false;
     best_text(s, text, size);
     return true;
 }
 
 static void cancel(recognizer *r) {
-    end((sphinx *)r);
+    sphinx *s = (sphinx *)r;
+    end(s);
+    s->settled = false;
 }
 
 static void close_engine(recognizer *r) {
@@ -107,6 +147,7 @@ static void close_engine(recognizer *r) {
     end(s);
     for (int i = 0; i < s->n; i++)
         ps_free(s->decoders[i]);
+    free(s->sound);
     free(s);
 }
 
@@ -115,7 +156,7 @@ static bool add_decoder(sphinx *s, const char *acoustic, const char *dictionary,
                         const char *language, const char *transform) {
     cmd_ln_t *config = cmd_ln_init(NULL, ps_args(), TRUE, "-hmm", acoustic, "-dict", dictionary,
                                    "-lm", language, "-logfn", "/dev/null", "-dither", "no",
-                                   "-remove_noise", "no", "-lw", "4", NULL);
+                                   "-lw", "9", "-fwdflatlw", "9", NULL);
     if (config && transform)
         cmd_ln_set_str_r(config, "-mllr", transform);
     ps_decoder_t *decoder = config ? ps_init(config) : NULL;
@@ -142,7 +183,10 @@ recognizer *recognizer_open_pocketsphinx(const recognizer_options *options, char
     snprintf(language, sizeof language, "%s%s", folder ? folder : model,
              folder ? "/words.lm" : "en-us.lm.bin");
     sphinx *s = calloc(1, sizeof *s);
-    if (!s) {
+    int16_t *sound = malloc(MOST_SAMPLES * sizeof *sound);
+    if (!s || !sound) {
+        free(s);
+        free(sound);
         fail(why, why_size, "pocketsphinx: out of memory");
         return NULL;
     }
@@ -154,10 +198,12 @@ recognizer *recognizer_open_pocketsphinx(const recognizer_options *options, char
         .begin = begin,
         .feed = feed,
         .partial = partial,
+        .settle = settle,
         .finish = finish,
         .cancel = cancel,
         .close = close_engine,
     };
+    s->sound = sound;
     err_set_logfp(NULL);
     bool good = add_decoder(s, acoustic, dictionary, language, NULL);
     for (int i = 1; good && folder && i < MOST_DECODERS; i++) {

@@ -8,12 +8,19 @@
 
 /* A chunk of the speaker's, and what it can become at the line's rate. */
 enum { CHUNK = 2048, LOWEST_RATE = 4000, CONVERTED = CHUNK * (LINE_RATE / LOWEST_RATE) + 64 };
+/* The slowest speech takes no longer; a voice that goes on and on is stopped. */
+enum { LONGEST_MS = 10000, LONGEST_MS_PER_BYTE = 300 };
 enum { RESAMPLER_QUALITY = 5, WHY_SIZE = 256 };
 
 static void end(talking *t, int type, const char *why) {
     t->speaking = false;
     t->n_quiet = 0;
     stage_post(&t->stage, message_text(type, t->id, why, strlen(why)));
+}
+
+static void give_up(talking *t, const char *why) {
+    t->speaker->stop(t->speaker);
+    end(t, TALKED_FAILED, why);
 }
 
 static bool is_quiet(int16_t x) {
@@ -106,14 +113,15 @@ static bool work(void *self) {
     if (!t->speaking)
         return false;
     long n = t->speaker->read(t->speaker, chunk, CHUNK, why, sizeof why);
+    t->sounded_ms += n > 0 && t->speaker->rate > 0 ? 1000.0 * (double)n / t->speaker->rate : 0;
     if (n > 0 && !prepare_rate(t)) {
-        t->speaker->stop(t->speaker);
-        end(t, TALKED_FAILED, "the voice has a rate that cannot be played");
+        give_up(t, "the voice has a rate that cannot be played");
+    } else if (t->sounded_ms > t->longest_ms) {
+        give_up(t, "what the voice says is too long for the text");
     } else if (n < 0) {
         end(t, TALKED_FAILED, why);
     } else if (!(n > 0 ? convert(t, chunk, (size_t)n) : drain(t))) {
-        t->speaker->stop(t->speaker);
-        end(t, TALKED_FAILED, "no memory for the voice's sound");
+        give_up(t, "no memory for the voice's sound");
     } else if (n == 0) {
         end(t, TALKED_END, "");
     }
@@ -137,6 +145,8 @@ static void command(void *self, const message *m) {
     t->id = m->id;
     t->is_first = t->speaking = true;
     t->n_quiet = 0;
+    t->sounded_ms = 0;
+    t->longest_ms = LONGEST_MS + LONGEST_MS_PER_BYTE * (double)m->n;
     t->begun_ms = clock_ms();
     bool said = s->say(s, m->data.text, m->n, why, sizeof why);
     stage_charge(&t->stage, s->charge_ms + s->charge_ms_per_100 * (double)m->n / 100.0);

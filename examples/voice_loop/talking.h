@@ -26,6 +26,7 @@ typedef struct talking {
     uint32_t id;
     bool speaking, is_first;
     int64_t begun_ms;
+    double sounded_ms, longest_ms; /* of the text's sound: so far, and allowed */
     void *resampler; /* SpeexResamplerState, NULL where the speaker has the line's rate */
     int rate;        /* that it is made for */
     int16_t *quiet;  /* held back: silence so far, sound only if more comes */

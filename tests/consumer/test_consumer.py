@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import wave
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent
@@ -56,6 +57,17 @@ def by_find_package(prefix, work, shared):
         run_program(build / program, prefix, shared)
 
 
+def finds_its_files(prefix, work):
+    """The voice loop has its model and its household beside it: silence is heard to its end."""
+    with wave.open(str(work / "silence.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(bytes(32000))
+    program = prefix / "bin/voice_loop"
+    run([program, "--wav-in", work / "silence.wav", "--virtual-clock", "--speaker", "fake"], cwd=work)
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -68,6 +80,8 @@ def main():
                      "lib/cmake/libslm/libslmConfigVersion.cmake"):
             if not (prefix / path).exists():
                 sys.exit(f"cmake --install did not install {path}")
+        if (Path(BINARY) / "bin/voice_loop").exists():
+            finds_its_files(prefix, work)
         by_pkg_config(prefix, work, shared=True)
         by_find_package(prefix, work, shared=True)
         by_find_package(prefix, work, shared=False)

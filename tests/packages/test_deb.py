@@ -1,8 +1,10 @@
 """The Debian packages: what they hold, what they depend on, and a stranger's use of them from a system
 of its own: a C program by pkg-config, the program slm, and taking all of it away again."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -12,6 +14,9 @@ from package_case import BINARY, CC, CMAKE, HEARTH, ROOT, VERSION, check, plain_
 CONSUMER = ROOT / "tests/consumer/consumer.c"
 REVISION = f"{VERSION}-1"
 PACKAGES = {"libslm0": "libs", "libslm-dev": "libdevel", "slm-tools": "utils"}
+HAS_VOICE = (BINARY / "bin/voice_loop").exists()
+if HAS_VOICE:
+    PACKAGES["slm-voice"] = "sound"
 
 
 def make(folder):
@@ -38,7 +43,10 @@ def check_control(debs):
         lines = field(deb, "Description").splitlines()
         check(len(lines) > 1 and 10 < len(lines[0]) < 80, f"{name}: description {lines}")
         check(all(re.match(r" \S.{0,78}$", line) for line in lines[1:]), f"{name}: {lines}")
-    library, development, tools = (field(debs[name], "Depends") for name in PACKAGES)
+    library, development, tools = [field(debs[name], "Depends") for name in PACKAGES][:3]
+    for wanted in ("pocketsphinx-en-us", "espeak-ng", "libsndfile", "libpocketsphinx") if HAS_VOICE else ():
+        depends = field(debs["slm-voice"], "Depends")
+        check(wanted in depends, f"slm-voice depends on {depends}, wanted {wanted}")
     for wanted in ("libc6", "omp", "libutf8proc"):
         check(wanted in library, f"libslm0 depends on {library}, wanted {wanted}")
         check(wanted in tools, f"slm-tools depends on {tools}, wanted {wanted}")
@@ -69,6 +77,9 @@ def check_contents(debs):
               "libslm.a": "libslm-dev", "slm.h": "libslm-dev", "slm_chat.h": "libslm-dev",
               "slm_batch.h": "libslm-dev", "libslm.pc": "libslm-dev", "slm": "slm-tools",
               "libslmConfig.cmake": "libslm-dev", "catalogue.txt": "slm-tools"}
+    if HAS_VOICE:
+        wanted |= dict.fromkeys(["voice_loop", "hearth.gguf", "tools.json", "words.dict", "words.lm",
+                                 "voices-1.mllr"], "slm-voice")
     for file, name in wanted.items():
         check(where.get(file) == name, f"{file} is in {where.get(file)}, wanted {name}")
 
@@ -129,6 +140,19 @@ def use(root, work, libraries):
     check("huggingface.co" in listed, f"slm pull --list finds no catalogue: {listed!r}")
 
 
+def speak(root, work, libraries):
+    """A spoken question to the loop as it is installed, which has all that it needs."""
+    program = root / "usr/bin/voice_loop"
+    check(str(ROOT).encode() not in program.read_bytes(), "voice_loop knows of the source tree")
+    if shutil.which("espeak-ng") is None:
+        return
+    run("espeak-ng", "-v", "en-us", "-w", work / "asked.wav", "What time is it?")
+    turn = json.loads(run(program, "--wav-in", work / "asked.wav", "--wav-out", work / "answer.wav",
+                          "--virtual-clock", cwd=work,
+                          env=plain_environment(LD_LIBRARY_PATH=str(libraries), HOME=str(work))))
+    check(turn["calls"] and turn["spoken"] and turn["error"] is None, f"voice_loop: {turn}")
+
+
 def main():
     want("dpkg-deb", "dpkg-shlibdeps", "pkg-config", "readelf", "gzip")
     with tempfile.TemporaryDirectory(prefix="slm-deb-") as folder:
@@ -140,7 +164,10 @@ def main():
         root.mkdir()
         by_dpkg = install(debs, root)
         check_documents(root)
-        use(root, work, check_library(root))
+        libraries = check_library(root)
+        use(root, work, libraries)
+        if HAS_VOICE:
+            speak(root, work, libraries)
         if by_dpkg:
             check((root / "etc/ld.so.cache").exists(), "ldconfig was not run")
             run(*dpkg(root), "--purge", *reversed(PACKAGES))

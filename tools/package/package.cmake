@@ -12,6 +12,9 @@ set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_GENERATOR DEB)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_COMPONENTS_ALL library development tools)
+if(TARGET voice_loop)
+    list(APPEND CPACK_COMPONENTS_ALL voice)
+endif()
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_RELEASE "${SLM_PACKAGE_RELEASE}")
@@ -43,6 +46,14 @@ set(CPACK_DEBIAN_TOOLS_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_RECOMMENDS ca-certificates)
 set(CPACK_DEBIAN_TOOLS_DESCRIPTION "small language models on the command line
 The program slm: chats, serves, measures, quantizes and fetches models.")
+
+set(CPACK_DEBIAN_VOICE_PACKAGE_NAME slm-voice)
+set(CPACK_DEBIAN_VOICE_PACKAGE_SECTION sound)
+set(CPACK_DEBIAN_VOICE_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_VOICE_PACKAGE_DEPENDS "pocketsphinx-en-us, espeak-ng")
+set(CPACK_DEBIAN_VOICE_DESCRIPTION "home that is spoken to, on the device
+The program voice_loop: listens, answers by a small language model, acts, and can be interrupted.
+With a demonstration model and what is said in a household.")
 
 # Where libraries of several machines have folders of their own, several may be installed.
 if(CMAKE_LIBRARY_ARCHITECTURE AND CMAKE_INSTALL_LIBDIR MATCHES "${CMAKE_LIBRARY_ARCHITECTURE}")
@@ -76,7 +87,7 @@ foreach(script postinst postrm)
     configure_file(tools/package/ldconfig.sh "${SLM_PACKAGE_DOC}/${script}" COPYONLY)
     list(APPEND CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA "${SLM_PACKAGE_DOC}/${script}")
 endforeach()
-foreach(component library development tools)
+foreach(component IN LISTS CPACK_COMPONENTS_ALL)
     string(TOUPPER "${component}" upper)
     set(name "${CPACK_DEBIAN_${upper}_PACKAGE_NAME}")
     foreach(file copyright ${changes})
