@@ -153,7 +153,8 @@ def clock(rng):
     hour = rng.choice(range(1, 13))
     return rng.choice([
         number(hour), f"{number(hour)} o'clock", f"half past {number(hour)}",
-        f"quarter (past|to) {number(hour)}", f"{rng.choice(['ten', 'twenty', 'five'])} (past|to) {number(hour)}",
+        f"quarter (past|to) {number(hour)}",
+        f"{rng.choice(['ten', 'twenty', 'five'])} (past|to) {number(hour)}",
         f"{number(hour)} {number(rng.choice([10, 15, 20, 30, 40, 45, 50, rng.randint(10, 59)]))}",
         f"{number(hour)} thirty", f"{number(hour)} (am|pm)", rng.choice(["noon", "midnight"])])
 
@@ -176,7 +177,8 @@ def fill(rng, name):
     if name == "length":
         return length(rng)
     if name == "percent":
-        return number(rng.choice([*range(10, 101, 10), *range(10, 101, 10), rng.randint(1, 100)])) + " percent"
+        tens = [*range(10, 101, 10)] * 2
+        return number(rng.choice([*tens, rng.randint(1, 100)])) + " percent"
     if name == "degrees":
         return number(rng.choice([1, 2, 3, *range(15, 27)])) + " degrees"
     if name == "count":

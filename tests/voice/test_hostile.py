@@ -86,7 +86,8 @@ class Hostile(Case):
 
     def test_a_recogniser_that_prints_megabytes_on_one_line(self):
         for text in "sys.stdout.write('x' * 50_000_000)", \
-                    "sys.stdout.write('{\"type\": \"transcript\", \"data\": {\"text\": \"' + 'a ' * 9_000_000 + '\"}}\\n')", \
+                    "sys.stdout.write('{\"type\": \"transcript\", \"data\": {\"text\": \"' + 'a ' * 9_000_000"\
+                    " + '\"}}\\n')", \
                     "sys.stdout.write('{\"type\": \"transcript\", \"payload_length\": 99999999999}\\n')", \
                     "sys.stdout.write('[' * 5000000 + '\\n')", \
                     "sys.stdout.write('\\n' * 5000000)":
@@ -108,7 +109,8 @@ class Hostile(Case):
                               "    e = json.loads(line)\n"
                               "    sys.stdin.buffer.read(e.get('payload_length') or 0)\n"
                               "    if e['type'] == 'audio-stop':\n"
-                              f"        print(json.dumps({{'type': 'transcript', 'data': {{'text': '{words}'}}}}), flush=True)\n")
+                              "        print(json.dumps({'type': 'transcript', 'data': {'text':"
+                              f" '{words}'}}}}), flush=True)\n")
         wav = write_wav(self.dir / "in.wav", mix(self.parts, 12))
         result = loop("--wav-in", wav, "--virtual-clock", "--recognizer", "program",
                       "--recognizer-command", engine, preexec_fn=small)
