@@ -13,7 +13,7 @@ install(EXPORT libslm_shared NAMESPACE libslm:: DESTINATION ${SLM_PACKAGE_DIR}
     COMPONENT development)
 install(EXPORT libslm_static NAMESPACE libslm:: DESTINATION ${SLM_PACKAGE_DIR}
     COMPONENT development)
-install(TARGETS slm_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)
+install(TARGETS slm_program slm-pull RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)
 if(TARGET slm-wyoming)
     install(TARGETS slm-wyoming RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools
         OPTIONAL) # who builds only the library and slm installs those

@@ -1,16 +1,22 @@
-/* slm pull: fetches a model by short name or address; and how a short name stands for its file
- * wherever a model is opened. */
+/* How a short name stands for a file wherever a model is opened; and slm pull, which is a program of
+ * its own, slm-pull, so that no other command loads a network client. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "cli.h"
 #include "pull/catalogue.h"
-#include "pull/pull.h"
 #include "pull/store.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+extern char **environ;
 
 /* ---------------------------------------------------------------- short names ---------------- */
 
@@ -25,6 +31,67 @@ const char *slm_cli_model_path(const char *argument) {
         return path;
     return argument;
 }
+
+/* ---------------------------------------------------------------- slm-pull ------------------- */
+
+static int cannot_start(const char *program, int error) {
+    return slm_cli_fail("pull: got no program %s that can be run (%s), wanted slm-pull, which is "
+                        "installed beside slm", program, strerror(error));
+}
+
+/* The program that lies beside this one; just its name where that cannot be told. */
+static void find_program(char path[PULL_MAX_PATH]) {
+    static const char name[] = "slm-pull";
+    ssize_t n = readlink("/proc/self/exe", path, PULL_MAX_PATH - sizeof name);
+    while (n > 0 && path[n - 1] != '/')
+        n--;
+    memcpy(path + (n > 0 ? n : 0), name, sizeof name);
+}
+
+/* What a child ended with. An interruption of this program is handed on to it. */
+static int wait_for(pid_t child) {
+    int status;
+    while (waitpid(child, &status, 0) < 0) {
+        if (errno != EINTR)
+            return slm_cli_fail("pull: slm-pull cannot be waited for: %s", strerror(errno));
+        if (slm_cli_interrupted())
+            kill(child, SIGTERM);
+    }
+    if (WIFSIGNALED(status))
+        return slm_cli_fail("pull: slm-pull was ended by signal %d", WTERMSIG(status));
+    return WEXITSTATUS(status);
+}
+
+/* Has a model of the catalogue fetched, by its name. The path that slm-pull prints is left out of the
+ * output, which is for the answer. */
+static int fetch(char *name) {
+    char path[PULL_MAX_PATH];
+    char *argv[] = {"slm-pull", name, NULL};
+    pid_t child = -1;
+    posix_spawn_file_actions_t actions;
+    find_program(path);
+    int error = posix_spawn_file_actions_init(&actions);
+    if (error != 0)
+        return cannot_start(path, error);
+    error = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    slm_cli_on_interrupt_note();
+    if (error == 0)
+        error = posix_spawn(&child, path, &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    int status = error == 0 ? wait_for(child) : cannot_start(path, error);
+    slm_cli_on_interrupt_exit();
+    return status;
+}
+
+int slm_cmd_pull(int argc, char **argv) {
+    char path[PULL_MAX_PATH];
+    (void)argc;
+    find_program(path);
+    execv(path, argv); /* argv[0] is "pull" */
+    return cannot_start(path, errno);
+}
+
+/* ---------------------------------------------------------------- offering ------------------- */
 
 /* Asks on a terminal. 1: yes, 0: no, -1: interrupted or failed. */
 static int agrees(const char *question) {
@@ -53,6 +120,7 @@ static void host_of(const char *address, char *host, size_t cap) {
 
 int slm_cli_offer_model(const char **path) {
     static char pulled[PULL_MAX_PATH];
+    char own_name[PULL_MAX_NAME + 1];
     const char *name = *path;
     pull_catalogue catalogue;
     char size[32], host[128], question[512], list[PULL_MAX_PATH];
@@ -73,132 +141,15 @@ int slm_cli_offer_model(const char **path) {
         else if (answer == 0)
             status = slm_cli_fail("%s: got no such file, nor a model that was pulled; wanted one: "
                                   "\"slm pull %s\" fetches it (%s)", name, name, size);
-        else
-            status = pull_model(entry, &pull_defaults, pulled);
+        else {
+            snprintf(own_name, sizeof own_name, "%s", name);
+            status = fetch(own_name);
+        }
+        if (status == 0 && !pull_model_path(name, pulled))
+            status = slm_cli_fail("%s: got no folder for models, wanted SLM_MODELS or HOME to name "
+                                  "one", name);
         *path = pulled;
     }
     pull_catalogue_free(&catalogue);
     return status;
-}
-
-/* ---------------------------------------------------------------- the command ---------------- */
-
-static int list(const char *path) {
-    pull_catalogue catalogue;
-    char size[32], file[PULL_MAX_PATH];
-    int status = pull_catalogue_read(path, &catalogue);
-    if (status != 0)
-        return status;
-    for (size_t i = 0; i < catalogue.n_entries; i++) {
-        const pull_entry *e = &catalogue.entries[i];
-        int is_here = pull_model_path(e->name, file) && access(file, F_OK) == 0;
-        pull_size_text(e->size, size, sizeof size);
-        slm_cli_print("%-16s %8s  %-10s %s\n", e->name, size, e->licence,
-                      is_here ? file : e->address);
-    }
-    pull_catalogue_free(&catalogue);
-    return slm_cli_finish(SLM_EXIT_DONE);
-}
-
-/* "https://host/x/Model.gguf?download=true" is called "Model". 0 when there is no such name. */
-static int name_of(const char *address, char name[PULL_MAX_NAME + 1]) {
-    size_t end = strcspn(address, "?#"), begin = end;
-    while (begin > 0 && address[begin - 1] != '/')
-        begin--;
-    if (end - begin > 5 && strncmp(address + end - 5, ".gguf", 5) == 0)
-        end -= 5;
-    if (end - begin > PULL_MAX_NAME)
-        return 0;
-    snprintf(name, PULL_MAX_NAME + 1, "%.*s", (int)(end - begin), address + begin);
-    return pull_is_name(name);
-}
-
-static int pull(const pull_entry *entry, const pull_options *options) {
-    char path[PULL_MAX_PATH];
-    int status = pull_model(entry, options, path);
-    if (status == 0)
-        slm_cli_print("%s\n", path);
-    return slm_cli_finish(status);
-}
-
-static int pull_named(const char *name, const char *file, const pull_options *options) {
-    pull_catalogue catalogue;
-    int status = pull_catalogue_read(file, &catalogue);
-    if (status != 0)
-        return status;
-    const pull_entry *entry = pull_catalogue_find(&catalogue, name);
-    status = entry ? pull(entry, options)
-                   : slm_cli_fail("%s: is not in the catalogue, wanted a name that \"slm pull "
-                                  "--list\" shows, or --url ADDRESS", name);
-    pull_catalogue_free(&catalogue);
-    return status;
-}
-
-int slm_cmd_pull(int argc, char **argv) {
-    static const char *const arg_names[] = {"NAME"};
-    static const slm_cli_command command = {
-        .name = "pull",
-        .synopsis = "NAME|ADDRESS [options]",
-        .purpose = "Fetches a model by short name, or from an address, and prints its path.",
-        .notes = "Models lie in $SLM_MODELS, else in $XDG_DATA_HOME/slm/models, else in\n"
-                 "~/.local/share/slm/models. NAME then stands for the file in every command.\n"
-                 "What was interrupted is gone on with.\n",
-        .max_args = 1,
-        .arg_names = arg_names,
-    };
-    pull_options o = pull_defaults;
-    pull_entry entry = {.licence = "unknown"};
-    const char *name, *url = NULL, *sha256 = NULL, *catalogue = NULL;
-    char own_name[PULL_MAX_NAME + 1];
-    int want_list = 0;
-    const slm_opt options[] = {
-        {.name = "url", .kind = SLM_OPT_TEXT, .target = &url, .arg = "ADDRESS",
-         .help = "from there, to be called NAME"},
-        {.name = "sha256", .kind = SLM_OPT_TEXT, .target = &sha256, .arg = "HEX",
-         .help = "what is fetched from an address must have"},
-        {.name = "catalogue", .kind = SLM_OPT_TEXT, .target = &catalogue, .arg = "FILE",
-         .help = "the list of names (default: $SLM_CATALOGUE, else the one installed)"},
-        {.name = "list", .kind = SLM_OPT_FLAG, .target = &want_list,
-         .help = "the names there are: size, licence, and the file or the address"},
-        {.name = "retries", .kind = SLM_OPT_U32, .target = &o.n_retries, .arg = "N",
-         .help = "further attempts after failures that may pass (4)", .max = 1000},
-        {.name = "stall-timeout", .kind = SLM_OPT_U32, .target = &o.stall_seconds, .arg = "S",
-         .help = "seconds without data after which a connection is given up (30)", .min = 1,
-         .max = 3600},
-        {.name = "ca-file", .kind = SLM_OPT_TEXT, .target = &o.ca_file, .arg = "FILE",
-         .help = "certificates to trust instead of the system's"},
-        {.name = "insecure-http", .kind = SLM_OPT_FLAG, .target = &o.insecure_http,
-         .help = "take http addresses of other machines, too"},
-    };
-    int status = slm_cli_parse(&command, options, sizeof options / sizeof *options, argc, argv,
-                               &name);
-    if (status >= 0)
-        return status;
-    if (want_list)
-        return name || url ? slm_cli_usage("pull: got --list with a model, wanted one of them")
-                           : list(catalogue);
-    if (!url && name && pull_is_address(name)) {
-        url = name;
-        name = NULL;
-    }
-    if (sha256 && !url)
-        return slm_cli_usage("pull: got --sha256 without an address, wanted both");
-    if (sha256 && !pull_read_sha256(sha256, entry.sha256))
-        return slm_cli_usage("option --sha256: got \"%s\", wanted 64 hexadecimal digits", sha256);
-    if (url && !pull_is_address(url))
-        return slm_cli_usage("option --url: got \"%s\", wanted an address that begins with "
-                             "https://", url);
-    if (url && !name)
-        name = name_of(url, own_name) ? own_name : NULL;
-    if (!name)
-        return url ? slm_cli_usage("pull: got %s, wanted a NAME for it, too", url)
-                   : slm_cli_usage("pull: got no NAME, wanted: slm pull %s", command.synopsis);
-    if (!pull_is_name(name))
-        return slm_cli_usage("pull: got the name \"%s\", wanted letters, digits, \".\", \"_\" and "
-                             "\"-\", at most %u, without .gguf", name, PULL_MAX_NAME);
-    if (!url)
-        return pull_named(name, catalogue, &o);
-    entry.name = name;
-    entry.address = url;
-    return pull(&entry, &o);
 }

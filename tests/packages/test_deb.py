@@ -52,8 +52,10 @@ def check_control(debs):
         check(wanted in tools, f"slm-tools depends on {tools}, wanted {wanted}")
     check(f"libslm0 (= {REVISION})" in development, f"libslm-dev depends on {development}")
     check("curl" not in library, f"libslm0 depends on {library}: it has a network client")
-    linked = run("readelf", "-d", BINARY / "bin/slm")
-    check(("libcurl" in linked) == ("libcurl" in tools), f"slm-tools depends on {tools}")
+    for program in ("slm", "slm-pull", "slm-wyoming"):
+        linked = "libcurl" in run("readelf", "-d", BINARY / "bin" / program)
+        check(not linked or program == "slm-pull", f"{program} loads a network client")
+        check(program != "slm-pull" or linked == ("libcurl" in tools), f"slm-tools depends on {tools}")
 
 
 def check_contents(debs):

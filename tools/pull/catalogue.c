@@ -21,6 +21,15 @@ int pull_read_sha256(const char *text, char digest[PULL_SHA256_DIGITS + 1]) {
     return 1;
 }
 
+void pull_size_text(uint64_t size, char *text, size_t cap) {
+    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
+    double value = (double)size;
+    size_t unit = 0;
+    for (; value >= 999.5 && unit + 1 < sizeof units / sizeof *units; unit++)
+        value /= 1000;
+    snprintf(text, cap, unit > 0 && value < 9.95 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+}
+
 int pull_is_address(const char *text) {
     static const char *const schemes[] = {"https://", "http://"};
     for (size_t i = 0; i < 2; i++) {

@@ -34,5 +34,7 @@ const pull_entry *pull_catalogue_find(const pull_catalogue *catalogue, const cha
 int pull_read_sha256(const char *text, char digest[PULL_SHA256_DIGITS + 1]);
 /* Whether the address begins with https:// or http:// and has a host. */
 int pull_is_address(const char *text);
+/* A size for a person: "491 MB". */
+void pull_size_text(uint64_t size, char *text, size_t cap);
 
 #endif

@@ -17,15 +17,6 @@ const pull_options pull_defaults = {.stall_seconds = 30, .n_retries = 4};
 
 enum { PROGRESS = 1 << 20, MAX_WAIT = 30 }; /* bytes after which retries count anew; seconds */
 
-void pull_size_text(uint64_t size, char *text, size_t cap) {
-    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
-    double value = (double)size;
-    size_t unit = 0;
-    for (; value >= 999.5 && unit + 1 < sizeof units / sizeof *units; unit++)
-        value /= 1000;
-    snprintf(text, cap, unit > 0 && value < 9.95 ? "%.1f %s" : "%.0f %s", value, units[unit]);
-}
-
 int pull_check_space(const char *path, uint64_t n) {
     char folder[PULL_MAX_PATH];
     struct statvfs s;

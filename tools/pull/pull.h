@@ -11,7 +11,4 @@ extern const pull_options pull_defaults;
  * the exit status after printing why. An interrupted fetch is gone on with by the next. */
 int pull_model(const pull_entry *entry, const pull_options *options, char path[PULL_MAX_PATH]);
 
-/* A size for a person: "491 MB". */
-void pull_size_text(uint64_t size, char *text, size_t cap);
-
 #endif
