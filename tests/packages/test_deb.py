@@ -51,6 +51,9 @@ def check_control(debs):
         check(wanted in library, f"libslm0 depends on {library}, wanted {wanted}")
         check(wanted in tools, f"slm-tools depends on {tools}, wanted {wanted}")
     check(f"libslm0 (= {REVISION})" in development, f"libslm-dev depends on {development}")
+    run("dpkg-deb", "-e", debs["libslm0"], debs["libslm0"].parent / "control")
+    triggers = (debs["libslm0"].parent / "control/triggers").read_text(encoding="utf-8")
+    check("activate-noawait ldconfig\n" in triggers, f"libslm0: triggers {triggers!r}")
     check("curl" not in library, f"libslm0 depends on {library}: it has a network client")
     for program in ("slm", "slm-pull", "slm-wyoming"):
         linked = "libcurl" in run("readelf", "-d", BINARY / "bin" / program)
@@ -78,7 +81,8 @@ def check_contents(debs):
     wanted = {"libslm.so.0": "libslm0", f"libslm.so.{VERSION}": "libslm0", "libslm.so": "libslm-dev",
               "libslm.a": "libslm-dev", "slm.h": "libslm-dev", "slm_chat.h": "libslm-dev",
               "slm_batch.h": "libslm-dev", "libslm.pc": "libslm-dev", "slm": "slm-tools",
-              "libslmConfig.cmake": "libslm-dev", "catalogue.txt": "slm-tools"}
+              "libslmConfig.cmake": "libslm-dev", "catalogue.txt": "slm-tools",
+              "slm-pull": "slm-tools", "slm.1.gz": "slm-tools", "slm-pull.1.gz": "slm-tools"}
     if HAS_VOICE:
         wanted |= dict.fromkeys(["voice_loop", "hearth.gguf", "tools.json", "words.dict", "words.lm",
                                  "voices-1.mllr"], "slm-voice")

@@ -1,8 +1,9 @@
 # What is handed on: Debian packages, by cpack -G DEB from the build folder, and the library of the
 # Python wheel, which tools/package/wheel.py packs. docs/EMBEDDING.md tells how to make them.
 
-set(SLM_PACKAGE_CONTACT "The libslm authors <libslm@localhost>" CACHE STRING
-    "Maintainer that packages name")
+# Who hands packages on gives an address that answers.
+set(SLM_PACKAGE_CONTACT "The libslm authors <libslm@example.org>" CACHE STRING
+    "Maintainer that packages name: NAME <ADDRESS>")
 set(SLM_PACKAGE_RELEASE 1) # the Debian revision, as in changelog
 
 set(CPACK_PACKAGE_NAME libslm)
@@ -76,13 +77,17 @@ foreach(line IN LISTS lines)
 endforeach()
 string(REGEX REPLACE "^( \\.\n)+" "" SLM_COPYRIGHT_TEXT "${SLM_COPYRIGHT_TEXT}")
 configure_file(tools/package/copyright.in "${SLM_PACKAGE_DOC}/copyright" @ONLY)
-configure_file(tools/package/changelog "${SLM_PACKAGE_DOC}/changelog.Debian" COPYONLY)
+configure_file(tools/package/changelog.in "${SLM_PACKAGE_DOC}/changelog.Debian" @ONLY)
 set(changes changelog.Debian)
 find_program(SLM_GZIP gzip)
 if(SLM_GZIP)
     execute_process(COMMAND "${SLM_GZIP}" -9nkf "${SLM_PACKAGE_DOC}/${changes}")
     string(APPEND changes .gz)
 endif()
+# The library comes or goes: dpkg has the dynamic linker told, by its trigger. CPack adds scripts for
+# that where there are none; these reach the system that is installed into, also when it is not "/".
+file(WRITE "${SLM_PACKAGE_DOC}/triggers" "activate-noawait ldconfig\n")
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA "${SLM_PACKAGE_DOC}/triggers")
 foreach(script postinst postrm)
     configure_file(tools/package/ldconfig.sh "${SLM_PACKAGE_DOC}/${script}" COPYONLY)
     list(APPEND CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA "${SLM_PACKAGE_DOC}/${script}")
@@ -94,6 +99,19 @@ foreach(component IN LISTS CPACK_COMPONENTS_ALL)
         install(FILES "${SLM_PACKAGE_DOC}/${file}" COMPONENT ${component} EXCLUDE_FROM_ALL
             DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/${name}")
     endforeach()
+endforeach()
+# The manual pages of the programs, for every installation.
+foreach(program slm slm-pull slm-wyoming)
+    if(program STREQUAL slm OR TARGET ${program})
+        set(page "${program}.1")
+        configure_file("docs/man/${page}" "${SLM_PACKAGE_DOC}/${page}" COPYONLY)
+        if(SLM_GZIP)
+            execute_process(COMMAND "${SLM_GZIP}" -9nkf "${SLM_PACKAGE_DOC}/${page}")
+            string(APPEND page .gz)
+        endif()
+        install(FILES "${SLM_PACKAGE_DOC}/${page}" COMPONENT tools
+            DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
+    endif()
 endforeach()
 include(CPack)
 
