@@ -36,7 +36,8 @@ class Browser:
         # Its ends of the pipes have to be 3 and 4, which may be numbers that are in use here.
         ends = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (read_there, write_there)]
         self.process = subprocess.Popen(
-            [find(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+            [find(), "--headless", "--no-sandbox",
+             "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
              "--disable-background-networking", "--hide-scrollbars", "--lang=en-US",
              f"--user-data-dir={self.profile.name}", f"--window-size={width},{height}",
              "--remote-debugging-pipe", "about:blank"],
