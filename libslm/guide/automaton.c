@@ -142,13 +142,18 @@ void slm_automaton_begin(slm_automaton *a, slm_error *error) {
     a->error = error;
 }
 
-static int spend(slm_automaton *a, uint64_t work) {
+int slm_automaton_spend(slm_automaton *a, uint64_t work) {
     a->work += work;
     if (a->work > SLM_AUTOMATON_MAX_WORK && a->status == SLM_OK)
         a->status = slm_fail(a->error, SLM_ERR_LIMIT, "grammar", SLM_NO_OFFSET,
                              "the grammar is too ambiguous: a step takes more than %d operations",
                              SLM_AUTOMATON_MAX_WORK);
     return a->status == SLM_OK;
+}
+
+/* What sorting n items costs. */
+static uint64_t sort_work(uint32_t n) {
+    return n < 2 ? 0 : (uint64_t)n * (32 - (uint32_t)__builtin_clz(n));
 }
 
 /* ---- frames -----------------------------------------------------------------------------------
@@ -195,6 +200,7 @@ void slm_automaton_unmark(slm_automaton *a) {
 static uint32_t close_frame(slm_automaton *a, uint32_t counted, uint32_t count, uint32_t n) {
     const slm_grammar *g = a->grammar;
     uint32_t m = 0;
+    uint64_t work = n;
     slm_automaton_unmark(a);
     for (uint32_t i = 0; i < n; i++)
         if (a->mark[a->set[i]] != a->epoch) {
@@ -203,12 +209,14 @@ static uint32_t close_frame(slm_automaton *a, uint32_t counted, uint32_t count, 
         }
     n = m;
     for (uint32_t i = 0; i < n; i++)
-        for (uint32_t e = g->first_edge[a->set[i]]; e != 0; e = g->edges[e].next)
+        for (uint32_t e = g->first_edge[a->set[i]]; e != 0; e = g->edges[e].next, work++)
             if (g->edges[e].callee == SLM_EDGE_EMPTY && a->mark[g->edges[e].to] != a->epoch) {
                 a->mark[g->edges[e].to] = a->epoch;
                 a->set[n++] = g->edges[e].to;
             }
     m = 0;
+    if (!slm_automaton_spend(a, work + sort_work(n)))
+        return 0;
     for (uint32_t i = 0; i < n; i++) {
         int matters = a->is_end[a->set[i]];
         for (uint32_t e = g->first_edge[a->set[i]]; e != 0 && !matters; e = g->edges[e].next)
@@ -217,7 +225,7 @@ static uint32_t close_frame(slm_automaton *a, uint32_t counted, uint32_t count, 
             a->set[m++] = a->set[i];
     }
     qsort(a->set, m, sizeof *a->set, compare_u32);
-    return spend(a, n) ? intern_frame(a, counted, count, a->set, m) : 0;
+    return intern_frame(a, counted, count, a->set, m);
 }
 
 /* The frame of a counted rule between two characters. */
@@ -291,7 +299,7 @@ static uint32_t merge_arcs(slm_automaton *a, uint32_t who, uint32_t n_arcs, stre
     for (uint32_t lo = next_start(starts, 0), behind; lo < 256; lo = behind) {
         behind = next_start(starts, lo + 1);
         uint32_t target = fn(a, who, n_arcs, (uint8_t)lo);
-        if (!spend(a, n_arcs))
+        if (!slm_automaton_spend(a, n_arcs))
             return 0;
         if (target != UINT32_MAX)
             n = put_edge(edges, n, (slm_frame_edge){target, (uint8_t)lo, (uint8_t)(behind - 1)});
@@ -334,7 +342,7 @@ static int expand_calls(slm_automaton *a, uint32_t who) {
         return 1;
     qsort(a->arcs, n, sizeof *a->arcs, same_call);
     slm_frame_call *calls = keep(a, NULL, n * sizeof *calls);
-    for (uint32_t i = 0, j; i < n && calls != NULL; i = j) {
+    for (uint32_t i = 0, j; i < n && calls != NULL && a->status == SLM_OK; i = j) {
         uint32_t m = 0;
         for (j = i; j < n && a->arcs[j].stack == a->arcs[i].stack; j++)
             a->set[m++] = a->arcs[j].to;
@@ -407,15 +415,10 @@ static int compare_items(const void *a, const void *b) {
     return x->stack < y->stack ? -1 : x->stack > y->stack;
 }
 
-/* What sorting n items costs. */
-static uint64_t sort_work(uint32_t n) {
-    return n < 2 ? 0 : (uint64_t)n * (32 - (uint32_t)__builtin_clz(n));
-}
-
 /* The config of n items in any order. A rule that can only end has ended. */
 static uint32_t intern_config(slm_automaton *a, slm_item *items, uint32_t n) {
     uint32_t m = 0;
-    if (!spend(a, n + sort_work(n)))
+    if (!slm_automaton_spend(a, n + sort_work(n)))
         return 0;
     for (uint32_t i = 0; i < n; i++)
         while (a->frames[items[i].frame].final && items[i].stack > SLM_STACK_FRAME)
@@ -491,7 +494,7 @@ static int reach(slm_automaton *a, uint32_t *n, slm_item item) {
     uint32_t slot = 0;
     if (*n == SEEN_BY_SCAN && a->status == SLM_OK && !forget_reached(a))
         return 0;
-    if (!spend(a, 1))
+    if (!slm_automaton_spend(a, 1))
         return 0;
     if (is_reached(a, *n, item, &slot))
         return 1;

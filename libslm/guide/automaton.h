@@ -113,6 +113,10 @@ void slm_automaton_close(slm_automaton *a);
 /* Begins a call from outside: clears the failure and the work. Failures go into error. */
 void slm_automaton_begin(slm_automaton *a, slm_error *error);
 
+/* Work is counted while a call lasts, for what is not done here as well; 0 when it has become too
+ * much. */
+int slm_automaton_spend(slm_automaton *a, uint64_t work);
+
 /* These give 0 for a failure too, which is then in a->status. */
 uint32_t slm_automaton_start_frame(slm_automaton *a, uint32_t rule);
 uint32_t slm_automaton_frame_at(slm_automaton *a, uint32_t node); /* of no counted rule */

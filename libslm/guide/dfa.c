@@ -62,7 +62,7 @@ static slm_status too_large(slm_error *error) {
                     SLM_DFA_MAX_CELLS);
 }
 
-static slm_status spend(slm_dfa_space *space, uint64_t work, slm_error *error) {
+slm_status slm_dfa_spend(slm_dfa_space *space, uint64_t work, slm_error *error) {
     space->work += work;
     if (space->work <= SLM_DFA_MAX_WORK)
         return SLM_OK;
@@ -76,7 +76,7 @@ slm_status slm_dfa_make(slm_dfa_space *space, uint32_t n_states, const uint32_t 
     if ((uint64_t)n_states * n_classes > SLM_DFA_MAX_CELLS)
         return too_large(error);
     size_t cells = (size_t)n_states * n_classes;
-    SLM_TRY(spend(space, cells, error));
+    SLM_TRY(slm_dfa_spend(space, cells, error));
     slm_dfa *d = slm_arena_alloc(space->arena, sizeof *d);
     uint32_t *next = slm_arena_alloc(space->arena, cells * sizeof *next);
     uint32_t *classes = slm_arena_alloc(space->arena, n_classes * sizeof *classes);
@@ -270,7 +270,7 @@ static slm_status take_set(subsets *s, numbering *m, int begin, uint32_t end, ui
                            slm_error *error) {
     close_set(s, begin, 0);
     uint32_t before = m->n, n = s->n_set;
-    SLM_TRY(spend(s->space, (uint64_t)n * 8, error)); /* mostly for sorting */
+    SLM_TRY(slm_dfa_spend(s->space, (uint64_t)n * 8, error)); /* mostly for sorting */
     s->n_set = unique(s->set, n);
     *state = 0;
     if (n > 0)
@@ -366,7 +366,7 @@ static slm_status walk_product(slm_dfa_space *space, const slm_dfa *a, const slm
     for (uint32_t at = 1; at < m->n; at++)
         for (uint32_t c = 0; c < m->n_classes; c++) {
             const uint32_t *key = m->pool + m->start[at];
-            SLM_TRY(spend(space, 4, error));
+            SLM_TRY(slm_dfa_spend(space, 4, error));
             uint32_t pair[2] = {a->next[(size_t)key[0] * a->n_classes + class_of(a, first[c])],
                                 b->next[(size_t)key[1] * b->n_classes + class_of(b, first[c])]};
             if (pair[0] == 0 || (pair[1] == 0 && !without))
@@ -525,56 +525,72 @@ int slm_dfa_is_universal(const slm_dfa *d, uint32_t state) {
 /* ---- into a grammar ---------------------------------------------------------------------------
  */
 
+/* What is of use while automata become grammars. */
+typedef struct emission {
+    uint32_t *nodes;      /* [n_states]                                               */
+    uint32_t *head;       /* [n_states] first class that leads there, plus 1; 0: none */
+    uint32_t *link;       /* [n_classes] the next one that leads to the same          */
+    slm_cp_range *ranges; /* [n_classes]                                              */
+} emission;
+
 /* The edges of one state: for each state that follows, all its ranges at once. */
-static void emit_state(slm_grammar *g, const slm_dfa *d, uint32_t state, const uint32_t *nodes,
-                       slm_cp_range *ranges, uint8_t *done, slm_spelling spelling) {
+static void emit_state(slm_grammar *g, const slm_dfa *d, uint32_t state, emission *m,
+                       slm_spelling spelling) {
     const uint32_t *next = d->next + (size_t)state * d->n_classes;
-    memset(done, 0, d->n_classes);
+    slm_cp_range *ranges = m->ranges;
+    for (uint32_t c = d->n_classes; c-- > 0;) {
+        m->link[c] = m->head[next[c]];
+        m->head[next[c]] = c + 1;
+    }
+    m->head[0] = 0;
     for (uint32_t c = 0; c < d->n_classes; c++) {
         size_t n = 0;
-        if (next[c] == 0 || done[c])
+        if (m->head[next[c]] == 0)
             continue;
-        for (uint32_t i = c; i < d->n_classes; i++) {
-            if (next[i] != next[c])
-                continue;
+        m->head[next[c]] = 0;
+        for (uint32_t at = c + 1; at != 0; at = m->link[at - 1]) {
+            uint32_t i = at - 1;
             uint32_t last = i + 1 < d->n_classes ? d->first[i + 1] - 1 : SLM_MAX_CODE_POINT;
-            done[i] = 1;
             if (n > 0 && ranges[n - 1].hi + 1 == d->first[i])
                 ranges[n - 1].hi = last;
             else
                 ranges[n++] = (slm_cp_range){d->first[i], last};
         }
-        slm_grammar_class(g, nodes[state], ranges, n, spelling, nodes[next[c]]);
+        slm_grammar_class(g, m->nodes[state], ranges, n, spelling, m->nodes[next[c]]);
     }
 }
 
 slm_status slm_dfa_emit(slm_host *host, slm_grammar *g, const slm_dfa *d, uint32_t from,
                         slm_spelling spelling, uint32_t any_tail, uint32_t to, slm_error *error) {
-    uint32_t *nodes = slm_calloc(host, d->n_states, sizeof *nodes);
-    slm_cp_range *ranges = slm_calloc(host, d->n_classes, sizeof *ranges);
-    uint8_t *done = slm_calloc(host, d->n_classes, 1);
+    emission m = {
+        .nodes = slm_calloc(host, d->n_states, sizeof *m.nodes),
+        .head = slm_calloc(host, d->n_states, sizeof *m.head),
+        .link = slm_calloc(host, d->n_classes, sizeof *m.link),
+        .ranges = slm_calloc(host, d->n_classes, sizeof *m.ranges),
+    };
     slm_status status = SLM_OK;
-    if (nodes == NULL || ranges == NULL || done == NULL)
-        status = slm_fail_nomem(error, d->n_states * sizeof *nodes, "an automaton");
+    if (m.nodes == NULL || m.head == NULL || m.link == NULL || m.ranges == NULL)
+        status = slm_fail_nomem(error, d->n_states * sizeof *m.nodes, "an automaton");
     for (uint32_t s = 1; status == SLM_OK && s < d->n_states; s++)
-        nodes[s] = slm_grammar_node(g);
+        m.nodes[s] = slm_grammar_node(g);
     if (status == SLM_OK)
-        slm_grammar_empty(g, from, nodes[1]);
+        slm_grammar_empty(g, from, m.nodes[1]);
     for (uint32_t s = 1; status == SLM_OK && g->status == SLM_OK && s < d->n_states; s++) {
         if (spelling == SLM_SPELL_JSON && slm_dfa_is_universal(d, s)) {
-            slm_grammar_call(g, nodes[s], any_tail, to);
+            slm_grammar_call(g, m.nodes[s], any_tail, to);
             continue;
         }
-        emit_state(g, d, s, nodes, ranges, done, spelling);
+        emit_state(g, d, s, &m, spelling);
         if (!d->accepts[s])
             continue;
         if (spelling == SLM_SPELL_JSON)
-            slm_grammar_bytes(g, nodes[s], '"', '"', to);
+            slm_grammar_bytes(g, m.nodes[s], '"', '"', to);
         else
-            slm_grammar_empty(g, nodes[s], to);
+            slm_grammar_empty(g, m.nodes[s], to);
     }
-    slm_free(host, nodes);
-    slm_free(host, ranges);
-    slm_free(host, done);
+    slm_free(host, m.nodes);
+    slm_free(host, m.head);
+    slm_free(host, m.link);
+    slm_free(host, m.ranges);
     return status == SLM_OK ? slm_grammar_check(g, error) : status;
 }

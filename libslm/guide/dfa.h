@@ -43,11 +43,21 @@ void slm_nfa_free(slm_nfa *n);
 uint32_t slm_nfa_node(slm_nfa *n);
 void slm_nfa_edge_add(slm_nfa *n, uint32_t from, int kind, slm_cp_range range, uint32_t to);
 
+/* Characters of some categories of Unicode, as slm_cp_class names them; ascending. */
+typedef struct slm_category {
+    const slm_cp_range *ranges; /* NULL: not found out yet */
+    size_t n;
+    uint32_t mask;
+} slm_category;
+
 /* Where automata live, and the work that has gone into those of one schema, which is bounded. */
 typedef struct slm_dfa_space {
     slm_arena *arena;
     uint64_t work;
+    slm_category categories[4]; /* those that patterns have named */
 } slm_dfa_space;
+
+slm_status slm_dfa_spend(slm_dfa_space *space, uint64_t work, slm_error *error);
 
 /* SLM_ERR_LIMIT for what becomes too large. */
 

@@ -4,7 +4,22 @@
 
 const slm_byte_set slm_all_bytes = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
 
-#define MAX_VISITED 65536u /* nodes: less time than a walk over a vocabulary */
+#define MAX_VISITED 65536u /* edges: less time than a walk over a vocabulary */
+
+/* Nodes are of one rule each: those that its start leads to. */
+static void find_rules(const slm_grammar *g, uint32_t *rule_of, uint32_t *queue) {
+    for (uint32_t r = 0; r < g->n_rules; r++) {
+        uint32_t n = 0;
+        queue[n++] = g->rules[r].start;
+        rule_of[g->rules[r].start] = r + 1;
+        for (uint32_t i = 0; i < n; i++)
+            for (uint32_t e = g->first_edge[queue[i]]; e != 0; e = g->edges[e].next)
+                if (rule_of[g->edges[e].to] == 0) {
+                    rule_of[g->edges[e].to] = r + 1;
+                    queue[n++] = g->edges[e].to;
+                }
+    }
+}
 
 slm_status slm_call_sites_open(slm_host *host, const slm_grammar *g, slm_call_sites *s,
                                slm_error *error) {
@@ -16,8 +31,17 @@ slm_status slm_call_sites_open(slm_host *host, const slm_grammar *g, slm_call_si
     s->first = slm_calloc(host, g->n_rules + 2u, sizeof *s->first);
     s->back = slm_alloc(host, n * sizeof *s->back);
     s->end_of = slm_calloc(host, g->n_nodes, sizeof *s->end_of);
-    if (s->first == NULL || s->back == NULL || s->end_of == NULL)
+    s->rule_of = slm_calloc(host, g->n_nodes, sizeof *s->rule_of);
+    s->follow = slm_calloc(host, g->n_rules, sizeof *s->follow);
+    s->is_known = slm_calloc(host, g->n_rules, 1);
+    uint32_t *queue = slm_alloc(host, g->n_nodes * sizeof *queue);
+    if (s->first == NULL || s->back == NULL || s->end_of == NULL || s->rule_of == NULL ||
+        s->follow == NULL || s->is_known == NULL || queue == NULL) {
+        slm_free(host, queue);
         return slm_fail_nomem(error, (uint64_t)(n + g->n_nodes) * 4u, "the masks of a grammar");
+    }
+    find_rules(g, s->rule_of, queue);
+    slm_free(host, queue);
     for (uint32_t r = 0; r < g->n_rules; r++)
         s->end_of[g->rules[r].end] = r + 1;
     uint32_t *at = s->first + 1; /* where the next site of a rule goes: one further in the end */
@@ -38,6 +62,9 @@ void slm_call_sites_close(slm_host *host, slm_call_sites *s) {
     slm_free(host, s->first);
     slm_free(host, s->back);
     slm_free(host, s->end_of);
+    slm_free(host, s->rule_of);
+    slm_free(host, s->follow);
+    slm_free(host, s->is_known);
     *s = (slm_call_sites){0};
 }
 
@@ -48,42 +75,25 @@ static void add(slm_automaton *a, uint32_t *n, uint32_t node) {
     }
 }
 
-/* The rule whose end the text of a frame leads to, plus 1; 0: it was not found in time. */
-static uint32_t find_rule(slm_automaton *a, const slm_call_sites *s, const slm_frame *f) {
-    const slm_grammar *g = a->grammar;
-    uint32_t n = 0;
-    slm_automaton_unmark(a);
-    for (uint32_t i = 0; i < f->n_nodes; i++)
-        add(a, &n, f->nodes[i]);
-    for (uint32_t i = 0; i < n && i < MAX_VISITED; i++) {
-        if (s->end_of[a->set[i]] != 0)
-            return s->end_of[a->set[i]];
-        for (uint32_t e = g->first_edge[a->set[i]]; e != 0; e = g->edges[e].next)
-            add(a, &n, g->edges[e].to);
-    }
-    return 0;
-}
-
 static void add_range(slm_byte_set *s, uint8_t lo, uint8_t hi) {
     for (uint32_t b = lo; b <= hi; b++)
         s->bits[b / 64] |= (uint64_t)1 << (b % 64);
 }
 
-slm_byte_set slm_follow(slm_automaton *a, const slm_call_sites *s, uint32_t frame) {
+/* All bytes where there is too much to look at. */
+static slm_byte_set find_follow(slm_automaton *a, const slm_call_sites *s, uint32_t rule) {
     const slm_grammar *g = a->grammar;
     slm_byte_set set = {{0}};
-    uint32_t n = 0, rule = find_rule(a, s, &a->frames[frame]);
-    if (rule == 0)
-        return slm_all_bytes;
+    uint32_t n = 0;
     slm_automaton_unmark(a);
-    add(a, &n, g->rules[rule - 1].end);
-    for (uint32_t i = 0; i < n; i++) {
+    add(a, &n, g->rules[rule].end);
+    for (uint32_t i = 0, visited = 0; i < n; i++) {
         uint32_t node = a->set[i], ended = s->end_of[node];
-        if (i == MAX_VISITED)
-            return slm_all_bytes;
         for (uint32_t c = ended ? s->first[ended - 1] : 0; ended && c < s->first[ended]; c++)
-            add(a, &n, s->back[c]);
-        for (uint32_t e = g->first_edge[node]; e != 0; e = g->edges[e].next) {
+            if (visited++ < MAX_VISITED)
+                add(a, &n, s->back[c]);
+        for (uint32_t e = g->first_edge[node]; e != 0 && visited < MAX_VISITED;
+             e = g->edges[e].next, visited++) {
             const slm_grammar_edge *edge = &g->edges[e];
             if (edge->callee == SLM_EDGE_BYTES) {
                 add_range(&set, edge->lo, edge->hi);
@@ -95,6 +105,22 @@ slm_byte_set slm_follow(slm_automaton *a, const slm_call_sites *s, uint32_t fram
                     add_range(&set, '"', '"');
             }
         }
+        if (visited >= MAX_VISITED) {
+            (void)slm_automaton_spend(a, visited);
+            return slm_all_bytes;
+        }
     }
     return set;
+}
+
+slm_byte_set slm_follow(slm_automaton *a, slm_call_sites *s, uint32_t frame) {
+    const slm_frame *f = &a->frames[frame];
+    uint32_t rule = f->n_nodes > 0 ? s->rule_of[f->nodes[0]] : 0;
+    if (rule == 0)
+        return slm_all_bytes;
+    if (!s->is_known[rule - 1]) {
+        s->follow[rule - 1] = find_follow(a, s, rule - 1);
+        s->is_known[rule - 1] = 1;
+    }
+    return s->follow[rule - 1];
 }

@@ -14,11 +14,14 @@ static inline int slm_byte_set_has(const slm_byte_set *s, uint8_t byte) {
     return (int)(s->bits[byte / 64] >> (byte % 64) & 1);
 }
 
-/* Where rules are called from. */
+/* Where rules are called from, and what is known of what follows them. */
 typedef struct slm_call_sites {
-    uint32_t *first;  /* [n_rules + 1] of each rule, in back */
-    uint32_t *back;   /* nodes to go back to                 */
-    uint32_t *end_of; /* [n_nodes] the rule that ends there, plus 1; 0: none */
+    uint32_t *first;      /* [n_rules + 1] of each rule, in back                         */
+    uint32_t *back;       /* nodes to go back to                                         */
+    uint32_t *end_of;     /* [n_nodes] the rule that ends there, plus 1; 0: none         */
+    uint32_t *rule_of;    /* [n_nodes] the rule that the node is of, plus 1; 0: of none  */
+    slm_byte_set *follow; /* [n_rules] once it is known                                  */
+    uint8_t *is_known;    /* [n_rules]                                                   */
 } slm_call_sites;
 
 slm_status slm_call_sites_open(slm_host *host, const slm_grammar *g, slm_call_sites *s,
@@ -27,6 +30,6 @@ void slm_call_sites_close(slm_host *host, slm_call_sites *s);
 
 /* What may come behind the rule that a frame belongs to. All bytes where finding out would take too
  * long. */
-slm_byte_set slm_follow(slm_automaton *a, const slm_call_sites *s, uint32_t frame);
+slm_byte_set slm_follow(slm_automaton *a, slm_call_sites *s, uint32_t frame);
 
 #endif

@@ -36,6 +36,7 @@ typedef struct rule {
     size_t used;      /* where it was named first                        */
     const node *body; /* NULL: not defined                               */
     uint32_t number;  /* in the grammar                                  */
+    uint32_t size;    /* where it is inlined: that of its body           */
     uint8_t inlined;
 } rule;
 
@@ -410,10 +411,10 @@ static uint32_t size_of(const parser *p, const node *n) {
     case CLASS:
         return 1;
     case REFERENCE:
-        if (!p->rules[n->of.rule].inlined)
-            return INLINE_SIZE + 1;
-        return size_of(p, p->rules[n->of.rule].body);
+        return p->rules[n->of.rule].inlined ? p->rules[n->of.rule].size : INLINE_SIZE + 1;
     case REPEAT:
+        if (n->of.count.max == 0)
+            return 0;
         size = size_of(p, n->first);
         size *= n->of.count.max == SLM_NO_MAXIMUM ? (uint64_t)n->of.count.min + 1 : n->of.count.max;
         break;
@@ -430,8 +431,11 @@ static void choose_inlined(parser *p) {
     for (int changed = 1; changed;) {
         changed = 0;
         for (uint32_t i = 0; i < p->n_rules; i++)
-            if (!p->rules[i].inlined && size_of(p, p->rules[i].body) <= INLINE_SIZE)
-                changed = p->rules[i].inlined = 1;
+            if (!p->rules[i].inlined) {
+                p->rules[i].size = size_of(p, p->rules[i].body);
+                if (p->rules[i].size <= INLINE_SIZE)
+                    changed = p->rules[i].inlined = 1;
+            }
     }
 }
 

@@ -523,10 +523,10 @@ static int any_fits(slm_matcher *m, uint32_t config) {
 slm_status slm_matcher_find_forced(slm_matcher *m, const char **bytes, size_t *n,
                                    slm_error *error) {
     slm_automaton *a = &m->guide->automaton;
-    uint32_t config = m->config;
     *n = 0;
     *bytes = "";
-    SLM_TRY(begin(m->guide, error));
+    SLM_TRY(begin(m->guide, error)); /* which may give the config another number */
+    uint32_t config = m->config;
     if (m->forced == NULL) {
         m->forced = slm_alloc(&m->guide->host, MAX_FORCED);
         if (m->forced == NULL)

@@ -72,8 +72,9 @@ void slm_masker_close(slm_masker *m) {
 static slm_status apply_tails(slm_masker *m, const slm_tails *t, uint32_t config, uint32_t least,
                               uint32_t most, uint64_t *bits) {
     slm_automaton *a = m->automaton;
+    uint64_t work = 1;
     m->path[0] = config;
-    for (uint32_t i = 0; i < t->n_nodes && a->status == SLM_OK;) {
+    for (uint32_t i = 0; i < t->n_nodes && a->status == SLM_OK; work++) {
         const slm_trie_node *node = &t->nodes[i];
         uint32_t next = slm_automaton_step(a, m->path[node->depth - 1], node->byte);
         if (next == 0) {
@@ -84,10 +85,12 @@ static slm_status apply_tails(slm_masker *m, const slm_tails *t, uint32_t config
         i++;
         if (node->token < 0)
             continue;
+        work += t->first[node->token + 1] - t->first[node->token];
         for (uint32_t j = t->first[node->token]; j < t->first[node->token + 1]; j++)
             if (t->before == NULL || (t->before[j] >= least && t->before[j] <= most))
                 set_bit(bits, t->ids[j]);
     }
+    (void)slm_automaton_spend(a, work);
     return a->status;
 }
 
@@ -162,6 +165,7 @@ static slm_status walk_frame(slm_masker *m, uint32_t config, const slm_byte_set 
     int may_escape = (follow->bits[0] | follow->bits[1] | follow->bits[2] | follow->bits[3]) != 0;
     int most = takes_most(m, &a->configs[config]);
     int32_t none = (int32_t)(m->n_words * 64); /* a bit that nobody reads: cheaper than to ask */
+    uint64_t before = m->n_visited;
     m->n_escapes = 0;
     memset(levels, 0, (t->max_depth + 1u) * sizeof *levels);
     levels[0] = (slm_walk_level){config, a->configs[config].dense};
@@ -198,6 +202,7 @@ static slm_status walk_frame(slm_masker *m, uint32_t config, const slm_byte_set 
             SLM_TRY(enter(m, i, next, may_escape, &levels[node->depth], error));
         i++;
     }
+    (void)slm_automaton_spend(a, m->n_visited - before + m->n_words);
     return a->status;
 }
 
@@ -241,7 +246,9 @@ static slm_status make_frame(slm_masker *m, uint32_t frame, slm_frame_mask *f, s
         return a->status;
     f->ends = a->configs[config].escapes;
     slm_byte_set follow = slm_follow(a, &m->sites, frame);
-    slm_status status = walk_frame(m, config, &follow, error);
+    slm_status status = a->status;
+    if (status == SLM_OK)
+        status = walk_frame(m, config, &follow, error);
     if (status == SLM_OK)
         status = keep_frame(m, &follow, f, error);
     memset(m->scratch, 0, m->n_words * sizeof *m->scratch);
@@ -275,6 +282,8 @@ static slm_status find_frame(slm_masker *m, uint32_t frame, const slm_frame_mask
 
 static slm_status apply_frame(slm_masker *m, const slm_frame_mask *f, uint32_t stack,
                               uint64_t *bits) {
+    if (!slm_automaton_spend(m->automaton, f->n_ids + (f->bits != NULL ? m->n_words / 8 : 0)))
+        return m->automaton->status;
     for (uint32_t w = 0; f->bits != NULL && w < m->n_words; w++)
         bits[w] |= f->bits[w];
     for (uint32_t i = 0; i < f->n_ids; i++)
@@ -453,6 +462,8 @@ static slm_status apply_string(slm_masker *m, slm_item item, uint64_t *bits, slm
     uint32_t least = r->min > f->count ? r->min - f->count : 0;
     const slm_string_mask *s = NULL;
     SLM_TRY(find_strings(m, &s, error));
+    if (!slm_automaton_spend(a, s->n_closing + m->n_words))
+        return a->status;
     apply_room(m, s, most, bits);
     for (uint32_t i = 0; i < s->n_closing; i++)
         if (s->before[i] >= least && s->before[i] <= most)
@@ -476,6 +487,8 @@ static int between_characters(const slm_automaton *a, const slm_frame *f) {
  */
 
 static slm_status add_item(slm_masker *m, uint32_t *n, slm_item item, slm_error *error) {
+    if (!slm_automaton_spend(m->automaton, 1 + *n / 8))
+        return m->automaton->status;
     for (uint32_t i = 0; i < *n; i++)
         if (m->items[i].frame == item.frame && m->items[i].stack == item.stack)
             return SLM_OK;
@@ -555,7 +568,7 @@ slm_status slm_masker_warm_up(slm_masker *m, uint64_t most_bytes, slm_error *err
         SLM_TRY(find_strings(m, &strings, error));
     slm_automaton_begin(a, &unheard);
     (void)slm_automaton_start_frame(a, a->grammar->root);
-    for (uint32_t f = 0; f < a->n_frames && a->work < MAX_WARM_UP && m->n_visited < MAX_WARM_UP &&
+    for (uint32_t f = 0; f < a->n_frames && a->work < 2 * MAX_WARM_UP && m->n_visited < MAX_WARM_UP &&
                          atomic_load(&m->host->bytes) < most_bytes;
          f++) {
         uint32_t config = slm_automaton_config(a, (slm_item){f, SLM_STACK_FRAME});

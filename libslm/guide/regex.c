@@ -22,6 +22,7 @@ struct node {
 };
 
 typedef struct parser {
+    slm_dfa_space *space;
     slm_arena *arena;
     const char *text;
     size_t at, len;
@@ -90,6 +91,7 @@ static const slm_cp_range line_ends[] = {{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x
 static slm_status add_class(parser *p, slm_ranges *r, const slm_cp_range *ranges, size_t n,
                             int negate) {
     uint32_t next = 0;
+    SLM_TRY(slm_dfa_spend(p->space, n * 8, p->error)); /* mostly for sorting */
     for (size_t i = 0; i < n; i++) {
         if (!negate)
             SLM_TRY(slm_ranges_add(r, ranges[i].lo, ranges[i].hi, p->error));
@@ -100,6 +102,37 @@ static slm_status add_class(parser *p, slm_ranges *r, const slm_cp_range *ranges
     if (negate)
         SLM_TRY(slm_ranges_add(r, next, SLM_MAX_CODE_POINT, p->error));
     return SLM_OK;
+}
+
+/* The characters of a category, found out once: there are a million to look at. */
+static slm_status find_category(parser *p, uint32_t mask, const slm_category **out) {
+    slm_category *k = p->space->categories;
+    while (k->ranges != NULL && k->mask != mask)
+        k++;
+    *out = k;
+    if (k->ranges != NULL)
+        return SLM_OK;
+    slm_ranges r = {.host = p->arena->host};
+    slm_status status = slm_dfa_spend(p->space, SLM_MAX_CODE_POINT, p->error);
+    for (uint32_t lo = 0, hi; status == SLM_OK && lo <= SLM_MAX_CODE_POINT; lo = hi + 1) {
+        int in = (slm_cp_class(lo) & mask) != 0;
+        for (hi = lo; hi < SLM_MAX_CODE_POINT;)
+            if (((slm_cp_class(hi + 1) & mask) != 0) == in)
+                hi++;
+            else
+                break;
+        if (in)
+            status = slm_ranges_add(&r, lo, hi, p->error);
+    }
+    slm_cp_range *ranges = status == SLM_OK ? slm_arena_alloc(p->arena, r.n * sizeof *ranges) : NULL;
+    if (status == SLM_OK && ranges == NULL)
+        status = slm_fail_nomem(p->error, r.n * sizeof *ranges, "a pattern");
+    if (status == SLM_OK) {
+        memcpy(ranges, r.at, r.n * sizeof *ranges);
+        *k = (slm_category){ranges, r.n, mask};
+    }
+    slm_ranges_free(&r);
+    return status;
 }
 
 /* \p{...}: the general categories that the tokenizers' tables know. */
@@ -117,16 +150,9 @@ static slm_status add_category(parser *p, slm_ranges *r, int negate) {
             mask = known[i].mask;
     if (mask == 0)
         return unsupported(p, "a property of Unicode other than L, Ll, M and N");
-    for (uint32_t lo = 0; lo <= SLM_MAX_CODE_POINT;) {
-        int in = ((slm_cp_class(lo) & mask) != 0) != negate;
-        uint32_t hi = lo;
-        while (hi < SLM_MAX_CODE_POINT && (((slm_cp_class(hi + 1) & mask) != 0) != negate) == in)
-            hi++;
-        if (in)
-            SLM_TRY(slm_ranges_add(r, lo, hi, p->error));
-        lo = hi + 1;
-    }
-    return SLM_OK;
+    const slm_category *k;
+    SLM_TRY(find_category(p, mask, &k));
+    return add_class(p, r, k->ranges, k->n, negate);
 }
 
 /* A class escape after its backslash, \d and the like, into r; *is says whether it was one. */
@@ -464,7 +490,7 @@ static void emit(slm_nfa *nfa, const node *n, uint32_t from, uint32_t to) {
 slm_status slm_regex_compile(slm_dfa_space *space, slm_str pattern, const slm_dfa **out,
                              slm_error *error) {
     static const slm_cp_range all = {0, SLM_MAX_CODE_POINT};
-    parser p = {space->arena, pattern.ptr, 0, pattern.len, 0, error};
+    parser p = {space, space->arena, pattern.ptr, 0, pattern.len, 0, error};
     node *tree = NULL;
     SLM_TRY(parse_choice(&p, &tree));
     if (p.at < p.len)

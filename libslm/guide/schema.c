@@ -134,7 +134,7 @@ static slm_status build_values(slm_schema *s, const slm_schema_set *set, uint32_
                                const slm_json *list, uint32_t n, uint32_t to) {
     for (uint32_t i = 0; i < n; i++) {
         int ok;
-        SLM_TRY(slm_schema_valid_flat(s, set, &list[i], &ok));
+        SLM_TRY(slm_schema_valid_flat(s, set, list, &list[i], &ok));
         if (ok)
             slm_grammar_empty(s->g, slm_text_literal(s, from, &list[i]), to);
     }
@@ -145,6 +145,7 @@ static slm_status build_values(slm_schema *s, const slm_schema_set *set, uint32_
 static slm_status value_of_item(slm_schema *s, const slm_schema_set *set, uint32_t index,
                                 slm_schema_set *out) {
     *out = (slm_schema_set){0};
+    SLM_TRY(slm_schema_spend(s, set->n));
     for (uint32_t i = 0; i < set->n; i++) {
         const slm_json *prefix = slm_json_get(set->at[i].node, "prefixItems");
         const slm_json *schema = slm_json_get(set->at[i].node, "items");
@@ -242,12 +243,12 @@ typedef struct object {
 } object;
 
 static slm_status add_name(slm_schema *s, object *o, slm_str name, int required) {
+    SLM_TRY(slm_schema_spend(s, o->n));
     for (uint32_t i = 0; i < o->n; i++)
         if (o->names[i].len == name.len && memcmp(o->names[i].ptr, name.ptr, name.len) == 0) {
             o->required[i] |= (uint8_t)required;
             return SLM_OK;
         }
-    SLM_TRY(slm_schema_spend(s, o->n));
     if (o->n == o->cap) {
         uint32_t cap = o->cap == 0 ? 16 : o->cap * 2;
         slm_str *names = slm_schema_alloc(s, cap * sizeof *names);
@@ -318,6 +319,7 @@ static slm_status value_of_member(slm_schema *s, const object *o, slm_str name, 
         const slm_json *properties = slm_json_get(node, "properties");
         const slm_json *others = slm_json_get(node, "additionalProperties");
         const slm_json *schema = name.ptr != NULL ? slm_json_get_str(properties, name) : NULL;
+        SLM_TRY(slm_schema_spend(s, 1 + (properties != NULL ? properties->n_items / 8 : 0)));
         if (schema != NULL)
             SLM_TRY(slm_set_add(s, out, schema, 0));
         else if (others != NULL && !node_matches(o, node, matching))

@@ -223,6 +223,8 @@ slm_status slm_schema_check(slm_schema *s, const slm_json *node) {
     int known = note_checked(s, node);
     if (known != 0)
         return known > 0 ? SLM_OK : slm_fail_nomem(s->error, s->arena.used, "a schema");
+    if (node->n_items > SLM_SCHEMA_MAX_KEYWORDS)
+        return slm_schema_fail(s, SLM_ERR_LIMIT, node, NULL, "more than 128 keywords");
     for (uint32_t i = 0; i < node->n_items; i++) {
         const slm_json *v = &node->items[i];
         want w = wanted(v->name);
@@ -280,19 +282,19 @@ uint32_t slm_schema_count(const slm_json *node, const char *keyword, uint32_t ot
 
 /* ---- references ------------------------------------------------------------------------------- */
 
-static const slm_json *find_anchor(const slm_json *v, slm_str name) {
+/* *out stays NULL where nothing has the anchor. */
+static slm_status find_anchor(slm_schema *s, const slm_json *v, slm_str name,
+                              const slm_json **out) {
     const slm_json *anchor = slm_json_get(v, "$anchor");
     if (anchor == NULL)
         anchor = slm_json_get(v, "$dynamicAnchor");
     if (anchor != NULL && anchor->type == SLM_JSON_STRING && anchor->text.len == name.len &&
         memcmp(anchor->text.ptr, name.ptr, name.len) == 0)
-        return v;
-    for (uint32_t i = 0; i < v->n_items; i++) {
-        const slm_json *found = find_anchor(&v->items[i], name);
-        if (found != NULL)
-            return found;
-    }
-    return NULL;
+        *out = v;
+    SLM_TRY(slm_schema_spend(s, 1));
+    for (uint32_t i = 0; i < v->n_items && *out == NULL; i++)
+        SLM_TRY(find_anchor(s, &v->items[i], name, out));
+    return SLM_OK;
 }
 
 static int hex_digit(char c) {
@@ -339,7 +341,8 @@ slm_status slm_schema_resolve(slm_schema *s, const slm_json *node, const slm_jso
         return slm_schema_fail(s, SLM_ERR_UNSUP, ref, "$ref",
                                "wanted a reference into this schema, which begins with #");
     if (text.len > 1 && text.ptr[1] != '/') {
-        target = find_anchor(s->root, (slm_str){text.ptr + 1, text.len - 1});
+        target = NULL;
+        SLM_TRY(find_anchor(s, s->root, (slm_str){text.ptr + 1, text.len - 1}, &target));
     } else if (text.len > 1) {
         char *copy = slm_schema_alloc(s, text.len);
         if (copy == NULL)
@@ -349,6 +352,7 @@ slm_status slm_schema_resolve(slm_schema *s, const slm_json *node, const slm_jso
             size_t end = at;
             while (end < text.len && copy[end] != '/')
                 end++;
+            SLM_TRY(slm_schema_spend(s, target->n_items / 8)); /* a name is looked for */
             target = descend(target, (slm_str){copy + at, decode_part(copy + at, end - at)});
             at = end + 1;
         }

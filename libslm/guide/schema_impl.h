@@ -11,6 +11,7 @@
 #include "guide/schema.h"
 
 enum {
+    SLM_SCHEMA_MAX_KEYWORDS = 128, /* of one schema: each is looked for one by one         */
     SLM_SCHEMA_MAX_SET = 500,      /* subschemas in a set                                  */
     SLM_SCHEMA_MAX_FLAT = 2000,    /* choices that a set leaves                            */
     SLM_SCHEMA_MAX_PATTERNS = 6,   /* patternProperties of one object                      */
@@ -146,10 +147,9 @@ slm_status slm_text_any(slm_schema *s);
 /* ---- schema_valid.c ---- */
 
 slm_status slm_schema_valid(slm_schema *s, const slm_json *node, const slm_json *value, int *ok);
-/* All nodes of a flat set, whose choices are made. */
-slm_status slm_schema_valid_flat(slm_schema *s, const slm_schema_set *set, const slm_json *value,
-                                 int *ok);
-int slm_json_equal(const slm_json *a, const slm_json *b);
+/* All nodes of a flat set, whose choices are made, for a value out of the list of one of them. */
+slm_status slm_schema_valid_flat(slm_schema *s, const slm_schema_set *set, const slm_json *list,
+                                 const slm_json *value, int *ok);
 
 /* ---- schema.c ---- */
 

@@ -67,6 +67,7 @@ static slm_status compile(slm_schema *s, const slm_json *node, slm_str text, int
 
 slm_status slm_schema_dfa(slm_schema *s, const slm_json *node, slm_str text, int is_format,
                           const slm_dfa **out) {
+    SLM_TRY(slm_schema_spend(s, 1 + s->n_dfas / 8));
     for (uint32_t i = 0; i < s->n_dfas; i++) {
         const slm_known_dfa *k = &s->dfas[i];
         if (k->is_format == is_format && k->text.len == text.len &&
@@ -129,6 +130,7 @@ slm_status slm_schema_string(slm_schema *s, const slm_schema_set *set, uint32_t 
     uint32_t quote = slm_grammar_node(s->g);
     slm_grammar_bytes(s->g, from, '"', '"', quote);
     if (all == NULL) {
+        SLM_TRY(slm_schema_spend(s, s->g->n_rules / 16));
         slm_grammar_call(s->g, quote, counted(s, min, max), to);
         return SLM_OK;
     }
