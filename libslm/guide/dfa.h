@@ -9,7 +9,7 @@
 
 enum {
     SLM_DFA_MAX_CELLS = 1 << 21, /* states times classes of one automaton                          */
-    SLM_DFA_MAX_WORK = 1 << 27   /* elementary steps of all together, some tenths of a second      */
+    SLM_DFA_MAX_WORK = 1 << 25   /* elementary steps of all together, less than a tenth of a second */
 };
 
 typedef struct slm_dfa {

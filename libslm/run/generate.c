@@ -85,7 +85,11 @@ void slm_generator_spell(slm_generator *g, const int32_t *ids, size_t n) {
 /* Finds the tokens of the bytes that the guide forces: those that tokenizing gives for the end of the
  * answer with these bytes behind it, when that begins with the tokens that the answer has, and as far as
  * nothing that may follow would change them. Before the first token no session is wanted. Tokens spell no more than the guide allows, as all their
- * bytes are forced. */
+ * bytes are forced.
+ *
+ * To find none is never wrong: the mask then leaves the same bytes, and they cost steps of their own. So a
+ * failure, refused memory included, is no failure of the generation. It leaves matcher, session and answer as
+ * they were, since tokens are only read here; what the guide has learnt besides is kept or not. */
 static void find_forced(slm_generator *g) {
     enum { WINDOW = 32, TEXT = 4096, IDS = 256 };
     const slm_session *s = g->session;
@@ -100,7 +104,7 @@ static void find_forced(slm_generator *g) {
     if (slm_vocab_get_kind(v) != SLM_VOCAB_BPE || slm_matcher_sleeps(g->matcher))
         return;
     if (slm_matcher_find_forced(g->matcher, &forced, &n_forced, NULL) != SLM_OK || n_forced == 0)
-        return; /* a failure comes back with the next mask */
+        return; /* what is wrong with the guide itself comes back with the next mask */
     if (slm_vocab_detokenize(v, window, n_window, 0, text, sizeof text - n_forced, &len, NULL) !=
         SLM_OK)
         return; /* too long to be worth it */

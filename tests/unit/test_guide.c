@@ -147,8 +147,7 @@ static void many_rules(void **state) {
 }
 
 /* before, n parts that hold their number, after. */
-static void hostile_numbered(const char *before, const char *part, int n, const char *after,
-                             slm_status wanted, slm_status other) {
+static char *numbered(const char *before, const char *part, int n, const char *after) {
     size_t cap = strlen(before) + strlen(after) + (size_t)n * (strlen(part) + 12) + 1, at;
     char *text = malloc(cap);
     assert_non_null(text);
@@ -159,6 +158,12 @@ static void hostile_numbered(const char *before, const char *part, int n, const 
                                (int)(digit - part), part, i, digit + 1);
     }
     snprintf(text + at, cap - at, "%s", after);
+    return text;
+}
+
+static void hostile_numbered(const char *before, const char *part, int n, const char *after,
+                             slm_status wanted, slm_status other) {
+    char *text = numbered(before, part, n, after);
     hostile(text, 1, wanted, other);
     free(text);
 }
@@ -202,6 +207,58 @@ static void hostile_schemas(void **state) {
                      "]}", 1, SLM_ERR_LIMIT, SLM_ERR_LIMIT);
     hostile_repeated("{\"oneOf\":[{\"const\":1}", ",{\"oneOf\":[{\"const\":2},{\"const\":3}]}", 200,
                      "]}", 1, SLM_ERR_UNSUP, SLM_ERR_LIMIT);
+}
+
+/* Two long lists that are looked through for each other. */
+static void hostile_pairs(void **state) {
+    (void)state;
+    hostile_numbered("{\"enum\":[", "#", 20000, "]}", SLM_OK, SLM_OK);
+    char *half = numbered("{\"allOf\":[{\"enum\":[", "#", 20000, "]},{\"enum\":[");
+    hostile_numbered(half, "#.5", 20000, "]}]}", SLM_ERR_LIMIT, SLM_ERR_LIMIT);
+    free(half);
+    half = numbered("{\"properties\":{", "\"p#\":{}", 5000, "},\"required\":[\"p0\"");
+    hostile_repeated(half, ",\"p4999\"", 80000, "]}", 1, SLM_ERR_LIMIT, SLM_ERR_LIMIT);
+    free(half);
+    half = repeated("{\"anyOf\":[{}", ",{\"$ref\":\"#z\"}", 1900, "],\"$defs\":{");
+    hostile_numbered(half, "\"#\":[]", 50000, ",\"q\":{\"$anchor\":\"z\"}}}", SLM_ERR_LIMIT,
+                     SLM_ERR_LIMIT);
+    free(half);
+    hostile_numbered("{\"anyOf\":[{},{}],", "\"x-#\":1", 60000, "}", SLM_ERR_LIMIT, SLM_ERR_LIMIT);
+    hostile_repeated("{\"pattern\":\"", "\\\\p{L}", 2000, "\"}", 1, SLM_ERR_LIMIT, SLM_ERR_LIMIT);
+    hostile("{\"pattern\":\"^a|....c{............................c{2,}d?e*f|2,}d+$\"}", 1,
+            SLM_ERR_LIMIT, SLM_ERR_LIMIT);
+}
+
+/* Rules of no size that name the one before over and over; and many calls that all go back to one
+ * place, from which many empty ways lead on. */
+static void hostile_rules(void **state) {
+    (void)state;
+    size_t cap = 1u << 20, n;
+    char *text = malloc(cap);
+    assert_non_null(text);
+    n = (size_t)snprintf(text, cap, "root ::= r20 \"a\"*\nr0 ::= \"a\"\n");
+    for (int i = 1; i <= 20; i++)
+        n += (size_t)snprintf(text + n, cap - n, "r%d ::= (r%d r%d r%d){0}\n", i, i - 1, i - 1, i - 1);
+    hostile(text, 0, SLM_OK, SLM_OK);
+    n = (size_t)snprintf(text, cap, "root ::= (r0");
+    for (int i = 1; i < 20000; i++)
+        n += (size_t)snprintf(text + n, cap - n, "|r%d", i);
+    n += (size_t)snprintf(text + n, cap - n, ") (");
+    memset(text + n, '|', 200000);
+    n += 200000;
+    n += (size_t)snprintf(text + n, cap - n, "\"x\")\n");
+    for (int i = 0; i < 20000; i++)
+        n += (size_t)snprintf(text + n, cap - n, "r%d::=\"a\"r%d|\"z\"\n", i, i);
+    assert_true(n < cap);
+    slm_guide *g;
+    slm_match m;
+    slm_error error = SLM_ERROR_INIT;
+    double begun = seconds();
+    assert_int_equal(slm_guide_compile_gbnf(NULL, text, n, NULL, &g, &error), SLM_OK);
+    assert_int_equal(slm_guide_match(g, "az", 2, &m, &error), SLM_ERR_LIMIT);
+    assert_true(seconds() - begun < SECONDS);
+    slm_guide_close(&g);
+    free(text);
 }
 
 /* ---- memory -----------------------------------------------------------------------------------
@@ -286,6 +343,34 @@ static void forgetting(void **state) {
             fail_msg("%s", error.message);
     assert_int_equal(slm_matcher_accept_bytes(m, "\"x", 2, &error), SLM_ERR_RANGE);
     assert_int_equal(slm_matcher_accept_bytes(m, "\"", 1, &error), SLM_OK);
+    assert_true(fa.peak > 2 << 20 && fa.peak <= 4 << 20);
+    slm_matcher_close(&m);
+    slm_guide_close(&g);
+    assert_int_equal(fa.outstanding, 0);
+}
+
+/* What is forced is found after something was forgotten for it, too. */
+static void forced_after_forgetting(void **state) {
+    (void)state;
+    fail_alloc fa = FAIL_ALLOC_INIT;
+    slm_allocator a = fail_alloc_start(&fa);
+    slm_guide_options o = {.struct_size = sizeof o, .memory_limit = 4u << 20, .allocator = &a};
+    slm_guide *g;
+    slm_matcher *m;
+    slm_error error = SLM_ERROR_INIT;
+    const char *bytes;
+    size_t n;
+    assert_int_equal(slm_guide_compile_gbnf(NULL, "root ::= [0-9] \"abc\" root \"d\" | \"e\"",
+                                            SLM_NTS, &o, &g, &error),
+                     SLM_OK);
+    assert_int_equal(slm_matcher_open(g, &m, &error), SLM_OK);
+    for (int i = 0; i < 10000; i++) {
+        assert_int_equal(slm_matcher_accept_bytes(m, "7", 1, &error), SLM_OK);
+        assert_int_equal(slm_matcher_get_forced(m, &bytes, &n, &error), SLM_OK);
+        assert_int_equal(n, 3);
+        assert_memory_equal(bytes, "abc", 3);
+        assert_int_equal(slm_matcher_accept_bytes(m, "abc", 3, &error), SLM_OK);
+    }
     assert_true(fa.peak > 2 << 20 && fa.peak <= 4 << 20);
     slm_matcher_close(&m);
     slm_guide_close(&g);
@@ -426,7 +511,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_grammars), cmocka_unit_test(many_rules),
         cmocka_unit_test(hostile_schemas),  cmocka_unit_test(refused_memory),
-        cmocka_unit_test(many_parts),
+        cmocka_unit_test(many_parts),       cmocka_unit_test(hostile_pairs),
+        cmocka_unit_test(hostile_rules),    cmocka_unit_test(forced_after_forgetting),
         cmocka_unit_test(forgetting),       cmocka_unit_test(spacing),
         cmocka_unit_test(forced_bytes),     cmocka_unit_test(lazy),
         cmocka_unit_test(arguments),
