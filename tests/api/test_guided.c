@@ -253,12 +253,64 @@ static void refused_memory(void **state) {
     assert_true(fa.fail_at > 80);
 }
 
+/* Memory is refused at each place in turn while an answer comes: it ends with that, or goes on within the
+ * guide, where only the search for what is forced went without. */
+static void refused_while_generating(void **state) {
+    (void)state;
+    static const char names[] = "{\"type\":\"object\",\"properties\":{\"serial_number\":{\"type\":"
+                                "\"string\"}},\"required\":[\"serial_number\"],"
+                                "\"additionalProperties\":false}";
+    fail_alloc fa = FAIL_ALLOC_INIT;
+    slm_allocator alloc = fail_alloc_start(&fa);
+    slm_model_options mo = {.struct_size = sizeof mo, .allocator = &alloc};
+    slm_cache_options co = {.struct_size = sizeof co, .n_threads = 1};
+    slm_generate_options o = {.struct_size = sizeof o, .max_tokens = 20};
+    slm_model *m = NULL;
+    slm_session *s = NULL;
+    slm_guide *plain;
+    int32_t ids[] = {1, 2, 3};
+    int n_refused = 0, n_spared = 0, reached = 1;
+    OK(slm_model_open(SLM_SOURCE_DIR "/examples/models/hearth.gguf", &mo, &m, &golden_err));
+    OK(slm_session_open(m, &co, &s, &golden_err));
+    OK(slm_guide_compile_json_schema(NULL, names, SLM_NTS, NULL, &plain, &golden_err));
+    for (uint64_t at = 1; reached; at++) {
+        slm_generator *g = NULL;
+        slm_event ev = {.struct_size = sizeof ev};
+        answer a = {.reason = SLM_END_NONE};
+        OK(slm_guide_compile_json_schema(m, names, SLM_NTS, NULL, &o.guide, &golden_err));
+        OK(slm_session_prompt(s, ids, 3, NULL, &golden_err));
+        fa.calls = 0;
+        fa.fail_at = at;
+        slm_status status = slm_generate_begin(s, &o, &g, &golden_err);
+        while (status == SLM_OK && ev.type != SLM_EVENT_END) {
+            status = slm_generate_next(g, &ev, &golden_err);
+            if (status != SLM_OK)
+                break;
+            memcpy(a.text + a.len, ev.text, ev.text_len);
+            a.len += ev.text_len;
+        }
+        reached = fa.calls >= at;
+        fa.fail_at = 0;
+        assert_true(status == SLM_OK || (reached && status == SLM_ERR_NOMEM));
+        n_refused += status != SLM_OK;
+        n_spared += reached && status == SLM_OK;
+        assert_int_not_equal(match(plain, &a), SLM_MATCH_NONE);
+        slm_generate_end(&g);
+        slm_guide_close((slm_guide **)&o.guide);
+    }
+    assert_true(n_refused > 10 && n_spared > 0);
+    slm_guide_close(&plain);
+    slm_session_close(&s);
+    slm_model_close(&m);
+    assert_int_equal(fa.outstanding, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(follows_the_schema), cmocka_unit_test(ends_by_the_model),
         cmocka_unit_test(chosen_by_hand),     cmocka_unit_test(wakes_up),
         cmocka_unit_test(forced_tokens),      cmocka_unit_test(refused_guides),
-        cmocka_unit_test(refused_memory),
+        cmocka_unit_test(refused_memory),     cmocka_unit_test(refused_while_generating),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
