@@ -25,10 +25,19 @@ def find():
     return named or next((path for path in map(shutil.which, NAMES) if path), None)
 
 
+class Silent(AssertionError):
+    """The browser does not answer."""
+
+
 class Browser:
     """One page. Events of the protocol are kept by their name."""
 
     def __init__(self, width=1000, height=700):
+        self.window = width, height
+        self.metrics = None
+        self.start()
+
+    def start(self):
         self.profile = tempfile.TemporaryDirectory(prefix="slm-browser-", ignore_cleanup_errors=True)
         read_here, write_there = os.pipe()
         read_there, write_here = os.pipe()
@@ -36,10 +45,9 @@ class Browser:
         # Its ends of the pipes have to be 3 and 4, which may be numbers that are in use here.
         ends = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (read_there, write_there)]
         self.process = subprocess.Popen(
-            [find(), "--headless", "--no-sandbox",
-             "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+            [find(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
              "--disable-background-networking", "--hide-scrollbars", "--lang=en-US",
-             f"--user-data-dir={self.profile.name}", f"--window-size={width},{height}",
+             f"--user-data-dir={self.profile.name}", "--window-size=%d,%d" % self.window,
              "--remote-debugging-pipe", "about:blank"],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True,
             preexec_fn=lambda: [os.dup2(fd, number) for number, fd in enumerate(ends, 3)],
@@ -72,7 +80,7 @@ class Browser:
         while b"\0" not in self.data:
             left = limit - time.monotonic()
             if left <= 0 or not select.select([self.read], [], [], left)[0]:
-                raise AssertionError("the browser does not answer")
+                raise Silent("the browser does not answer")
             piece = os.read(self.read, 1 << 20)
             if not piece:
                 self.log.seek(0)
@@ -84,7 +92,7 @@ class Browser:
             self.events.setdefault(message["method"], []).append(message["params"])
         return message
 
-    def call(self, method, **params):
+    def call(self, method, seconds=30, **params):
         self.number += 1
         command = {"id": self.number, "method": method, "params": params}
         if self.session:
@@ -92,7 +100,7 @@ class Browser:
         data = json.dumps(command).encode() + b"\0"
         while data:
             data = data[os.write(self.write, data):]
-        limit = time.monotonic() + 30 * PATIENCE
+        limit = time.monotonic() + seconds * PATIENCE
         while True:
             message = self.message(limit)
             if message.get("id") == self.number:
@@ -119,8 +127,17 @@ class Browser:
     # ------------------------------------------------------------ what a person does
 
     def open(self, address):
-        self.events.clear()
-        self.call("Page.navigate", url=address)
+        """A browser that stands still before it has shown anything is started once more: what is
+        tested is the page."""
+        try:
+            self.events.clear()
+            self.call("Page.navigate", seconds=10, url=address)
+        except Silent:
+            self.close()
+            self.start()
+            if self.metrics:
+                self.size(*self.metrics)
+            self.call("Page.navigate", url=address)
         self.until("document.readyState === 'complete' && location.href !== 'about:blank'",
                    f"{address} does not load")
 
@@ -138,6 +155,7 @@ class Browser:
             self.call("Input.dispatchKeyEvent", type="keyUp", key=c)
 
     def size(self, width, height, mobile=False):
+        self.metrics = width, height, mobile
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
                   deviceScaleFactor=1, mobile=mobile)
 
