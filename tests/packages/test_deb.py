@@ -152,7 +152,7 @@ def speak(root, work, libraries):
     check(str(ROOT).encode() not in program.read_bytes(), "voice_loop knows of the source tree")
     if shutil.which("espeak-ng") is None:
         return
-    run("espeak-ng", "-v", "en-us", "-w", work / "asked.wav", "What time is it?")
+    run("espeak-ng", "-v", "en-us", "-w", work / "asked.wav", "turn on the kitchen light")
     turn = json.loads(run(program, "--wav-in", work / "asked.wav", "--wav-out", work / "answer.wav",
                           "--virtual-clock", cwd=work,
                           env=plain_environment(LD_LIBRARY_PATH=str(libraries), HOME=str(work))))

@@ -45,8 +45,8 @@ class Browser:
         # Its ends of the pipes have to be 3 and 4, which may be numbers that are in use here.
         ends = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (read_there, write_there)]
         self.process = subprocess.Popen(
-            [find(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-             "--disable-background-networking", "--hide-scrollbars", "--lang=en-US",
+            [find(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+             "--no-first-run", "--disable-background-networking", "--hide-scrollbars", "--lang=en-US",
              f"--user-data-dir={self.profile.name}", "--window-size=%d,%d" % self.window,
              "--remote-debugging-pipe", "about:blank"],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True,

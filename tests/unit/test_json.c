@@ -435,7 +435,7 @@ static void writing(void **state) {
          "{\"a\": [1, 2.50, [], {}], \"b\": {\"c\": null}, \"d\xc3\xa9\": \"\\u0001\x7f\\\"\\\\/"
          "\xf0\x9f\x98\x80\\n\", \"e\": [true, false]}"},
         {SLM_JSON_ASCII, 0,
-         "{\"a\":[1,2.50,[],{}],\"b\":{\"c\":null},\"d\\u00e9\":\"\\u0001\x7f\\\"\\\\/\\ud83d\\ude00"
+         "{\"a\":[1,2.50,[],{}],\"b\":{\"c\":null},\"d\\u00e9\":\"\\u0001\\u007f\\\"\\\\/\\ud83d\\ude00"
          "\\n\",\"e\":[true,false]}"},
         {SLM_JSON_SPACED, 2,
          "{\n  \"a\": [\n    1,\n    2.50,\n    [],\n    {}\n  ],\n  \"b\": {\n    \"c\": null\n  },\n"

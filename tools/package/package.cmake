@@ -53,7 +53,8 @@ set(CPACK_DEBIAN_VOICE_PACKAGE_SECTION sound)
 set(CPACK_DEBIAN_VOICE_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_VOICE_PACKAGE_DEPENDS "pocketsphinx-en-us, espeak-ng")
 set(CPACK_DEBIAN_VOICE_DESCRIPTION "home that is spoken to, on the device
-The program voice_loop: listens, answers by a small language model, acts, and can be interrupted.
+The program voice_loop: listens, answers by a small language model, acts,
+and can be interrupted.
 With a demonstration model and what is said in a household.")
 
 # Where libraries of several machines have folders of their own, several may be installed.
