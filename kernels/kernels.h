@@ -116,6 +116,7 @@ typedef void (*slm_pack_fn)(uint32_t type, void *panel, const void *w, size_t w_
 
 typedef struct slm_kernels {
     int prefers_packed; /* products of packed weights are faster than those of rows                 */
+    uint32_t panels;    /* of packed weights that a call with many columns should get; 0: no wish   */
     /* Indexed by slm_dtype and slm_act. NULL: no such product. Every supported type has one with
      * slm_act_for(type), and one with SLM_ACT_I8_ROW. */
     slm_matmul_fn matmul[SLM_DTYPE_LIMIT][SLM_ACT_LIMIT];

@@ -30,8 +30,8 @@
 enum { SLM_AMX_LEAST = SLM_TILE_ROWS + 1 };
 
 enum {
-    SLM_AMX_COLUMNS = 192, /* that share one unpacking: whole tiles of packed.h, whole of ours */
-    SLM_AMX_SUMS = 1536,   /* vectors of sums: panels, that share activations, times columns   */
+    SLM_AMX_COLUMNS = 96, /* that share one unpacking: whole tiles of packed.h, whole of ours */
+    SLM_AMX_SUMS = 1536,  /* vectors of sums: panels, that share activations, times columns   */
     SLM_AMX_TILE = 1024
 };
 
@@ -43,7 +43,7 @@ typedef struct slm_amx_acts {
     int32_t sums[8][SLM_AMX_COLUMNS]; /* of two sub-blocks, 16 bits each */
 } slm_amx_acts;
 
-/* All that a call keeps while it runs, on the stack of its thread: 176 KB. */
+/* All that a call keeps while it runs, on the stack of its thread: 144 KB. */
 typedef struct slm_amx_work {
     slm_amx_acts acts __attribute__((aligned(64)));
     uint8_t w[2 * 4 * SLM_AMX_TILE] __attribute__((aligned(64)));
@@ -73,6 +73,13 @@ SLM_INLINE void slm_amx_quad(int8_t *to, const uint32_t *lo, const uint32_t *hi,
     for (size_t i = 0; i < 4; i++) {
         const uint32_t *p[4] = {lo + i * width, lo + (4 + i) * width, hi + i * width,
                                 hi + (4 + i) * width};
+        if (left >= 4) { /* without a mask a load is a part of its insertion */
+            r[i] = _mm512_castsi128_si512(_mm_loadu_si128((const void *)p[0]));
+            r[i] = _mm512_inserti32x4(r[i], _mm_loadu_si128((const void *)p[1]), 1);
+            r[i] = _mm512_inserti32x4(r[i], _mm_loadu_si128((const void *)p[2]), 2);
+            r[i] = _mm512_inserti32x4(r[i], _mm_loadu_si128((const void *)p[3]), 3);
+            continue;
+        }
         r[i] = _mm512_castsi128_si512(_mm_maskz_loadu_epi32(mask, p[0]));
         r[i] = _mm512_inserti32x4(r[i], _mm_maskz_loadu_epi32(mask, p[1]), 1);
         r[i] = _mm512_inserti32x4(r[i], _mm_maskz_loadu_epi32(mask, p[2]), 2);

@@ -7,7 +7,7 @@
 
 /* Weight rows multiplied with all activation rows before going on: they stay in the L2 cache. */
 #define ROWS_PER_PASS   32u
-#define PANELS_PER_PASS 4u
+#define PANELS_PER_PASS 4u /* where the kernels have no wish */
 /* Weights that a lane takes at a time where few activation rows make them a stream. */
 #define STREAM_BYTES ((size_t)256 << 10)
 #define STREAM_ROWS  256u
@@ -40,6 +40,11 @@ static void *carve(uint8_t *memory, size_t *used, size_t bytes) {
 static size_t odd_lines(size_t n) { return slm_round_up(n, 16) | 16; }
 
 static size_t longer(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Panels of a chunk of a product with many rows of activations. */
+static uint32_t panels_per_pass(const slm_model *m) {
+    return m->kernels.panels > 0 ? m->kernels.panels : PANELS_PER_PASS;
+}
 
 size_t slm_backend_cpu_layout(slm_backend_cpu *cpu, const slm_model *m, const slm_cpu_shape *shape,
                               void *memory) {
@@ -79,7 +84,7 @@ size_t slm_backend_cpu_layout(slm_backend_cpu *cpu, const slm_model *m, const sl
     cpu->lane_key = carve(memory, &used, shape->n_threads * cpu->lane_key_bytes);
     cpu->lane_row = carve(memory, &used, shape->n_threads * cpu->lane_stride * f);
     size_t of_stream = (size_t)STREAM_ROWS * (rows < SLM_TILE_ROWS ? rows : SLM_TILE_ROWS);
-    cpu->out_floats = rows * PANELS_PER_PASS * SLM_PANEL_ROWS;
+    cpu->out_floats = rows * panels_per_pass(m) * SLM_PANEL_ROWS;
     if (cpu->out_floats < of_stream)
         cpu->out_floats = of_stream;
     cpu->lane_out = carve(memory, &used, shape->n_threads * 2 * cpu->out_floats * f);
@@ -118,9 +123,9 @@ static int is_stream(const slm_linear *w, uint32_t n_rows) {
 }
 
 /* Rows of weights in a chunk at most. */
-static uint32_t most_rows(const slm_linear *w, uint32_t n_rows) {
+static uint32_t most_rows(const slm_backend_cpu *cpu, const slm_linear *w, uint32_t n_rows) {
     if (!is_stream(w, n_rows))
-        return w->panel_bytes ? PANELS_PER_PASS * SLM_PANEL_ROWS : ROWS_PER_PASS;
+        return w->panel_bytes ? panels_per_pass(cpu->model) * SLM_PANEL_ROWS : ROWS_PER_PASS;
     size_t n = STREAM_BYTES / w->row_bytes;
     return n < STREAM_ROWS ? (uint32_t)n : STREAM_ROWS;
 }
@@ -129,7 +134,7 @@ static uint32_t most_rows(const slm_linear *w, uint32_t n_rows) {
  * whole panels, long enough to stream, short enough to end together. With many activation rows a
  * single panel takes long, so that lanes come down to those at the end. */
 static void begin_rows(slm_backend_cpu *cpu, const slm_linear *w, int lane) {
-    uint32_t most = most_rows(w, cpu->step->n_rows);
+    uint32_t most = most_rows(cpu, w, cpu->step->n_rows);
     uint32_t even = w->n_out / (4 * cpu->n_lanes), n = most < even ? most : even;
     n = n > SLM_PANEL_ROWS ? n / SLM_PANEL_ROWS : 1; /* panels */
     if (w->panel_bytes > 0 && !is_stream(w, cpu->step->n_rows))
