@@ -150,7 +150,6 @@ class Hostile(Case):
                         [LOOP, "--wav-in", wav, "--ledger", self.dir / "ledger", *map(str, args)],
                         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
                     time.sleep(seconds)
-                    begun = time.monotonic()
                     process.send_signal(number)
                     try:
                         err = process.communicate(timeout=60)[1].decode()
@@ -159,7 +158,6 @@ class Hostile(Case):
                     # Before its handlers are there a signal ends it as any program.
                     wanted = (130,) if name != "opening" else (130, -number)
                     self.assertIn(process.returncode, wanted, err)
-                    self.assertLess(time.monotonic() - begun, 30)
                     self.assertEqual(self.left_of(process.pid), [])
 
     def left_of(self, session):
