@@ -73,13 +73,6 @@ SLM_INLINE void slm_amx_quad(int8_t *to, const uint32_t *lo, const uint32_t *hi,
     for (size_t i = 0; i < 4; i++) {
         const uint32_t *p[4] = {lo + i * width, lo + (4 + i) * width, hi + i * width,
                                 hi + (4 + i) * width};
-        if (left >= 4) { /* without a mask a load is a part of its insertion */
-            r[i] = _mm512_castsi128_si512(_mm_loadu_si128((const void *)p[0]));
-            r[i] = _mm512_inserti32x4(r[i], _mm_loadu_si128((const void *)p[1]), 1);
-            r[i] = _mm512_inserti32x4(r[i], _mm_loadu_si128((const void *)p[2]), 2);
-            r[i] = _mm512_inserti32x4(r[i], _mm_loadu_si128((const void *)p[3]), 3);
-            continue;
-        }
         r[i] = _mm512_castsi128_si512(_mm_maskz_loadu_epi32(mask, p[0]));
         r[i] = _mm512_inserti32x4(r[i], _mm_maskz_loadu_epi32(mask, p[1]), 1);
         r[i] = _mm512_inserti32x4(r[i], _mm_maskz_loadu_epi32(mask, p[2]), 2);

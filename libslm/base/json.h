@@ -107,7 +107,7 @@ const char *slm_json_scan_wanted(const slm_json_scan *s);
 
 enum {
     SLM_JSON_SPACED = 1u << 0, /* ", " and ": ", as Python's json.dumps; else no blanks              */
-    SLM_JSON_ASCII = 1u << 1   /* what is not ASCII as \u escapes                                    */
+    SLM_JSON_ASCII = 1u << 1   /* what is not ASCII, and DEL, as \u escapes                           */
 };
 
 /* Writes value after value; commas, colons and indentation come by themselves. */
