@@ -28,6 +28,24 @@ mkdir -p "$logs"
 failed=0
 fuzz_seconds=20
 
+# What the tests that failed printed, the last 40 lines of each, from CTest's log.
+failures() {
+    awk '/^ *[0-9]+\/[0-9]+ Test +#|^ +Start +[0-9]+:|^[0-9]+% tests passed/ {
+             show()
+             n = 0
+             name = /\*\*\*(Failed|Timeout|Exception)/ ? $0 : ""
+             next
+         }
+         name != "" { line[n++] = $0 }
+         function show(    i) {
+             if (name == "")
+                 return
+             print "-- " name
+             for (i = n > 40 ? n - 40 : 0; i < n; i++)
+                 print line[i]
+         }' "$1"
+}
+
 # stage NAME COMMAND...: runs it with its output in a log; a failure shows the log's end.
 stage() {
     name=$1
@@ -202,5 +220,10 @@ fi
 echo
 cat "$table"
 echo
+if [ "$failed" -ne 0 ]; then
+    for log in "$logs"/*.log; do
+        failures "$log"
+    done
+fi
 sed -n '/tests passed, /,$p' "$logs/tests.log"
 exit $failed

@@ -1,6 +1,7 @@
 #include "run/state.h"
 
 #include "base/checked.h"
+#include "base/threads.h"
 #include "model/device.h"
 #include "run/predict.h"
 #include "run/sampler.h"
@@ -317,9 +318,9 @@ static slm_status open_backend(slm_cache *c, const slm_sizes *s, slm_error *erro
     c->sums = c->cpu.sums;
     slm_backend_cpu_open(&c->cpu);
     c->plan.n_threads = c->cpu.n_lanes;
-    if (c->plan.n_threads < c->options.n_threads)
+    if (c->plan.n_threads < c->n_threads_asked)
         slm_log(c->host, SLM_LOG_WARNING, "the system allows %u of the %u threads asked for",
-                c->plan.n_threads, c->options.n_threads);
+                c->plan.n_threads, c->n_threads_asked);
     return SLM_OK;
 }
 
@@ -445,12 +446,25 @@ static slm_status check_room(const slm_model *m, const slm_plan *plan, const slm
                                : does_not_fit(plan, available, "the memory available", error);
 }
 
+/* Scratch is for the threads that the system allows, which its room may decide. */
+static slm_status plan_for_allowed(slm_model *m, slm_cache_options *o, slm_plan *plan,
+                                   slm_sizes *s, slm_error *error) {
+    uint32_t allowed = m->device == NULL ? slm_threads_probe(o->n_threads) : o->n_threads;
+    if (allowed >= o->n_threads)
+        return SLM_OK;
+    slm_cache_options fewer = *o;
+    fewer.n_threads = allowed;
+    return make_plan(m, &fewer, o, plan, s, error);
+}
+
 slm_status slm_cache_create(slm_model *m, const slm_cache_options *options, slm_cache **out,
                             slm_error *error) {
     slm_cache_options filled;
     slm_plan plan;
     slm_sizes sizes;
     SLM_TRY(make_plan(m, options, &filled, &plan, &sizes, error));
+    uint32_t n_threads_asked = filled.n_threads;
+    SLM_TRY(plan_for_allowed(m, &filled, &plan, &sizes, error));
     for (uint32_t i = 0; i < slm_gguf_n_parts(m->gguf); i++)
         if (slm_gguf_part(m->gguf, i)->kind != SLM_FILE_HEAD) /* whatever becomes of it */
             SLM_TRY(slm_file_check(slm_gguf_part(m->gguf, i), error));
@@ -462,6 +476,7 @@ slm_status slm_cache_create(slm_model *m, const slm_cache_options *options, slm_
     c->host = &m->host;
     c->options = filled;
     c->plan = plan;
+    c->n_threads_asked = n_threads_asked;
     set_pace(c);
     slm_model_retain(m);
     slm_status status = allocate(c, &sizes, error);

@@ -37,6 +37,7 @@ struct slm_cache {
     uint32_t n_open;
     slm_cache_options options;  /* with defaults filled in                                           */
     slm_plan plan;
+    uint32_t n_threads_asked;   /* plan.n_threads may be fewer                                       */
     slm_pace pace;              /* of prompts                                                        */
     slm_kv_layout layout;
     slm_kv_pool pools[SLM_MAX_KV_GROUPS];

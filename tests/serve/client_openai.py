@@ -30,12 +30,13 @@ assert len(done.choices[0].logprobs.tokens) <= 4
 
 said = client.chat.completions.create(
     model=MODEL, messages=[{"role": "user", "content": "Set a timer for five minutes."}],
-    tools=[{"type": "function", "function": TOOL}], tool_choice="required", max_tokens=80)
+    tools=[{"type": "function", "function": TOOL}], tool_choice="required", temperature=0,
+    max_tokens=80)
 call = said.choices[0].message.tool_calls[0]
 assert call.function.name == "set_timer" and "minutes" in json.loads(call.function.arguments)
 
 parsed = client.chat.completions.parse(model=MODEL, messages=ASK, response_format=Choice,
-                                       max_tokens=40)
+                                       temperature=0, max_tokens=40)
 assert isinstance(parsed.choices[0].message.parsed, Choice)
 
 answer = client.responses.create(model=MODEL, input="What can you do?", temperature=0,
@@ -45,7 +46,8 @@ with client.responses.stream(model=MODEL, input="What can you do?", temperature=
                              max_output_tokens=80) as stream:
     assert "".join(e.delta for e in stream if e.type == "response.output_text.delta") == text
     assert stream.get_final_response().output_text == text
-made = client.responses.create(model=MODEL, input="Set a timer.", max_output_tokens=80,
+made = client.responses.create(model=MODEL, input="Set a timer for five minutes.",
+                               temperature=0, max_output_tokens=80,
                                tools=[dict(TOOL, type="function")], tool_choice="required")
 assert made.output[0].name == "set_timer"
 
