@@ -2,7 +2,7 @@
 
     python3 bench/voice_latency.py [--loop voice_loop] [--slm slm] [--csv OUT.csv]
         [--model NAME=FILE.gguf[,THREADS]] [--profile NAME=PROFILE:FILE.gguf]
-        [--rates NAME=MS,MS]
+        [--rates NAME=MS,MS] [--heard]
 
 Dialogues of three wishes each, spoken by espeak-ng, transcripts given, go through voice_loop on the
 virtual clock with the demo model: as it is, and without each of the ways to be faster. The demo model
@@ -18,7 +18,9 @@ Recognition and voice are charged 270 ms and 100 ms in all rows but the first (-
 --voice). Of every turn the terms, in milliseconds: endpoint (silence until it is decided that the
 speaker is done), recognition, first_token (what of the prompt was left), first_clause (a call of a
 tool and its result, and the answer's first clause), voice, output; total is their sum. A row has the
-median of each term, and of the total also the 95th percentile.
+median of each term, and of the total also the 95th percentile; beside them how many answers were
+begun in a pause (guesses) and how many of those were the answer (held). --heard adds a row in which
+PocketSphinx hears the dialogues, each in four voices, and voice_loop charges what it does by itself.
 """
 import argparse
 import json
@@ -46,6 +48,7 @@ DIALOGUES = [
 ]
 SWITCHES = ["", "--no-early-answer", "--no-prefill-ahead", "--no-prefix-reuse",
             "--no-clause-streaming"]
+VOICES = ["en-us", "en-gb-x-rp", "en-us+f2", "en-us+m3"]
 SPACING = 14  # seconds from wish to wish: longer than any answer, so that none is interrupted
 TERMS = [("endpoint", "speech_end_ms", "vad_end_ms"), ("recognition", "vad_end_ms", "asr_ms"),
          ("first_token", "asr_ms", "first_token_ms"),
@@ -54,22 +57,34 @@ TERMS = [("endpoint", "speech_end_ms", "vad_end_ms"), ("recognition", "vad_end_m
          ("output", "synthesis_ms", "first_audio_ms")]
 
 
-def speak(folder):
+def speak(folder, voice="en-us"):
     """The dialogues as sound files."""
     files = []
     for i, wishes in enumerate(DIALOGUES):
-        parts = [(0.5 + SPACING * k, say(text)) for k, text in enumerate(wishes)]
+        parts = [(0.5 + SPACING * k, say(text, voice)) for k, text in enumerate(wishes)]
         files.append(write_wav(folder / f"{i}.wav", mix(parts, SPACING * len(wishes))))
     return files
+
+
+def heard(args, folder):
+    """The turns of the dialogues as the packaged recogniser hears them. What is not understood may
+    have no answer, and may be more than one turn."""
+    turns = [turn for voice in VOICES for wav in speak(folder, voice) for turn in ledger(args, wav, [])]
+    return [turn for turn in turns if turn["first_audio_ms"] is not None and turn["asr_ms"]]
+
+
+def ledger(args, wav, words):
+    """The turns of a sound file."""
+    out = run([args.loop, "--wav-in", str(wav), "--virtual-clock", *words])[0]
+    return [json.loads(line) for line in out.splitlines()]
 
 
 def turns_of(args, files, words):
     """Of all dialogues, the ledger's turns."""
     turns = []
     for wav, wishes in zip(files, DIALOGUES):
-        out = run([args.loop, "--wav-in", str(wav), "--virtual-clock", "--recognizer", "fake",
-                   "--recognizer-address", "|".join(wishes), *words])[0]
-        got = [json.loads(line) for line in out.splitlines()]
+        got = ledger(args, wav, ["--recognizer", "fake", "--recognizer-address", "|".join(wishes),
+                                 *words])
         if len(got) != len(wishes) or any(t["first_audio_ms"] is None for t in got):
             raise Failed(f"{wav.name}: got {len(got)} turns with an answer, wanted {len(wishes)}")
         turns += got
@@ -81,8 +96,11 @@ def row_of(name, switch, charges, turns):
     totals = sorted(t["total_ms"] for t in turns)
     row = {"date": today(), "machine": name, "without": switch.removeprefix("--no-"),
            "prompt_ms": charges[0], "token_ms": charges[1], "turns": len(turns)}
+    row["guesses"] = sum(t["guesses"] for t in turns)
+    row["held"] = sum(t["begun_ms"] < t["asr_ms"] for t in turns)
     for term, begin, end in TERMS:
-        row[term] = statistics.median(t[end] - t[begin] for t in turns)
+        terms = [t[end] - t[begin] for t in turns if t[end] is not None and t[begin] is not None]
+        row[term] = statistics.median(terms) if terms else ""
     row["median"] = statistics.median(totals)
     row["p95"] = totals[min(len(totals) - 1, int(0.95 * len(totals)))]
     return row
@@ -134,6 +152,7 @@ def main():
     parser.add_argument("--rates", action="append", default=[])
     parser.add_argument("--recognition", type=float, default=270)
     parser.add_argument("--voice", type=float, default=100)
+    parser.add_argument("--heard", action="store_true", help="a row with the packaged recogniser")
     parser.add_argument("--csv")
     args = parser.parse_args()
     machines = [m for text in args.model for m in measured(args, text)]
@@ -151,6 +170,9 @@ def main():
                 shown = (1, 8) if prompt is None else (round(prompt, 3), round(token, 3))
                 rows.append(row_of(name, switch, shown, turns))
                 print_row(rows[-1])
+        if args.heard:
+            rows.append(row_of("heard", "", (1, 8), heard(args, pathlib.Path(folder))))
+            print_row(rows[-1])
     if args.csv:
         write_csv(args.csv, rows)
 

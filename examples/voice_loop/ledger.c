@@ -94,6 +94,7 @@ static json_t *as_json(const turn *t) {
     json_object_set_new(j, "vad_end_ms", ms(t->vad_end));
     json_object_set_new(j, "asr_ms", ms(t->asr));
     json_object_set_new(j, "begun_ms", ms(t->begun));
+    json_object_set_new(j, "guesses", json_integer(t->guesses));
     json_object_set_new(j, "first_token_ms", ms(t->first_token));
     json_object_set_new(j, "first_clause_ms", ms(t->first_clause));
     json_object_set_new(j, "synthesis_ms", ms(t->synthesis));

@@ -29,6 +29,7 @@ typedef struct turn {
     double barge_in, silent;
     bool interrupted, had_effect;
     int resumed;         /* times that it stopped for what was no interruption */
+    int guesses;         /* times that the model began in a pause, for nothing or not */
     uint64_t spoken;     /* bytes of the answer */
     int64_t ahead, reused, evaluated; /* tokens */
     struct {

@@ -67,6 +67,7 @@ typedef struct line {
     bool slow_partials;
     bool guessing; /* the model answers `guess`, of which it is not known yet whether it is all */
     double guessed_at; /* ms */
+    int n_guesses; /* since a turn began */
     char guess[PARTIAL_SIZE];
 
     bool answering;   /* `turn` is not over */

@@ -171,6 +171,8 @@ static void begin_turn(line *l, const utterance *u) {
     l->turn.speech_start = u->start;
     l->turn.speech_end = u->end;
     l->turn.vad_end = u->vad_end;
+    l->turn.guesses = l->n_guesses;
+    l->n_guesses = 0;
     l->answering = true;
     l->thought_out = l->said_some = l->skipped_some = l->call_waits = false;
     l->heard_of_model = line_ms(l);
@@ -203,6 +205,7 @@ void line_guess(line *l, const char *text) {
     fail(l->guess, sizeof l->guess, "%s", text);
     l->guessing = true;
     l->guessed_at = line_ms(l);
+    l->n_guesses++;
     commit(l, l->guess, strlen(l->guess));
 }
 
@@ -221,6 +224,7 @@ void line_accept(line *l, const utterance *u, const char *said, double asr_ms, d
     l->guessing = false;
     if (goes_on(l)) {
         whole.start = l->turn.speech_start;
+        l->n_guesses += l->turn.guesses;
         before = l->turn.transcript;
         l->turn.transcript = (long_text){0};
         turn_free(&l->turn);

@@ -124,6 +124,7 @@ class EarlyAnswer(Case):
             self.assertEqual([t[name] for t in early], [t[name] for t in late])
         for turn in late:
             self.assertGreaterEqual(turn["begun_ms"], turn["asr_ms"])
+            self.assertEqual(turn["guesses"], 0)
         return early, late
 
     def test_it_is_the_same_and_sooner(self):
@@ -132,6 +133,7 @@ class EarlyAnswer(Case):
         for one, other in zip(early, late):
             self.assertTrue(one["calls"])
             self.assertLess(one["begun_ms"], one["vad_end_ms"])
+            self.assertEqual(one["guesses"], 1)
             self.assertGreaterEqual(one["first_token_ms"], one["asr_ms"])
             self.assertLess(one["total_ms"], other["total_ms"] - 50)
 
@@ -140,6 +142,7 @@ class EarlyAnswer(Case):
         early, _ = self.both(mix([(0.5, say("Turn on the lamp."))], 5), said)
         self.assertEqual(early[0]["transcript"], said)
         self.assertGreaterEqual(early[0]["begun_ms"], early[0]["asr_ms"])
+        self.assertEqual(early[0]["guesses"], 1)
 
     def test_who_goes_on_takes_it_back(self):
         """The pause is longer than what begins an answer and shorter than an end."""
@@ -147,6 +150,7 @@ class EarlyAnswer(Case):
         early, _ = self.both(mix(parts, 6), "turn on the lamp i mean in the kitchen")
         self.assertEqual(len(early), 1)
         self.assertGreater(early[0]["begun_ms"], early[0]["speech_end_ms"])
+        self.assertEqual(early[0]["guesses"], 2)
         self.assertEqual(len(early[0]["calls"]), 2)
 
     def whisper(self, *how):
