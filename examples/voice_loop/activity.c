@@ -3,7 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-static const double QUIET_ROOM = -50, LEAST_FLOOR = -66, MARGIN = 9, CLEAR_PITCH = 0.55;
+static const double QUIET_ROOM = -50, LEAST_FLOOR = -66, MARGIN = 9, SWELL_MARGIN = 6,
+                    CLEAR_PITCH = 0.55;
 enum { DECIMATION = 4, SHORTEST_LAG = 10 /* 400 Hz */, LONGEST_LAG = 57 /* 70 Hz */ };
 
 double level_db(const int16_t *x, size_t n) {
@@ -15,22 +16,28 @@ double level_db(const int16_t *x, size_t n) {
 }
 
 void activity_init(activity *a) {
-    *a = (activity){.smooth_db = QUIET_ROOM, .floor_db = QUIET_ROOM, .level_db = -96};
+    *a = (activity){.smooth_db = QUIET_ROOM, .floor_db = QUIET_ROOM, .swell_db = QUIET_ROOM, .level_db = -96};
     for (int i = 0; i < ACTIVITY_WINDOWS; i++)
-        a->least_db[i] = QUIET_ROOM;
+        a->least_db[i] = a->most_db[i] = QUIET_ROOM;
 }
 
 static void follow_floor(activity *a) {
-    double least = a->least_db[ACTIVITY_WINDOWS - 1];
+    double *least = &a->least_db[ACTIVITY_WINDOWS - 1], *most = &a->most_db[ACTIVITY_WINDOWS - 1];
     a->smooth_db += 0.3 * (a->level_db - a->smooth_db);
-    a->least_db[ACTIVITY_WINDOWS - 1] = a->in_window == 0 || a->smooth_db < least ? a->smooth_db
-                                                                                 : least;
+    *least = a->in_window == 0 ? a->smooth_db : fmin(*least, a->smooth_db);
+    *most = a->in_window == 0 ? a->smooth_db : fmax(*most, a->smooth_db);
     a->floor_db = a->least_db[0];
     for (int i = 1; i < ACTIVITY_WINDOWS; i++)
         a->floor_db = fmin(a->floor_db, a->least_db[i]);
     a->floor_db = fmax(a->floor_db, LEAST_FLOOR);
     if (++a->in_window == ACTIVITY_WINDOW) {
+        if (!a->holds) {
+            a->swell_db = a->most_db[0];
+            for (int i = 1; i < ACTIVITY_WINDOWS; i++)
+                a->swell_db = fmin(a->swell_db, a->most_db[i]);
+        }
         memmove(a->least_db, a->least_db + 1, (ACTIVITY_WINDOWS - 1) * sizeof *a->least_db);
+        memmove(a->most_db, a->most_db + 1, (ACTIVITY_WINDOWS - 1) * sizeof *a->most_db);
         a->in_window = 0;
     }
 }
@@ -68,7 +75,8 @@ void activity_step(activity *a, const int16_t block[LINE_BLOCK], double at_least
     double rms = sqrt(sum / LINE_BLOCK) / 32768.0;
     a->level_db = rms > 1.6e-5 ? 20 * log10(rms) : -96;
     follow_floor(a);
-    a->is_loud = a->level_db > a->floor_db + MARGIN && a->level_db > at_least_db;
+    a->is_loud = a->level_db > a->floor_db + MARGIN && a->level_db > a->swell_db + SWELL_MARGIN &&
+                 a->level_db > at_least_db;
     a->loud_bits = a->loud_bits << 1 | a->is_loud;
     a->is_voiced = has_pitch(a, x);
 }

@@ -1,5 +1,8 @@
 /* Voice activity: which blocks of 10 ms are loud against the noise of the room, and which of them have
- * a pitch, as speech has and most noises have not. */
+ * a pitch, as speech has and most noises have not.
+ *
+ * A fan has one level, and what is well above it is loud. Other people's voices and music rise and fall:
+ * of such a room it is also known how loud it always gets again. Who speaks is louder than that. */
 #ifndef SLM_VOICE_ACTIVITY_H
 #define SLM_VOICE_ACTIVITY_H
 
@@ -14,6 +17,9 @@ typedef struct activity {
     double dc;                       /* high-pass: the mean */
     double smooth_db, floor_db;
     double least_db[ACTIVITY_WINDOWS]; /* of each window; the last is being filled */
+    double most_db[ACTIVITY_WINDOWS];
+    double swell_db; /* the least of most_db: no window stayed below it */
+    bool holds;      /* swell_db stays: somebody speaks, and it is not to be learnt from that */
     int in_window;
     unsigned loud_bits;              /* of the last blocks, the newest lowest */
     float pitch[PITCH_SAMPLES];

@@ -19,6 +19,7 @@ recognizer *recognizer_open_program(const recognizer_options *options, char *why
  *   !die     the utterance fails
  *   !hang    finishing fails when the timeout is over
  *   !late N  finishing takes N ms, and then gives the words that follow N
+ *   !doubt   gives the words that follow, and doubts them
  *
  * After the last utterance the script starts again. */
 recognizer *recognizer_open_fake(const recognizer_options *options, char *why, size_t why_size);

@@ -26,10 +26,16 @@ static void charge(hearing *h) {
                  r->charge_ms + r->charge_ms_per_s * (double)h->n_samples / RECOGNIZER_RATE);
 }
 
-static void post_final(hearing *h, const char *text, double measured_ms) {
+static bool doubts(const hearing *h) {
+    return h->recognizer->doubts && h->recognizer->doubts(h->recognizer);
+}
+
+static void post_final(hearing *h, const char *text, double measured_ms, bool doubted) {
     message *m = message_text(HEARD_FINAL, h->id, text, strlen(text));
-    if (m)
+    if (m) {
         m->measured_ms = measured_ms;
+        m->end = doubted;
+    }
     stage_post(&h->stage, m);
     end(h);
 }
@@ -40,13 +46,13 @@ static void finish(hearing *h, int64_t end_ms) {
     int64_t begun = clock_ms();
     if (h->whole && h->whole_ms > end_ms) { /* behind it there was only silence */
         r->cancel(r);
-        post_final(h, h->whole, h->whole_measured_ms);
+        post_final(h, h->whole, h->whole_measured_ms, h->whole_doubted);
         return;
     }
     bool done = r->finish(r, text, sizeof text, why, sizeof why);
     charge(h);
     if (done)
-        post_final(h, text, (double)(clock_ms() - begun));
+        post_final(h, text, (double)(clock_ms() - begun), doubts(h));
     else
         failed(h, why);
 }
@@ -107,6 +113,7 @@ static void keep(hearing *h, const char *text, double measured_ms) {
     free(h->whole);
     h->whole = text[0] ? strdup(text) : NULL;
     h->whole_ms = h->asked_ms;
+    h->whole_doubted = doubts(h);
     h->whole_measured_ms = measured_ms;
 }
 
@@ -129,8 +136,10 @@ static bool work(void *self) {
     if (settles)
         keep(h, text, (double)(clock_ms() - begun));
     message *m = message_text(HEARD_PARTIAL, h->id, text, strlen(text));
-    if (m)
+    if (m) {
         m->value = h->asked_ms;
+        m->end = settles && doubts(h);
+    }
     stage_post(&h->stage, m);
     return true;
 }

@@ -15,8 +15,8 @@ enum {
 };
 /* Events. */
 enum {
-    HEARD_PARTIAL, /* text: the best so far; value: that of HEAR_PARTIAL */
-    HEARD_FINAL,   /* text: all of it, "" where nothing was understood */
+    HEARD_PARTIAL, /* text: the best so far; value: that of HEAR_PARTIAL; end: as below */
+    HEARD_FINAL,   /* text: all of it, "" where nothing was understood; end: not 0 where the engine doubts it */
     HEARD_FAILED   /* text: why; the utterance is over */
 };
 
@@ -30,6 +30,7 @@ typedef struct hearing {
     int64_t asked_ms;
     char *whole; /* all that there was to hear up to whole_ms */
     int64_t whole_ms;
+    bool whole_doubted;
     double whole_measured_ms;
     uint64_t n_samples;
     uint32_t noise; /* state of its generator */

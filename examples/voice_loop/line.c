@@ -12,6 +12,8 @@ enum { ONSET_BLOCKS = 8, ONSET_LOUD = 6, LASTING_BLOCKS = 5, LASTING_LOUD = 3 };
 /* With fewer voiced blocks it was a noise, about which no recogniser is asked. */
 enum { LEAST_VOICED = 4, NOISE_WAIT_MS = 200, BACKCHANNEL_WAIT_MS = 300 };
 enum { PARTIAL_EVERY_MS = 200, LONGEST_MS = 30000, LONGEST_FINISH_MS = 10000 };
+/* What goes on for so long without a pause may be the room. */
+enum { LEARNS_AFTER_MS = 8000 };
 /* An answer is given up before all of what was said is there, when that much speaks for it. */
 enum { CLEAR_WORDS = 2, CLEAR_VOICED = 25 };
 /* A pause after which what was understood may be all: longer than those within words. */
@@ -21,6 +23,9 @@ enum { GUESS_AFTER_MS = 160 };
 enum { SLOW_PARTIAL_MS = 1000 };
 /* Shorter than that, one word is more often misheard attention than meant. */
 enum { SHORT_MS = 500 };
+/* After so many things in a row that were not understood it is not this loop that is spoken to, and it
+ * says so no more for a while. */
+enum { MOST_REFUSED = 3, REFUSED_AGAIN_MS = 60000 };
 
 double line_ms(const line *l) {
     return (double)l->n_blocks * 10;
@@ -92,18 +97,32 @@ static bool only_shows_attention(const line *l, const utterance *u, const char *
     return u->during_answer && (is_backchannel(text) || (is_short && !is_order(text)));
 }
 
+static void refuse(line *l, const char *text, const message *m) {
+    bool again = l->n_refused < MOST_REFUSED || line_ms(l) - l->refused_at > REFUSED_AGAIN_MS;
+    drop(l);
+    l->n_refused = again ? l->n_refused % MOST_REFUSED + 1 : l->n_refused;
+    l->refused_at = line_ms(l);
+    if (again && !l->answering)
+        line_refuse(l, &l->last, text, (double)m->due_us / 1000, m->measured_ms);
+}
+
 static void take_final(line *l, const message *m) {
     const char *text = behind_wake(l, &l->last, m->data.text);
     l->finishing = false;
-    if (!text || words_in(text) == 0 || only_shows_attention(l, &l->last, text))
+    if (!text || words_in(text) == 0 || only_shows_attention(l, &l->last, text)) {
         drop(l);
-    else
+    } else if (m->end && !is_yes(text) && !is_no(text) && !is_order(text)) {
+        refuse(l, text, m);
+    } else {
+        l->n_refused = 0;
         line_accept(l, &l->last, text, (double)m->due_us / 1000, m->measured_ms);
+    }
 }
 
 static void take_partial(line *l, const message *m) {
     utterance *u = &l->now;
     u->heard_to = (double)m->value;
+    u->doubted = m->end != 0;
     if (strcmp(u->partial, m->data.text) == 0)
         return;
     line_take_back(l);
@@ -231,7 +250,7 @@ static void guess(line *l) {
     const utterance *u = &l->now;
     bool may = !l->guessing && !l->answering && !l->finishing && !l->asking &&
                !l->options->no_early && !u->failed && u->n_voiced >= LEAST_VOICED;
-    if (!may || u->heard_to - u->end < GUESS_AFTER_MS || how_complete(u->partial) == SOUNDS_OPEN)
+    if (!may || u->doubted || u->heard_to - u->end < GUESS_AFTER_MS || how_complete(u->partial) == SOUNDS_OPEN)
         return;
     const char *text = behind_wake(l, u, u->partial);
     if (text && words_in(text) > 0)
@@ -268,6 +287,7 @@ static void go_on(line *l, const int16_t *mic) {
 }
 
 static void listen(line *l, const int16_t *mic, double at_least_db) {
+    l->activity.holds = l->speaking && line_ms(l) - l->now.start < LEARNS_AFTER_MS;
     activity_step(&l->activity, mic, at_least_db);
     keep_preroll(l, mic);
     if (l->speaking) {

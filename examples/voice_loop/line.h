@@ -33,6 +33,7 @@ typedef struct utterance {
     int n_voiced;               /* blocks with a pitch */
     bool during_answer;
     bool failed; /* nobody recognises it */
+    bool doubted; /* the partial, by who heard it */
     char partial[PARTIAL_SIZE];
 } utterance;
 
@@ -64,6 +65,8 @@ typedef struct line {
     bool finishing;   /* the final transcript of `last` is awaited */
     utterance last;
     uint32_t n_utterances;
+    int n_refused;     /* in a row */
+    double refused_at; /* the last of them, ms */
     bool slow_partials;
     bool guessing; /* the model answers `guess`, of which it is not known yet whether it is all */
     double guessed_at; /* ms */
@@ -118,6 +121,8 @@ void line_accept(line *l, const utterance *u, const char *text, double asr_ms, d
 /* The answer was interrupted by speech that began then. */
 void line_interrupt(line *l, double barge_in_ms);
 /* Recognition failed: says so. */
+/* What was heard makes no sense: the speaker is told, and nothing is done. */
+void line_refuse(line *l, const utterance *u, const char *said, double asr_ms, double measured_ms);
 void line_excuse(line *l, const utterance *u);
 void line_silence(line *l); /* whatever is to be spoken is given up */
 void line_answer_step(line *l);

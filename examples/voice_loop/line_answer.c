@@ -15,6 +15,7 @@ enum { LONGEST_THOUGHT_MS = 60000, LONGEST_SILENT_VOICE_MS = 15000, AWAKE_MS = 8
 
 static const char NO_ANSWER[] = "Sorry, I have no answer to that.";
 static const char NOT_HEARD[] = "Sorry, I could not hear that. Please say it again.";
+static const char NOT_UNDERSTOOD[] = "Sorry, I did not understand that.";
 static const char NOT_THOUGHT[] = "Sorry, something went wrong. Please ask me again.";
 static const char VOICE_LOST[] = "Sorry, my voice failed.";
 static const char FILLER[] = "One moment.";
@@ -179,9 +180,9 @@ static void begin_turn(line *l, const utterance *u) {
     l->call_since = -1;
 }
 
-/* The model has the turn, which it does not where recognition failed. */
+/* The model has the turn, which it does not where recognition failed or nothing was understood. */
 static bool was_committed(const line *l) {
-    return l->turn.asr >= 0;
+    return l->turn.begun >= 0;
 }
 
 /* Nothing of the answer was heard yet and nothing was done: what is said now belongs to it. */
@@ -273,6 +274,15 @@ void line_excuse(line *l, const utterance *u) {
     text_add(&l->turn.error, why, sizeof why - 1);
     l->thought_out = true;
     push_words(l, NOT_HEARD, SAY_INSTEAD);
+}
+
+void line_refuse(line *l, const utterance *u, const char *said, double asr_ms, double measured_ms) {
+    begin_turn(l, u);
+    text_add(&l->turn.transcript, said, strlen(said));
+    l->turn.asr = asr_ms;
+    l->turn.measured.asr = measured_ms;
+    l->thought_out = true;
+    push_words(l, NOT_UNDERSTOOD, SAY_INSTEAD);
 }
 
 /* ---- the model ---- */

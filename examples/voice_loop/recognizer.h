@@ -31,6 +31,9 @@ struct recognizer {
     bool (*settle)(recognizer *r, char *text, size_t size, char *why, size_t why_size);
     /* The final text, "" where nothing was understood. */
     bool (*finish)(recognizer *r, char *text, size_t size, char *why, size_t why_size);
+    /* Of the text that settle or finish gave last: whether something else was said, probably. NULL: the
+     * engine cannot tell. */
+    bool (*doubts)(const recognizer *r);
     void (*cancel)(recognizer *r);
     void (*close)(recognizer *r);
 };

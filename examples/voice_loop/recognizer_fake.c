@@ -14,7 +14,7 @@ typedef struct fake {
     size_t at; /* in the script, where the present or next utterance begins */
     size_t heard;
     int timeout_ms;
-    bool open;
+    bool open, doubted;
 } fake;
 
 static void sleep_ms(long ms) {
@@ -88,12 +88,19 @@ static bool finish(recognizer *r, char *text, size_t size, char *why, size_t why
         sleep_ms(strtol(f->script + f->at + 6, &behind, 10));
         skip = (size_t)(behind - (f->script + f->at)) + (*behind == ' ');
     }
+    f->doubted = is(f, "!doubt ");
+    if (f->doubted)
+        skip = strlen("!doubt ");
     copy_words(f, skip, SIZE_MAX, text, size);
     step(f);
     if (hangs)
         sleep_ms(f->timeout_ms);
     return (!hangs && !dies) ||
            fail(why, why_size, "fake: %s", dies ? "it died" : "no answer in time");
+}
+
+static bool doubts(const recognizer *r) {
+    return ((const fake *)r)->doubted;
 }
 
 static void cancel(recognizer *r) {
@@ -125,6 +132,7 @@ recognizer *recognizer_open_fake(const recognizer_options *options, char *why, s
                  .feed = feed,
                  .partial = partial,
                  .finish = finish,
+                 .doubts = doubts,
                  .cancel = cancel,
                  .close = close_engine},
         .script = script,

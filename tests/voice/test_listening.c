@@ -91,6 +91,42 @@ static void the_floor_follows_the_room(void **state) {
     assert_true(a.is_loud);
 }
 
+/* Voices next door: never quiet for 200 ms, and 14 dB from lull to swell. Who speaks here is louder, and
+ * stays so for as long as it is not to be learnt from. */
+static void a_room_that_swells_is_no_speech(void **state) {
+    activity a;
+    int16_t x[LINE_BLOCK];
+    int loud = 0;
+    (void)state;
+    activity_init(&a);
+    for (int i = 0; i < 600; i++) {
+        noise(x, i / 10 % 2 ? 1500 : 300);
+        activity_step(&a, x, -96);
+        loud += i >= 200 && a.is_loud;
+    }
+    assert_in_range(loud, 0, 8);
+    for (int held = 1; held >= 0; held--) {
+        loud = 0;
+        a.holds = held;
+        for (int i = 0; i < 400; i++) { /* 150 ms of voice, 50 of none */
+            if (i % 20 < 15)
+                voice(x, i, 4000);
+            else
+                noise(x, 300);
+            activity_step(&a, x, -96);
+            loud += i >= 200 && a.is_loud;
+        }
+        assert_in_range(loud, held ? 145 : 0, held ? 150 : 8);
+    }
+    for (int i = 0; i < 400; i++) { /* quiet again */
+        noise(x, 20);
+        activity_step(&a, x, -96);
+    }
+    voice(x, 0, 300);
+    activity_step(&a, x, -96);
+    assert_true(a.is_loud);
+}
+
 /* A constant offset and full scale are no speech for ever, and nothing overflows. */
 static void extremes(void **state) {
     activity a;
@@ -170,6 +206,7 @@ int main(void) {
         cmocka_unit_test(speech_is_loud_and_has_a_pitch),
         cmocka_unit_test(a_burst_of_noise_has_none),
         cmocka_unit_test(the_floor_follows_the_room),
+        cmocka_unit_test(a_room_that_swells_is_no_speech),
         cmocka_unit_test(extremes),
         cmocka_unit_test(the_wait_follows_the_words),
         cmocka_unit_test(the_wait_follows_the_speaker),
