@@ -250,7 +250,9 @@ static void guess(line *l) {
     const utterance *u = &l->now;
     bool may = !l->guessing && !l->answering && !l->finishing && !l->asking &&
                !l->options->no_early && !u->failed && u->n_voiced >= LEAST_VOICED;
-    if (!may || u->doubted || u->heard_to - u->end < GUESS_AFTER_MS || how_complete(u->partial) == SOUNDS_OPEN)
+    if (!may || u->doubted)
+        return;
+    if (u->heard_to - u->end < GUESS_AFTER_MS || how_complete(u->partial) == SOUNDS_OPEN)
         return;
     const char *text = behind_wake(l, u, u->partial);
     if (text && words_in(text) > 0)
