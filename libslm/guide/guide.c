@@ -296,7 +296,7 @@ static slm_status begin(slm_guide *g, slm_error *error) {
             n += 2;
         uint32_t **kept = slm_calloc(&g->host, n, sizeof *kept);
         if (kept == NULL)
-            return explain(g, slm_fail_nomem(error, n * sizeof *kept, "a guide"), error);
+            return slm_fail_nomem(error, n * sizeof *kept, "a guide");
         n = 0;
         for (slm_matcher *m = g->matchers; m != NULL; m = m->next) {
             kept[n++] = &m->config;
@@ -304,7 +304,7 @@ static slm_status begin(slm_guide *g, slm_error *error) {
         }
         slm_status status = slm_automaton_forget(a, kept, n, error);
         slm_free(&g->host, kept);
-        SLM_TRY(explain(g, status, error));
+        SLM_TRY(status);
         set_forget_at(g);
     }
     slm_automaton_begin(a, error);
@@ -314,23 +314,23 @@ static slm_status begin(slm_guide *g, slm_error *error) {
 /* ---- matchers ---------------------------------------------------------------------------------
  */
 
-slm_status slm_matcher_restart(slm_matcher *m, slm_error *error) {
+static slm_status restart(slm_matcher *m, slm_error *error) {
     slm_automaton *a = &m->guide->automaton;
     SLM_TRY(begin(m->guide, error));
     uint32_t frame = slm_automaton_start_frame(a, m->guide->grammar.root);
     uint32_t config =
         a->status == SLM_OK ? slm_automaton_config(a, (slm_item){frame, SLM_STACK_TEXT}) : 0;
-    SLM_TRY(explain(m->guide, a->status, error));
+    SLM_TRY(a->status);
     m->config = config;
     return SLM_OK;
 }
 
-slm_status slm_matcher_create(slm_guide *g, slm_matcher **out, slm_error *error) {
+static slm_status create_matcher(slm_guide *g, slm_matcher **out, slm_error *error) {
     *out = NULL;
     atomic_store(&g->host.was_full, 0);
     slm_matcher *m = slm_calloc(&g->host, 1, sizeof *m);
     if (m == NULL)
-        return explain(g, slm_fail_nomem(error, sizeof *m, "a matcher"), error);
+        return slm_fail_nomem(error, sizeof *m, "a matcher");
     slm_guide_retain(g);
     m->guide = g;
     m->next = g->matchers;
@@ -344,10 +344,10 @@ slm_status slm_matcher_create(slm_guide *g, slm_matcher **out, slm_error *error)
         int own_bits = g->is_lazy || g->n_spelled > 0;
         m->bits = own_bits ? slm_alloc(&g->host, g->masker.n_words * sizeof *m->bits) : NULL;
         if (m->token_bytes == NULL || (own_bits && m->bits == NULL))
-            status = explain(g, slm_fail_nomem(error, g->masker.n_words * 8u, "a matcher"), error);
+            status = slm_fail_nomem(error, g->masker.n_words * 8u, "a matcher");
     }
     if (status == SLM_OK)
-        status = slm_matcher_restart(m, error);
+        status = restart(m, error);
     if (status != SLM_OK) {
         slm_matcher_destroy(m);
         return status;
@@ -407,10 +407,10 @@ static slm_status step(slm_matcher *m, const char *bytes, size_t n, size_t *at, 
         --*at;
     }
     m->before = 0;
-    return explain(m->guide, status, error);
+    return status;
 }
 
-slm_status slm_matcher_take_bytes(slm_matcher *m, const char *bytes, size_t n, slm_error *error) {
+static slm_status take_bytes(slm_matcher *m, const char *bytes, size_t n, slm_error *error) {
     size_t at;
     int has_left;
     SLM_TRY(step(m, bytes, n, &at, &has_left, error));
@@ -428,7 +428,7 @@ static slm_status wake(slm_matcher *m, slm_error *error) {
     uint32_t frame = slm_automaton_frame_at(a, m->guide->lazy.woken);
     if (a->status == SLM_OK)
         config = slm_automaton_config(a, (slm_item){frame, SLM_STACK_TEXT});
-    SLM_TRY(explain(m->guide, a->status, error));
+    SLM_TRY(a->status);
     m->config = config;
     return SLM_OK;
 }
@@ -454,7 +454,7 @@ static int fits(slm_matcher *m, uint32_t config, int32_t token) {
     return config != 0;
 }
 
-slm_status slm_matcher_take(slm_matcher *m, int32_t token, slm_error *error) {
+static slm_status take(slm_matcher *m, int32_t token, slm_error *error) {
     slm_guide *g = m->guide;
     const slm_trie *t = g->trie;
     size_t at = 0;
@@ -480,22 +480,21 @@ slm_status slm_matcher_take(slm_matcher *m, int32_t token, slm_error *error) {
                     "token %d leaves the grammar at its byte %zu", token, at);
 }
 
-slm_status slm_matcher_state(slm_matcher *m, int *can_end, int *must_end, slm_error *error) {
+static slm_status state(slm_matcher *m, int *can_end, int *must_end, slm_error *error) {
     slm_automaton *a = &m->guide->automaton;
     SLM_TRY(begin(m->guide, error));
     if (!a->configs[m->config].expanded && !slm_automaton_expand(a, m->config))
-        return explain(m->guide, a->status, error);
+        return a->status;
     const slm_guide_config *c = &a->configs[m->config];
     *can_end = c->accepts;
     *must_end = c->n_edges == 0;
     return SLM_OK;
 }
 
-slm_status slm_matcher_find(slm_matcher *m, const uint64_t **bits, size_t *n_words,
-                            slm_error *error) {
+static slm_status find(slm_matcher *m, const uint64_t **bits, size_t *n_words, slm_error *error) {
     slm_guide *g = m->guide;
     SLM_TRY(begin(g, error));
-    SLM_TRY(explain(g, slm_masker_find(&g->masker, m->config, bits, error), error));
+    SLM_TRY(slm_masker_find(&g->masker, m->config, bits, error));
     *n_words = g->masker.n_words;
     int sleeps = slm_matcher_sleeps(m);
     if (!sleeps && g->n_spelled == 0)
@@ -508,7 +507,7 @@ slm_status slm_matcher_find(slm_matcher *m, const uint64_t **bits, size_t *n_wor
         if (fits(m, m->config, g->spelled[i]))
             m->bits[g->spelled[i] / 64] |= (uint64_t)1 << (g->spelled[i] % 64);
     *bits = m->bits;
-    return explain(g, g->automaton.status, error);
+    return g->automaton.status;
 }
 
 /* Where a control token may come, the model chooses between it and its spelling. */
@@ -520,8 +519,7 @@ static int any_fits(slm_matcher *m, uint32_t config) {
     return 0;
 }
 
-slm_status slm_matcher_find_forced(slm_matcher *m, const char **bytes, size_t *n,
-                                   slm_error *error) {
+static slm_status find_forced(slm_matcher *m, const char **bytes, size_t *n, slm_error *error) {
     slm_automaton *a = &m->guide->automaton;
     *n = 0;
     *bytes = "";
@@ -530,11 +528,11 @@ slm_status slm_matcher_find_forced(slm_matcher *m, const char **bytes, size_t *n
     if (m->forced == NULL) {
         m->forced = slm_alloc(&m->guide->host, MAX_FORCED);
         if (m->forced == NULL)
-            return explain(m->guide, slm_fail_nomem(error, MAX_FORCED, "a matcher"), error);
+            return slm_fail_nomem(error, MAX_FORCED, "a matcher");
     }
     while (*n < MAX_FORCED) {
         if (!a->configs[config].expanded && !slm_automaton_expand(a, config))
-            return explain(m->guide, a->status, error);
+            return a->status;
         const slm_guide_config *c = &a->configs[config];
         if (c->accepts || c->n_edges != 1 || c->edges[0].lo != c->edges[0].hi ||
             any_fits(m, config))
@@ -545,4 +543,38 @@ slm_status slm_matcher_find_forced(slm_matcher *m, const char **bytes, size_t *n
     }
     *bytes = m->forced;
     return SLM_OK;
+}
+
+/* ---- calls from outside -----------------------------------------------------------------------
+ *
+ * Here, as in slm_guide_create, a failure gets its reason once, whatever it was that failed. */
+
+slm_status slm_matcher_create(slm_guide *g, slm_matcher **out, slm_error *error) {
+    return explain(g, create_matcher(g, out, error), error);
+}
+
+slm_status slm_matcher_restart(slm_matcher *m, slm_error *error) {
+    return explain(m->guide, restart(m, error), error);
+}
+
+slm_status slm_matcher_take_bytes(slm_matcher *m, const char *bytes, size_t n, slm_error *error) {
+    return explain(m->guide, take_bytes(m, bytes, n, error), error);
+}
+
+slm_status slm_matcher_take(slm_matcher *m, int32_t token, slm_error *error) {
+    return explain(m->guide, take(m, token, error), error);
+}
+
+slm_status slm_matcher_state(slm_matcher *m, int *can_end, int *must_end, slm_error *error) {
+    return explain(m->guide, state(m, can_end, must_end, error), error);
+}
+
+slm_status slm_matcher_find(slm_matcher *m, const uint64_t **bits, size_t *n_words,
+                            slm_error *error) {
+    return explain(m->guide, find(m, bits, n_words, error), error);
+}
+
+slm_status slm_matcher_find_forced(slm_matcher *m, const char **bytes, size_t *n,
+                                   slm_error *error) {
+    return explain(m->guide, find_forced(m, bytes, n, error), error);
 }
