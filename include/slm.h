@@ -855,7 +855,7 @@ SLM_API slm_status slm_sampling_init(slm_sampling *sampling);
  *   - It holds at most memory_limit bytes, counted in the model's limit too, and each call is bounded
  *     in time: a grammar that would explode is refused, when it is compiled or when a text gets
  *     there (SLM_ERR_LIMIT; SLM_ERR_NOMEM only where the model's limit or the machine has no more).
- *   - The first guide of a model sorts its vocabulary, once for all guides: 30 to 60 ms and about 49 bytes
+ *   - The first guide of a model sorts its vocabulary, once for all guides: 30 to 65 ms and about 72 bytes
  *     for each token, counted in the model's memory_limit, outside of any guide's, and freed with the model.
  *     Such memory is not part of a plan, which is made before anybody knows of guides: who has none to
  *     spare compiles the guides before the cache is opened.

@@ -1,11 +1,12 @@
 /* What guides cost: compiling, the first mask of a state, masks along an answer, over the schemas
  * of the reference data with their own valid texts. Times are CPU times of the thread.
  *
- *   slm_bench_guide VOCAB.gguf GUIDES.jsonl
+ *   slm_bench_guide VOCAB.gguf GUIDES.jsonl [each]
  *
  * Each line of the second file is an object with "schema" and "valid", a list of texts, or with
  * "grammar", in GBNF, and "match". A text is cut into the longest tokens that fit, which is near to
- * what a model would choose. Guides with a new worst state are named. */
+ * what a model would choose. Guides with a new worst state are named; each: what masks of new states
+ * cost is told for every guide. bench/hostile_guides.jsonl has guides made to cost much. */
 #define _POSIX_C_SOURCE 200809L
 #include "base/json.h"
 #include "guide/guide.h"
@@ -47,7 +48,7 @@ static void report(const char *name, series *s) {
     if (s->n == 0)
         return;
     qsort(s->us, s->n, sizeof *s->us, compare);
-    printf("%-22s %8zu  mean %9.2f  p50 %9.2f  p99 %9.2f  worst %9.2f us\n", name, s->n,
+    printf("%-28s %8zu  mean %9.2f  p50 %9.2f  p99 %9.2f  worst %9.2f us\n", name, s->n,
            s->sum / (double)s->n, s->us[s->n / 2], s->us[s->n * 99 / 100], s->worst);
     free(s->us);
 }
@@ -124,7 +125,17 @@ static slm_status compile(slm_model *model, const slm_json *line, slm_guide **g,
     return status;
 }
 
-static void one_line(slm_model *model, const slm_json *line) {
+/* Adds the series of one guide to that of all, and tells of it. */
+static void add_all(series *all, series *own, const char *name, int tell) {
+    for (size_t i = 0; i < own->n; i++)
+        add(all, own->us[i]);
+    if (tell)
+        report(name, own);
+    else
+        free(own->us);
+}
+
+static void one_line(slm_model *model, const slm_json *line, int each) {
     const slm_json *name = slm_json_get(line, "name"), *texts = slm_json_get(line, "valid");
     slm_error e = SLM_ERROR_INIT;
     slm_guide *g;
@@ -135,13 +146,17 @@ static void one_line(slm_model *model, const slm_json *line) {
         fprintf(stderr, "%s\n", e.message);
         return;
     }
+    series own = {0};
+    char label[64];
+    snprintf(label, sizeof label, "%.*s", name != NULL ? (int)name->text.len : 1,
+             name != NULL ? name->text.ptr : "?");
     for (uint32_t i = 0; texts != NULL && i < texts->n_items; i++)
-        (void)follow(g, &texts->items[i], &cold);
+        (void)follow(g, &texts->items[i], &own);
+    add_all(&cold, &own, label, each);
     for (uint32_t i = 0; texts != NULL && i < texts->n_items; i++)
         (void)follow(g, &texts->items[i], &warm);
-    if (cold.worst > before && cold.worst > 500)
-        printf("%9.2f us for a new state of %.*s\n", cold.worst,
-               name != NULL ? (int)name->text.len : 1, name != NULL ? name->text.ptr : "?");
+    if (!each && cold.worst > before && cold.worst > 500)
+        printf("%9.2f us for a new state of %s\n", cold.worst, label);
     slm_guide_close(&g);
 }
 
@@ -149,8 +164,9 @@ int main(int argc, char **argv) {
     slm_model *model;
     slm_error e = SLM_ERROR_INIT;
     slm_model_options o = {.struct_size = sizeof o, .flags = SLM_MODEL_VOCAB_ONLY};
-    if (argc != 3)
-        return fprintf(stderr, "usage: slm_bench_guide VOCAB.gguf GUIDES.jsonl\n"), 2;
+    int each = argc == 4 && strcmp(argv[3], "each") == 0;
+    if (argc != 3 && !each)
+        return fprintf(stderr, "usage: slm_bench_guide VOCAB.gguf GUIDES.jsonl [each]\n"), 2;
     if (slm_model_open(argv[1], &o, &model, &e) != SLM_OK)
         return fprintf(stderr, "%s\n", e.message), 1;
     FILE *f = fopen(argv[2], "r");
@@ -173,7 +189,7 @@ int main(int argc, char **argv) {
         slm_arena arena = {.host = &host};
         const slm_json *v;
         if (slm_json_parse(&arena, line, (size_t)n, 0, "line", &v, &e) == SLM_OK)
-            one_line(model, v);
+            one_line(model, v, each);
         slm_arena_free(&arena);
     }
     free(line);

@@ -113,9 +113,13 @@ static slm_byte_set find_follow(slm_automaton *a, const slm_call_sites *s, uint3
     return set;
 }
 
-slm_byte_set slm_follow(slm_automaton *a, slm_call_sites *s, uint32_t frame) {
+uint32_t slm_rule_of(const slm_automaton *a, const slm_call_sites *s, uint32_t frame) {
     const slm_frame *f = &a->frames[frame];
-    uint32_t rule = f->n_nodes > 0 ? s->rule_of[f->nodes[0]] : 0;
+    return f->n_nodes > 0 ? s->rule_of[f->nodes[0]] : 0;
+}
+
+slm_byte_set slm_follow(slm_automaton *a, slm_call_sites *s, uint32_t frame) {
+    uint32_t rule = slm_rule_of(a, s, frame);
     if (rule == 0)
         return slm_all_bytes;
     if (!s->is_known[rule - 1]) {

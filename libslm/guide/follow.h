@@ -28,6 +28,8 @@ slm_status slm_call_sites_open(slm_host *host, const slm_grammar *g, slm_call_si
                                slm_error *error);
 void slm_call_sites_close(slm_host *host, slm_call_sites *s);
 
+/* The rule that a frame belongs to, plus 1; 0: to none. */
+uint32_t slm_rule_of(const slm_automaton *a, const slm_call_sites *s, uint32_t frame);
 /* What may come behind the rule that a frame belongs to. All bytes where finding out would take too
  * long. */
 slm_byte_set slm_follow(slm_automaton *a, slm_call_sites *s, uint32_t frame);

@@ -1,21 +1,15 @@
-#include "guide/mask.h"
+#include "guide/mask_walk.h"
 
 #include <string.h>
 
-#define FEW_IDS   1024u
-#define LONG_WALK 8192u /* nodes of the trie                                                   */
+#define FEW_IDS     1024u
+#define LONG_WALK   8192u /* nodes of the trie                                                   */
+#define MANY_TAILS  2048u
+#define MANY_BEFORE 16384u     /* the same during warm-up */
+#define TAIL_NODES  4u         /* nodes of a walk take the time of making a tail */
+#define MAX_JOINT   (1u << 17) /* operations on the grammar, of several frames together */
 #define MAX_WARM_UP                                                                                \
     800000u /* nodes of the trie, or operations on the grammar: a few milliseconds */
-
-static void set_bit(uint64_t *bits, int32_t id) {
-    uint32_t at = (uint32_t)id;
-    bits[at / 64] |= (uint64_t)1 << (at % 64);
-}
-
-static void clear_bit(uint64_t *bits, int32_t id) {
-    uint32_t at = (uint32_t)id;
-    bits[at / 64] &= ~((uint64_t)1 << (at % 64));
-}
 
 slm_status slm_masker_open(slm_host *host, slm_automaton *a, slm_trie *trie, uint32_t free_string,
                            slm_masker *m, slm_error *error) {
@@ -26,10 +20,13 @@ slm_status slm_masker_open(slm_host *host, slm_automaton *a, slm_trie *trie, uin
                       .n_words = (trie->n_vocab + 63) / 64};
     m->path = slm_calloc(host, trie->max_depth + 1u, sizeof *m->path);
     m->scratch = slm_calloc(host, m->n_words + 1u, sizeof *m->scratch);
+    m->given_up = slm_calloc(host, a->grammar->n_rules + 1u, 1);
     m->levels = slm_calloc(host, trie->max_depth + 1u, sizeof *m->levels);
     m->kinds = slm_calloc(host, 1, sizeof *m->kinds);
-    if (m->path == NULL || m->scratch == NULL || m->levels == NULL || m->kinds == NULL)
+    if (m->path == NULL || m->scratch == NULL || m->levels == NULL || m->kinds == NULL ||
+        m->given_up == NULL)
         return slm_fail_nomem(error, m->n_words * sizeof *m->scratch, "the masks of a grammar");
+    slm_flat_open(host, a->grammar, trie, &m->flat);
     return slm_call_sites_open(host, a->grammar, &m->sites, error);
 }
 
@@ -49,6 +46,8 @@ void slm_masker_shrink(slm_masker *m) {
     m->frames = NULL;
     m->cap_frames = 0;
     memset(m->recent_config, 0, sizeof m->recent_config);
+    if (m->flat.host != NULL)
+        slm_flat_drop(&m->flat);
 }
 
 void slm_masker_close(slm_masker *m) {
@@ -57,6 +56,7 @@ void slm_masker_close(slm_masker *m) {
     slm_free(m->host, m->path);
     slm_free(m->host, m->scratch);
     slm_free(m->host, m->levels);
+    slm_free(m->host, m->given_up);
     slm_free(m->host, m->kinds);
     slm_free(m->host, m->escapes);
     slm_free(m->host, m->items);
@@ -103,109 +103,6 @@ static uint32_t below(slm_automaton *a, uint32_t stack) {
 /* ---- frames -----------------------------------------------------------------------------------
  */
 
-static slm_status add_escape(slm_masker *m, uint32_t node, slm_error *error) {
-    if (m->n_escapes == m->cap_escapes) {
-        uint32_t cap = m->cap_escapes == 0 ? 1024 : m->cap_escapes * 2;
-        uint32_t *larger = slm_realloc(m->host, m->escapes, cap * sizeof *larger);
-        if (larger == NULL)
-            return slm_fail_nomem(error, cap * sizeof *larger, "the masks of a grammar");
-        m->escapes = larger;
-        m->cap_escapes = cap;
-    }
-    m->escapes[m->n_escapes++] = node;
-    return SLM_OK;
-}
-
-/* Whether most tokens begin with a byte that a config, which is expanded, takes. */
-static int takes_most(const slm_masker *m, const slm_guide_config *c) {
-    const slm_trie *t = m->trie;
-    uint32_t n = 0;
-    for (uint32_t i = 0, branch = 0; i < t->n_nodes; i = t->nodes[i].skip) {
-        if (!t->nodes[i].is_branch)
-            continue;
-        const slm_trie_branch *b = &t->branches[branch];
-        n += slm_config_after(c, t->nodes[i].byte) != 0 ? b->end - b->first : 0;
-        branch = b->skip;
-    }
-    return n > t->n_ids / 2;
-}
-
-/* The tokens of a branch. */
-static void mark_branch(slm_masker *m, const slm_trie_branch *b, int taken) {
-    const int32_t *ids = m->trie->ids;
-    if (taken)
-        for (uint32_t i = b->first; i < b->end; i++)
-            set_bit(m->scratch, ids[i]);
-    else
-        for (uint32_t i = b->first; i < b->end; i++)
-            clear_bit(m->scratch, ids[i]);
-}
-
-/* The config of a node that has others below it. Where the frame ends with more to come, the place
- * is noted. */
-static slm_status enter(slm_masker *m, uint32_t node, uint32_t config, int may_escape,
-                        slm_walk_level *level, slm_error *error) {
-    slm_automaton *a = m->automaton;
-    if (!a->configs[config].expanded && !slm_automaton_expand(a, config))
-        return a->status;
-    *level = (slm_walk_level){config, a->configs[config].dense};
-    return may_escape && a->configs[config].escapes ? add_escape(m, node, error) : SLM_OK;
-}
-
-/* Over the whole trie from a config on the stack FRAME: sets the bits of what it takes in scratch,
- * and notes the nodes where the frame ends with more to come that may follow it. Where most is
- * taken, all is at first, and what is not is cleared. */
-static slm_status walk_frame(slm_masker *m, uint32_t config, const slm_byte_set *follow,
-                             slm_error *error) {
-    slm_automaton *a = m->automaton;
-    const slm_trie *t = m->trie;
-    const slm_trie_node *nodes = t->nodes;
-    slm_walk_level *levels = m->levels;
-    uint32_t n_nodes = t->n_nodes;
-    int may_escape = (follow->bits[0] | follow->bits[1] | follow->bits[2] | follow->bits[3]) != 0;
-    int most = takes_most(m, &a->configs[config]);
-    int32_t none = (int32_t)(m->n_words * 64); /* a bit that nobody reads: cheaper than to ask */
-    uint64_t before = m->n_visited;
-    m->n_escapes = 0;
-    memset(levels, 0, (t->max_depth + 1u) * sizeof *levels);
-    levels[0] = (slm_walk_level){config, a->configs[config].dense};
-    slm_kinds_begin(m->kinds, a, follow);
-    if (most)
-        memcpy(m->scratch, t->inside, m->n_words * sizeof *m->scratch);
-    for (uint32_t i = 0, branch = 0; i < n_nodes; m->n_visited++) {
-        const slm_trie_node *node = &nodes[i];
-        const slm_walk_level *from = &levels[node->depth - 1];
-        const slm_trie_branch *b = node->is_branch ? &t->branches[branch++] : NULL;
-        uint32_t next = from->dense != NULL
-                            ? from->dense[node->byte]
-                            : slm_config_after(&a->configs[from->config], node->byte);
-        if (b != NULL &&
-            (next == 0 || slm_kinds_take(m->kinds, b->partial ? from->config : next, b))) {
-            if ((next != 0) != most)
-                mark_branch(m, b, !most);
-            if (next != 0 && may_escape && !b->partial && a->configs[next].escapes)
-                SLM_TRY(add_escape(m, i, error));
-            i = node->skip;
-            branch = b->skip;
-            continue;
-        }
-        if (next == 0) {
-            for (; i < node->skip; i++)
-                clear_bit(m->scratch, most && nodes[i].token >= 0 ? nodes[i].token : none);
-            continue;
-        }
-        if (!most)
-            set_bit(m->scratch, node->token >= 0 ? node->token : none);
-        const slm_guide_config *c = &a->configs[next];
-        levels[node->depth] = (slm_walk_level){next, c->dense};
-        if ((!c->expanded || (c->escapes && may_escape)) && node->skip > i + 1)
-            SLM_TRY(enter(m, i, next, may_escape, &levels[node->depth], error));
-        i++;
-    }
-    (void)slm_automaton_spend(a, m->n_visited - before + m->n_words);
-    return a->status;
-}
-
 static uint32_t count_scratch(const slm_masker *m) {
     uint32_t n = 0;
     for (uint32_t w = 0; w < m->n_words; w++)
@@ -235,27 +132,46 @@ static slm_status keep_frame(slm_masker *m, const slm_byte_set *follow, slm_fram
         memcpy(f->bits, m->scratch, m->n_words * sizeof *f->bits);
     else
         list_scratch(m, f->ids);
-    return slm_tails_make(m->host, m->trie, m->escapes, NULL, m->n_escapes, follow, &f->tails,
-                          error);
+    f->is_open = (uint8_t)slm_tails_exceed(m->trie, m->escapes, m->n_escapes, follow,
+                                           m->is_warm ? MANY_TAILS : MANY_BEFORE);
+    if (f->is_open)
+        return SLM_OK;
+    slm_status status =
+        slm_tails_make(m->host, m->trie, m->escapes, NULL, m->n_escapes, follow, &f->tails, error);
+    if (f->tails.n_nodes > 0)
+        m->n_visited += (uint64_t)f->tails.first[f->tails.n_groups] * TAIL_NODES;
+    return status;
 }
 
-static slm_status make_frame(slm_masker *m, uint32_t frame, slm_frame_mask *f, slm_error *error) {
+/* *done: as for walk_trie, and 1 if it is the only one to find out about. */
+static slm_status make_frame(slm_masker *m, uint32_t frame, int is_only, slm_frame_mask *f,
+                             int *done, slm_error *error) {
     slm_automaton *a = m->automaton;
     uint32_t config = slm_automaton_config(a, (slm_item){frame, SLM_STACK_FRAME});
     if (a->status != SLM_OK || !slm_automaton_expand(a, config))
         return a->status;
     f->ends = a->configs[config].escapes;
     slm_byte_set follow = slm_follow(a, &m->sites, frame);
+    uint32_t rule = slm_rule_of(a, &m->sites, frame);
     slm_status status = a->status;
     if (status == SLM_OK)
-        status = walk_frame(m, config, &follow, error);
-    if (status == SLM_OK)
+        status = slm_mask_walk(m, config, &follow, rule, done, error);
+    if (status == SLM_OK && !*done && is_only) {
+        status = slm_mask_walk_flat(m, config, &follow, error);
+        *done = 1;
+    }
+    if (status == SLM_OK && *done)
         status = keep_frame(m, &follow, f, error);
     memset(m->scratch, 0, m->n_words * sizeof *m->scratch);
     return status;
 }
 
-static slm_status find_frame(slm_masker *m, uint32_t frame, const slm_frame_mask **out,
+static int is_known(const slm_masker *m, uint32_t frame) {
+    return frame < m->cap_frames && m->frames[frame] != NULL;
+}
+
+/* *out is NULL for a frame that was given up because there are others. */
+static slm_status find_frame(slm_masker *m, uint32_t frame, int is_only, const slm_frame_mask **out,
                              slm_error *error) {
     if (frame >= m->cap_frames) {
         uint32_t cap = m->automaton->cap_frames;
@@ -267,11 +183,13 @@ static slm_status find_frame(slm_masker *m, uint32_t frame, const slm_frame_mask
         m->cap_frames = cap;
     }
     if (m->frames[frame] == NULL) {
+        int done = 0;
         slm_frame_mask *f = slm_calloc(m->host, 1, sizeof *f);
         slm_status status = f == NULL ? slm_fail_nomem(error, sizeof *f, "the masks of a grammar")
-                                      : make_frame(m, frame, f, error);
-        if (status != SLM_OK) {
+                                      : make_frame(m, frame, is_only, f, &done, error);
+        if (status != SLM_OK || !done) {
             free_frame(m, f);
+            *out = NULL;
             return status;
         }
         m->frames[frame] = f;
@@ -521,11 +439,25 @@ static int only_calls(const slm_frame *f) {
     return f->expanded && f->n_calls > 0 && f->n_edges == 0 && !f->accepts;
 }
 
+/* Whether the frames of the items from first on are known. */
+static int are_known(const slm_masker *m, uint32_t first, uint32_t n) {
+    for (uint32_t i = first; i < n; i++)
+        if (!is_known(m, m->items[i].frame))
+            return 0;
+    return 1;
+}
+
+/* How the tokens of a config's items are to be found. */
+enum { BY_ITEM, TOGETHER, DIRECTLY };
+
 /* The tokens of each item, of what it calls, and of what is below it where its frame may have ended
- * already. */
-static slm_status find_items(slm_masker *m, uint32_t config, uint64_t *bits, slm_error *error) {
+ * already. *how says whether that is done: TOGETHER where several frames are not known that take
+ * long to find out about, unless it must be by item; DIRECTLY where a frame is open. */
+static slm_status find_items(slm_masker *m, uint32_t config, uint64_t *bits, int must, int *how,
+                             slm_error *error) {
     slm_automaton *a = m->automaton;
     uint32_t n = 0;
+    *how = BY_ITEM;
     for (uint32_t i = 0; i < a->configs[config].n_items; i++)
         SLM_TRY(add_item(m, &n, a->configs[config].items[i], error));
     for (uint32_t i = 0; i < n; i++) {
@@ -539,13 +471,47 @@ static slm_status find_items(slm_masker *m, uint32_t config, uint64_t *bits, slm
             SLM_TRY(add_calls(m, &n, item, error));
             continue;
         }
-        SLM_TRY(find_frame(m, item.frame, &f, error));
+        SLM_TRY(find_frame(m, item.frame, must || are_known(m, i + 1, n), &f, error));
+        if (f == NULL)
+            *how = TOGETHER;
+        else if (f->is_open && item.stack != SLM_STACK_TEXT)
+            *how = DIRECTLY;
+        if (*how != BY_ITEM)
+            return SLM_OK;
         SLM_TRY(apply_frame(m, f, item.stack, bits));
         slm_stack s = a->stacks[item.stack];
         if (f->ends && item.stack != SLM_STACK_TEXT)
             SLM_TRY(add_item(m, &n, (slm_item){s.back, s.below}, error));
     }
     return SLM_OK;
+}
+
+/* The tokens of a config, which is expanded, by a walk from there on its stack. */
+static slm_status find_directly(slm_masker *m, uint32_t config, uint64_t *bits, slm_error *error) {
+    static const slm_byte_set nothing;
+    int done;
+    slm_status status = slm_mask_walk(m, config, &nothing, 0, &done, error);
+    if (status == SLM_OK && !done)
+        status = slm_mask_walk_flat(m, config, &nothing, error);
+    for (uint32_t w = 0; w < m->n_words && status == SLM_OK; w++)
+        bits[w] |= m->scratch[w];
+    memset(m->scratch, 0, m->n_words * sizeof *m->scratch);
+    return status;
+}
+
+/* The same in one walk for several frames, which may meet more configs than each alone: then the
+ * frames are found out about one by one, and from now on always. */
+static slm_status find_together(slm_masker *m, uint32_t config, uint64_t *bits, int *how,
+                                slm_error *error) {
+    if (slm_flat_walk(&m->flat, m->automaton, config, MAX_JOINT)) {
+        m->n_visited += m->trie->n_nodes / SLM_FLAT_NODES;
+        slm_flat_add(&m->flat, bits);
+        *how = BY_ITEM;
+        return SLM_OK;
+    }
+    SLM_TRY(m->automaton->status);
+    m->is_one_by_one = 1;
+    return find_items(m, config, bits, 1, how, error);
 }
 
 /* Whether a walk from a config, which is expanded, may be long: that goes by how much of the trie
@@ -568,8 +534,8 @@ slm_status slm_masker_warm_up(slm_masker *m, uint64_t most_bytes, slm_error *err
         SLM_TRY(find_strings(m, &strings, error));
     slm_automaton_begin(a, &unheard);
     (void)slm_automaton_start_frame(a, a->grammar->root);
-    for (uint32_t f = 0; f < a->n_frames && a->work < 2 * MAX_WARM_UP && m->n_visited < MAX_WARM_UP &&
-                         atomic_load(&m->host->bytes) < most_bytes;
+    for (uint32_t f = 0; f < a->n_frames && a->work < 2 * MAX_WARM_UP &&
+                         m->n_visited < MAX_WARM_UP && atomic_load(&m->host->bytes) < most_bytes;
          f++) {
         uint32_t config = slm_automaton_config(a, (slm_item){f, SLM_STACK_FRAME});
         if (a->status == SLM_OK && !a->configs[config].expanded)
@@ -580,19 +546,27 @@ slm_status slm_masker_warm_up(slm_masker *m, uint64_t most_bytes, slm_error *err
             (m->free_string != 0 && between_characters(a, &a->frames[f])) ||
             only_calls(&a->frames[f]))
             continue;
-        if (find_frame(m, f, &found, &unheard) != SLM_OK)
+        m->n_before = m->n_visited;
+        if (find_frame(m, f, 1, &found, &unheard) != SLM_OK)
             break;
     }
+    m->is_warm = 1;
     return SLM_OK;
 }
 
 static slm_status find(slm_masker *m, uint32_t config, uint64_t *bits, slm_error *error) {
     slm_automaton *a = m->automaton;
     const slm_trie *t = m->trie;
+    int how;
     memset(bits, 0, m->n_words * sizeof *bits);
+    m->n_before = m->n_visited;
     if (!a->configs[config].expanded && !slm_automaton_expand(a, config))
         return a->status;
-    SLM_TRY(find_items(m, config, bits, error));
+    SLM_TRY(find_items(m, config, bits, m->is_one_by_one, &how, error));
+    if (how == TOGETHER)
+        SLM_TRY(find_together(m, config, bits, &how, error));
+    if (how == DIRECTLY)
+        SLM_TRY(find_directly(m, config, bits, error));
     for (uint32_t i = 0; i < t->n_twins; i++)
         if (bits[t->twins[i][1] / 64] >> (t->twins[i][1] % 64) & 1)
             set_bit(bits, t->twins[i][0]);

@@ -8,11 +8,17 @@
  *
  * A walk passes over what it need not look at: below a node whose characters are all of kinds that the
  * frame takes alike (kinds.h), all tokens may come; and tails are kept only of tokens that go on with a
- * byte that may follow the frame's rule anywhere in the grammar (follow.h). */
+ * byte that may follow the frame's rule anywhere in the grammar (follow.h).
+ *
+ * What a mask costs has an end: a walk that has looked at too much is given up for one over the whole
+ * vocabulary (flat.h), of the frame if it is the only one that is not known yet, or else of the config
+ * on its stack. A frame that ends in the middle of very many tokens is not kept at all: its configs
+ * are walked from on their stacks. */
 #ifndef SLM_GUIDE_MASK_H
 #define SLM_GUIDE_MASK_H
 
 #include "guide/automaton.h"
+#include "guide/flat.h"
 #include "guide/follow.h"
 #include "guide/kinds.h"
 #include "guide/tails.h"
@@ -25,6 +31,7 @@ typedef struct slm_frame_mask {
     uint32_t n_ids;
     slm_tails tails;
     uint8_t ends;     /* it may end before any byte                   */
+    uint8_t is_open;  /* it ends within too many tokens: the rest is not known */
 } slm_frame_mask;
 
 /* Of the characters of JSON strings; the trie owns it. */
@@ -58,7 +65,12 @@ typedef struct slm_masker {
     uint64_t *scratch;       /* [n_words + 1], all but the last 0 between calls */
     slm_walk_level *levels;  /* [max_depth + 1] of the walk in hand                               */
     slm_kinds_runs *kinds;   /* of the walk in hand                                               */
+    slm_flat flat;
     uint64_t n_visited;      /* nodes in all walks */
+    uint64_t n_before;       /* ... before the mask in hand */
+    uint8_t *given_up;       /* [n_rules + 1] by rule plus 1: how many of the last walks          */
+    int is_warm;             /* warm-up is over */
+    int is_one_by_one;       /* frames are not walked from together */
     uint32_t *escapes;       /* of the walk in hand: nodes at which the frame ends                */
     uint32_t n_escapes, cap_escapes;
     slm_item *items;

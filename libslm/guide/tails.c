@@ -11,12 +11,13 @@ static uint32_t next_child(const slm_trie *t, const slm_byte_set *follow, uint32
     return i;
 }
 
-/* The tokens below the places: how many, and how many bytes their tails have. */
+/* The tokens below the places: how many, and how many bytes their tails have; of more than most,
+ * some. */
 static void measure(const slm_trie *t, const uint32_t *places, uint32_t n,
-                    const slm_byte_set *follow, uint32_t *n_ids, size_t *n_bytes) {
+                    const slm_byte_set *follow, uint32_t most, uint32_t *n_ids, size_t *n_bytes) {
     *n_ids = 0;
     *n_bytes = 0;
-    for (uint32_t p = 0; p < n; p++) {
+    for (uint32_t p = 0; p < n && *n_ids <= most; p++) {
         const slm_trie_node *place = &t->nodes[places[p]];
         uint32_t i = places[p] + 1;
         while ((i = next_child(t, follow, i, place->skip)) < place->skip)
@@ -26,6 +27,14 @@ static void measure(const slm_trie *t, const uint32_t *places, uint32_t n,
                     *n_bytes += (size_t)(t->nodes[i].depth - place->depth);
                 }
     }
+}
+
+int slm_tails_exceed(const slm_trie *t, const uint32_t *places, uint32_t n,
+                     const slm_byte_set *follow, uint32_t most) {
+    uint32_t n_ids;
+    size_t n_bytes;
+    measure(t, places, n, follow, most, &n_ids, &n_bytes);
+    return n_ids > most;
 }
 
 /* What is collected of the tokens: an entry for each, its token being a number of its own, of which
@@ -83,7 +92,7 @@ slm_status slm_tails_make(slm_host *host, const slm_trie *t, const uint32_t *pla
     uint32_t n_ids;
     size_t n_bytes;
     *out = (slm_tails){0};
-    measure(t, places, n, follow, &n_ids, &n_bytes);
+    measure(t, places, n, follow, UINT32_MAX, &n_ids, &n_bytes);
     if (n_ids == 0)
         return SLM_OK;
     char *pool = slm_alloc(host, n_bytes);
@@ -107,7 +116,9 @@ slm_status slm_tails_make(slm_host *host, const slm_trie *t, const uint32_t *pla
         status = slm_trie_sort(host, c.entries, n_ids, error);
     }
     if (status == SLM_OK)
-        status = slm_trie_build(host, c.entries, group(out, &c), &out->nodes, &out->n_nodes,
+        out->n_groups = group(out, &c);
+    if (status == SLM_OK)
+        status = slm_trie_build(host, c.entries, out->n_groups, &out->nodes, &out->n_nodes,
                                 &out->max_depth, error);
     slm_free(host, c.entries);
     slm_free(host, pool);

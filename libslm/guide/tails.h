@@ -11,7 +11,7 @@ typedef struct slm_tails {
     uint32_t *first;      /* [n_groups + 1] of each group, in ids                                    */
     int32_t *ids;         /* tokens                                                                  */
     uint16_t *before;     /* of each, characters before the place; NULL where none are counted       */
-    uint32_t n_nodes;
+    uint32_t n_nodes, n_groups;
     uint32_t max_depth;
 } slm_tails;
 
@@ -20,6 +20,9 @@ typedef struct slm_tails {
 slm_status slm_tails_make(slm_host *host, const slm_trie *t, const uint32_t *places,
                           const uint16_t *before, uint32_t n, const slm_byte_set *follow,
                           slm_tails *out, slm_error *error);
+/* Whether they would be of more than so many tokens, counted once for each node above. */
+int slm_tails_exceed(const slm_trie *t, const uint32_t *places, uint32_t n,
+                     const slm_byte_set *follow, uint32_t most);
 void slm_tails_free(slm_host *host, slm_tails *tails);
 
 #endif

@@ -202,6 +202,8 @@ static slm_status fill(slm_trie *t, slm_error *error) {
     }
     if (status == SLM_OK)
         status = slm_trie_find_branches(t, error);
+    if (status == SLM_OK)
+        status = slm_trie_find_levels(t, error);
     if (status == SLM_OK) {
         void *twins = slm_realloc(host, t->twins, t->n_twins * sizeof *t->twins);
         void *ends = slm_realloc(host, t->ends, t->n_ends * sizeof *t->ends);
@@ -237,6 +239,7 @@ void slm_trie_close(slm_trie *t) {
     slm_trie_extra *extra = atomic_load(&t->extra);
     if (extra != NULL)
         extra->destroy(host, extra);
+    slm_trie_free_levels(t);
     slm_free(host, t->nodes);
     slm_free(host, t->branches);
     slm_free(host, t->ids);

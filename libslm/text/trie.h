@@ -49,6 +49,19 @@ typedef struct slm_trie_branch {
                             it is broken if it has begun above                                    */
 } slm_trie_branch;
 
+/* The same nodes, level by level behind the root, for a walk that looks at all of them and decides
+ * nothing on its way. Of each level, those with others below them come first, each kind in the order
+ * of the nodes, and so of their parents. */
+typedef struct slm_trie_levels {
+    uint32_t n;         /* places: the root, 0, and the nodes                            */
+    uint32_t *first;    /* [max_depth + 2] of each level; the last is n                  */
+    uint32_t *leaves;   /* [max_depth + 1] the first without others below it             */
+    uint32_t *parent;   /* [n] places                                                    */
+    uint8_t *byte;      /* [n]                                                           */
+    uint32_t *node;     /* [n] numbers of the nodes                                      */
+    uint32_t *of_token; /* [n_vocab] places; n for tokens that are not in the trie       */
+} slm_trie_levels;
+
 /* What others keep with a trie begins with this. */
 typedef struct slm_trie_extra slm_trie_extra;
 struct slm_trie_extra {
@@ -63,6 +76,7 @@ typedef struct slm_trie {
     uint32_t max_depth;
     slm_trie_branch *branches; /* in the order of their nodes                                     */
     uint32_t n_branches;
+    slm_trie_levels levels;
     int32_t *ids;        /* [n_ids] the tokens in the order of their nodes                        */
     uint32_t n_ids;
     uint64_t *inside;    /* bitmap of them                                                        */
@@ -78,6 +92,9 @@ typedef struct slm_trie {
 
 /* Finds the branches; the nodes are there. */
 slm_status slm_trie_find_branches(slm_trie *t, slm_error *error);
+/* Fills in the levels, and frees them. */
+slm_status slm_trie_find_levels(slm_trie *t, slm_error *error);
+void slm_trie_free_levels(slm_trie *t);
 
 slm_status slm_trie_open(slm_host *host, const slm_vocab *vocab, slm_trie **out, slm_error *error);
 void slm_trie_close(slm_trie *t); /* NULL is fine */

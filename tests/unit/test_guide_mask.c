@@ -193,6 +193,33 @@ static void walk(slm_model *model, const slm_guide_source *source, const slm_gui
     close_guides(guides);
 }
 
+/* Grammars of which a walk that passes over branches would pass over little. */
+static const char *const hostile[] = {
+    /* several frames at once */
+    "root ::= ([^e]{1,300} \"!\" | [^t]{1,300} \"?\")",
+    "root ::= a | b | c | d\na ::= [^a]{1,50} \"0\"\nb ::= [^b]{1,51} \"1\"\n"
+    "c ::= [^c]{1,52} \"2\"\nd ::= [^d]{1,53} \"3\"",
+    /* so many together that each is walked from alone */
+    "root ::= a | b | c | d | e | f | g\na ::= [^a]{1,90} \"0\"\nb ::= [^b]{1,91} \"1\"\n"
+    "c ::= [^c]{1,92} \"2\"\nd ::= [^d]{1,93} \"3\"\ne ::= [^e]{1,94} \"4\"\n"
+    "f ::= [^f]{1,95} \"5\"\ng ::= [^g]{1,96} \"6\"",
+    /* frames that end within most tokens */
+    "root ::= (a b)*\na ::= [^x]{1,5}\nb ::= [^y]{1,6}",
+    "root ::= [a-z ] root [a-z ] | [^0-9]",
+    /* every letter by itself */
+    "root ::= ([^a] [^b] [^c] [^d] [^e] [^f] [^g] [^h] [^i] [^j] [^k] [^l] [^m] [^n] [^o])*",
+    "root ::= (([^\\u0100-\\u0fff] | \"x\" [^e]) [^\\u00e9x]){1,90}",
+};
+
+static void walk_hostile(slm_model *model, size_t which, slm_rng *rng, int n_walks) {
+    const slm_guide_source source = {hostile[which], SLM_NTS, 0};
+    slm_guide *guides[2];
+    compile(model, &source, NULL, guides);
+    walk_guides(guides, "", source.text, rng, n_walks, 6);
+    assert_non_null(guides[0]->masker.flat.at); /* it did walk over all nodes */
+    close_guides(guides);
+}
+
 /* With so many characters left of those that a pattern counts, in one guide: what it found out for
  * one place must be right for the others. */
 static void walk_counted(slm_model *model, size_t which, slm_rng *rng, size_t stride) {
@@ -246,6 +273,8 @@ static void masks(void **state) {
 #endif
     for (size_t i = 0; i < COUNT(grammars); i++)
         walk(model, &(slm_guide_source){grammars[i], SLM_NTS, 0}, NULL, &rng, n);
+    for (size_t i = 0; i < COUNT(hostile); i++)
+        walk_hostile(model, i, &rng, n > 1 ? 2 : 1);
     for (size_t i = 0; i < COUNT(schemas); i++)
         walk(model, &(slm_guide_source){schemas[i], SLM_NTS, 1}, NULL, &rng, n);
     walk(model, &(slm_guide_source){schemas[0], SLM_NTS, 1}, &lenient, &rng, n);
