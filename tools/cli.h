@@ -238,6 +238,12 @@ typedef struct slm_cli_sampling {
 void slm_cli_sampling_init(slm_cli_sampling *s);
 void slm_cli_sampling_free(slm_cli_sampling *s);
 size_t slm_cli_sampling_options(slm_opt *options, slm_cli_sampling *s);
+/* What a model's file says of how to choose its tokens (general.sampling.*), else the defaults. Returns
+ * an exit status. */
+int slm_cli_model_sampling(const char *path, const slm_model *model, slm_sampling *sampling);
+/* Takes that for what the options above left open; model NULL: the defaults. To be called once, before
+ * slm_cli_generate_options. */
+int slm_cli_sampling_settle(slm_cli_sampling *s, const char *path, const slm_model *model);
 /* Generation options that point into *s. */
 void slm_cli_generate_options(slm_cli_sampling *s, slm_generate_options *options);
 

@@ -3,6 +3,7 @@
 #include "cli.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,9 +131,93 @@ slm_status slm_cli_depth_bytes(const slm_model *model, slm_kv_type kv, uint32_t 
 
 /* ---------------------------------------------------------------- sampling options ----------- */
 
+/* What a file may say of sampling, under general.sampling; the names are those that llama.cpp gives
+ * them. */
+typedef struct file_choice {
+    const char *key;
+    size_t at; /* in slm_sampling */
+    int is_int;
+} file_choice;
+
+static const file_choice FILE_CHOICES[] = {
+    {"temp", offsetof(slm_sampling, temperature), 0},
+    {"top_k", offsetof(slm_sampling, top_k), 1},
+    {"top_p", offsetof(slm_sampling, top_p), 0},
+    {"min_p", offsetof(slm_sampling, min_p), 0},
+    {"penalty_repeat", offsetof(slm_sampling, repeat_penalty), 0},
+    {"penalty_last_n", offsetof(slm_sampling, penalty_last_n), 1},
+};
+enum { N_FILE_CHOICES = sizeof FILE_CHOICES / sizeof *FILE_CHOICES };
+
+static float *f32_at(slm_sampling *s, const file_choice *c) {
+    return (float *)((char *)s + c->at);
+}
+
+static int32_t *i32_at(slm_sampling *s, const file_choice *c) {
+    return (int32_t *)((char *)s + c->at);
+}
+
+/* Values that no option takes: the choice is open. */
+static void leave_open(slm_sampling *s, const file_choice *c) {
+    if (c->is_int)
+        *i32_at(s, c) = INT32_MIN;
+    else
+        *f32_at(s, c) = -1;
+}
+
+static int is_open(slm_sampling *s, const file_choice *c) {
+    return c->is_int ? *i32_at(s, c) == INT32_MIN : *f32_at(s, c) == -1;
+}
+
 void slm_cli_sampling_init(slm_cli_sampling *s) {
     *s = (slm_cli_sampling){.sampling = {.struct_size = sizeof s->sampling}};
     slm_sampling_init(&s->sampling);
+    for (size_t i = 0; i < N_FILE_CHOICES; i++)
+        leave_open(&s->sampling, &FILE_CHOICES[i]);
+}
+
+int slm_cli_model_sampling(const char *path, const slm_model *model, slm_sampling *sampling) {
+    sampling->struct_size = sizeof *sampling;
+    slm_sampling_init(sampling);
+    for (size_t i = 0; i < N_FILE_CHOICES; i++) {
+        const file_choice *c = &FILE_CHOICES[i];
+        char key[64], text[64];
+        size_t n = 0;
+        float f32;
+        int64_t i64;
+        snprintf(key, sizeof key, "general.sampling.%s", c->key);
+        slm_status status = slm_model_get_meta(model, key, text, sizeof text - 1, &n, NULL);
+        if (status == SLM_ERR_MISSING)
+            continue;
+        text[status == SLM_OK ? n : 0] = 0;
+        if (c->is_int && slm_cli_parse_i64(text, -1, INT32_MAX, &i64))
+            *i32_at(sampling, c) = c->at == offsetof(slm_sampling, top_k) && i64 < 0 ? 0 : (int32_t)i64;
+        else if (!c->is_int && slm_cli_parse_f32(text, 0, 1000, &f32))
+            *f32_at(sampling, c) = f32;
+        else
+            return slm_cli_fail("%s: %s: got \"%s\", wanted a number%s", path, key, text,
+                                c->is_int ? ", whole, from -1 up" : " from 0 to 1000");
+    }
+    return 0;
+}
+
+int slm_cli_sampling_settle(slm_cli_sampling *s, const char *path, const slm_model *model) {
+    slm_sampling of_model = {.struct_size = sizeof of_model};
+    int status = 0;
+    if (model)
+        status = slm_cli_model_sampling(path, model, &of_model);
+    else
+        slm_sampling_init(&of_model);
+    for (size_t i = 0; i < N_FILE_CHOICES && status == 0; i++) {
+        const file_choice *c = &FILE_CHOICES[i];
+        if (!is_open(&s->sampling, c))
+            continue;
+        if (c->is_int)
+            *i32_at(&s->sampling, c) = *i32_at(&of_model, c);
+        else
+            *f32_at(&s->sampling, c) = *f32_at(&of_model, c);
+    }
+    return status;
 }
 
 void slm_cli_sampling_free(slm_cli_sampling *s) {
@@ -193,17 +278,18 @@ size_t slm_cli_sampling_options(slm_opt *options, slm_cli_sampling *s) {
         {.letter = 'n', .name = "max-tokens", .kind = SLM_OPT_U32, .target = &s->max_tokens,
          .arg = "N", .help = "tokens of an answer (default: 0, up to the context)", .max = INT32_MAX},
         {.name = "temp", .kind = SLM_OPT_F32, .target = &p->temperature, .arg = "X",
-         .help = "temperature; 0 takes the most likely token (0.8)", .max = 100},
+         .help = "temperature; 0 takes the most likely token (the model's, or 0.8)", .max = 100},
         {.name = "top-k", .kind = SLM_OPT_I32, .target = &p->top_k, .arg = "N",
-         .help = "of the N most likely; 0: off (40)", .max = INT32_MAX},
+         .help = "of the N most likely; 0: off (the model's, or 40)", .max = INT32_MAX},
         {.name = "top-p", .kind = SLM_OPT_F32, .target = &p->top_p, .arg = "X",
-         .help = "nucleus; 1: off (0.95)", .max = 1},
+         .help = "nucleus; 1: off (the model's, or 0.95)", .max = 1},
         {.name = "min-p", .kind = SLM_OPT_F32, .target = &p->min_p, .arg = "X",
-         .help = "at least X times the largest probability; 0: off (0.05)", .max = 1},
+         .help = "at least X times the largest probability; 0: off (the model's, or 0.05)",
+         .max = 1},
         {.name = "typical", .kind = SLM_OPT_F32, .target = &p->typical_p, .arg = "X",
          .help = "locally typical; 1: off (1)", .max = 1},
         {.name = "repeat-penalty", .kind = SLM_OPT_F32, .target = &p->repeat_penalty, .arg = "X",
-         .help = "divides the logits of tokens seen; 1: off (1)", .min = 0.01, .max = 100},
+         .help = "divides the logits of tokens seen; 1: off (the model's, or 1)", .min = 0.01, .max = 100},
         {.name = "presence-penalty", .kind = SLM_OPT_F32, .target = &p->presence_penalty,
          .arg = "X", .help = "taken off once for a token seen; 0: off (0)", .min = -100,
          .max = 100},
@@ -211,7 +297,8 @@ size_t slm_cli_sampling_options(slm_opt *options, slm_cli_sampling *s) {
          .arg = "X", .help = "taken off each time it was seen; 0: off (0)", .min = -100,
          .max = 100},
         {.name = "penalty-last-n", .kind = SLM_OPT_I32, .target = &p->penalty_last_n, .arg = "N",
-         .help = "tokens that penalties look back; -1: all (64)", .min = -1, .max = INT32_MAX},
+         .help = "tokens that penalties look back; -1: all (the model's, or 64)", .min = -1,
+         .max = INT32_MAX},
         {.name = "dry-multiplier", .kind = SLM_OPT_F32, .target = &p->dry_multiplier, .arg = "X",
          .help = "strength of the DRY penalty; 0: off (0)", .max = 100},
         {.name = "dry-base", .kind = SLM_OPT_F32, .target = &p->dry_base, .arg = "X",

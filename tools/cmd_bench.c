@@ -337,6 +337,7 @@ int slm_cmd_bench(int argc, char **argv) {
     int status = slm_cli_parse(&command, options, n_options, argc, argv, &b.path);
     if (status < 0 && n_positive(&b.prompt) == 0 && n_positive(&b.generate) == 0)
         status = slm_cli_usage("bench: got -p 0 and -n 0, wanted one of the tests");
+    slm_cli_sampling_settle(&b.sampling, b.path, NULL); /* the same for all models */
     if (status < 0)
         status = run(&b, &common);
     slm_cli_sampling_free(&b.sampling);

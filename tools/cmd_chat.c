@@ -88,6 +88,8 @@ static int open_all(slm_talk *t, const slm_cli_common *common) {
     slm_error error = SLM_ERROR_INIT;
     slm_cache_options cache;
     int status = slm_cli_open_model(t->path, common, 0, &t->model);
+    if (status == 0)
+        status = slm_cli_sampling_settle(t->sampling, t->path, t->model);
     if (status)
         return status;
     slm_cli_cache_options(t->model, common, &cache);

@@ -191,6 +191,8 @@ int slm_cmd_run(int argc, char **argv) {
     slm_model *model = NULL;
     double begun = slm_cli_now(), waited = 0;
     status = slm_cli_open_model(r.path, &common, 0, &model);
+    if (status == 0)
+        status = slm_cli_sampling_settle(&sampling, r.path, model);
     if (status == 0 && r.tools_path)
         status = slm_cli_read_all(r.tools_path, &r.tools, &r.tools_len);
     if (status == 0 && args[1] && strcmp(args[1], "-") != 0) {

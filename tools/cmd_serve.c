@@ -66,8 +66,12 @@ static int serve(const char *path, const slm_cli_common *common, serve_options *
                            .listen_fd = -1};
     slm_error error = SLM_ERROR_INIT;
     int status = slm_cli_open_model(path, common, 0, &server.model);
-    if (status != 0)
+    if (status == 0)
+        status = slm_cli_model_sampling(path, server.model, &server.sampling);
+    if (status != 0) {
+        slm_model_close(&server.model);
         return status;
+    }
     server.info.struct_size = sizeof server.info;
     slm_model_get_info(server.model, &server.info, NULL);
     name_model(path, server.model_id, sizeof server.model_id);

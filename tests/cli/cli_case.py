@@ -21,7 +21,7 @@ SKIP = 77
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 VALUE_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
-STRING, ARRAY = 8, 9
+U32, F32, STRING, ARRAY = 4, 6, 8, 9
 
 
 class Result:
@@ -128,13 +128,24 @@ class Gguf:
 
     def set_u32(self, key, value):
         kind, at = self.values[key]
-        assert kind == 4
+        assert kind == U32
         struct.pack_into("<I", self.data, at, value)
 
     def with_text(self, key, value):
         """The file with one more key of type string."""
-        key, value = key.encode(), value.encode()
-        entry = struct.pack("<Q", len(key)) + key + struct.pack("<IQ", STRING, len(value)) + value
+        return self.with_value(key, struct.pack("<IQ", STRING, len(value.encode())) + value.encode())
+
+    def with_f32(self, key, value):
+        """The file with one more key of type f32."""
+        return self.with_value(key, struct.pack("<If", F32, value))
+
+    def with_u32(self, key, value):
+        """The file with one more key of type u32."""
+        return self.with_value(key, struct.pack("<II", U32, value))
+
+    def with_value(self, key, value):
+        """The file with one more key; value begins with its type."""
+        entry = struct.pack("<Q", len(key.encode())) + key.encode() + value
         head = struct.pack("<4sIQQ", b"GGUF", self.version, self.n_tensors, self.n_kv + 1)
         head += self.data[self.kv_start:self.kv_end] + entry
         head += self.data[self.kv_end:self.infos_end]

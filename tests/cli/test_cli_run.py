@@ -3,7 +3,7 @@
 import json
 import re
 
-from cli_case import SHARED, STORIES, Case, chat_model, golden_text, long_stories, main, slm
+from cli_case import SHARED, STORIES, Case, Gguf, chat_model, golden_text, long_stories, main, slm
 
 STATS = ["load_ms", "prompt_tokens", "prompt_ms", "first_token_ms", "tokens", "tokens_per_second",
          "peak_rss_bytes"]
@@ -34,6 +34,28 @@ class Story(Case):
             with self.subTest(threads):
                 self.done(slm("run", STORIES, *self.greedy, "-n", "200", "-t", threads,
                               self.prompt), self.answer + b"\n")
+
+    def test_sampling_that_the_file_recommends(self):
+        """The file says what no option says."""
+        cold = self.file("cold.gguf", Gguf(STORIES).with_f32("general.sampling.temp", 0))
+        ask = ["--raw", "-n", "60", "--seed", "3", self.prompt]
+        plain = slm("run", STORIES, *ask)
+        self.assertEqual(plain.status, 0, plain)
+        self.assertNotEqual(plain.out[:40], self.answer[:40])
+        r = slm("run", cold, *ask)
+        self.assertTrue(r.out.startswith(self.answer[:40]), r)
+        self.done(slm("run", cold, "--temp", "0.8", *ask), plain.out)
+        one = self.file("one.gguf", Gguf(STORIES).with_u32("general.sampling.top_k", 1))
+        self.done(slm("run", one, *ask), r.out)
+        self.done(slm("run", one, "--top-k", "40", *ask), plain.out)
+
+    def test_sampling_in_the_file_that_is_none(self):
+        for entry in (Gguf(STORIES).with_text("general.sampling.temp", "warm"),
+                      Gguf(STORIES).with_f32("general.sampling.temp", -1),
+                      Gguf(STORIES).with_f32("general.sampling.temp", float("nan"))):
+            model = self.file("odd.gguf", entry)
+            self.fails(slm("run", model, "--raw", self.prompt), 1, "general.sampling.temp")
+            self.fails(slm("serve", model, "--port", "0"), 1, "general.sampling.temp")
 
     def test_options_anywhere_and_in_every_spelling(self):
         want = self.answer[:40]

@@ -76,8 +76,7 @@ static int read_bias(const serve_server *server, const serve_object *request, se
 
 static int read_sampling(serve_server *server, const serve_object *request, slm_sampling *s,
                          serve_fault *fault) {
-    s->struct_size = sizeof *s;
-    slm_sampling_init(s);
+    *s = server->sampling;
     double temperature = s->temperature, top_p = s->top_p, min_p = s->min_p;
     double typical_p = s->typical_p, repeat = s->repeat_penalty, presence = 0, frequency = 0;
     int64_t top_k = s->top_k, seed = -1;

@@ -51,6 +51,7 @@ typedef struct serve_server {
     const serve_options *options;
     slm_model *model;
     slm_model_info info;
+    slm_sampling sampling; /* what requests may leave open */
     uint32_t n_ctx;
     char model_id[256];
     int64_t created;           /* seconds since 1970 when the model was opened */
