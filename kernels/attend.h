@@ -237,8 +237,7 @@ SLM_INLINE void scores_q8_0(float *s, const slm_attention *a, size_t query, size
     }
 }
 
-/* Vector c of the tile at column i of a row of values. By groups, the scale of Q8_0 comes with the
- * weight. */
+/* Vector c of the tile at column i of a row of values. The scale of Q8_0 comes with the weight. */
 typedef vf (*value_fn)(const uint8_t *row, size_t i, size_t c);
 
 SLM_INLINE vf value_f16(const uint8_t *row, size_t i, size_t c) {
@@ -249,8 +248,7 @@ SLM_INLINE vf value_f32(const uint8_t *row, size_t i, size_t c) {
 }
 SLM_INLINE vf value_q8_0(const uint8_t *row, size_t i, size_t c) {
     const size_t at = BY_GROUPS ? i : i + c * VW;
-    const uint8_t *b = row + at / 32 * sizeof(slm_block_q8_0), *q = b + 2 + at % 32;
-    return BY_GROUPS ? vf_bytes_of(q, c) : vf_mul(vx_scales(b, 0), vf_bytes_of(q, 0));
+    return vf_bytes_of(row + at / 32 * sizeof(slm_block_q8_0) + 2 + at % 32, BY_GROUPS ? c : 0);
 }
 
 SLM_INLINE void scale_weights(vx w[TILE], const uint8_t *scales, size_t bytes, size_t n) {
@@ -260,15 +258,38 @@ SLM_INLINE void scale_weights(vx w[TILE], const uint8_t *scales, size_t bytes, s
         w[j] = vx_mul(w[j], d);
 }
 
-/* A row of values, by a lane of the weights w. */
-SLM_INLINE void add_row(value_fn load, vf acc[TILE][TILE_V], const vx w[TILE], size_t lane,
+/* Blocks of a row of Q8_0 that a tile of values reaches into, each with weights of its own. */
+#define BLOCKS (!BY_GROUPS && TILE_V * VW > 32 ? TILE_V * VW / 32 : 1)
+
+/* Weights of tokens [t0, t1) times the scales of the block of 32 columns at byte `at` of each row. */
+SLM_INLINE void scale_block(float *to, const float *p, size_t n, const void *const v[4],
+                            size_t v_bytes, size_t at, size_t t0, size_t t1) {
+    uint16_t scales[SLM_KV_BLOCK] = {0};
+    for (size_t t = t0, end; t < t1; t = end) {
+        const uint8_t *row = (const uint8_t *)v[t / SLM_KV_GROUP] + t % SLM_KV_GROUP * v_bytes + at;
+        end = t / SLM_KV_GROUP * SLM_KV_GROUP + SLM_KV_GROUP;
+        end = end < t1 ? end : t1;
+        for (; t < end; t++, row += v_bytes)
+            memcpy(&scales[t], row, 2);
+    }
+    for (size_t t = t0 / VW * VW; t < t1; t += VW) {
+        const vf d = vf_halves((const uint8_t *)&scales[t]);
+        SLM_UNROLL
+        for (size_t j = 0; j < n; j++)
+            vf_store(to + j * SLM_KV_BLOCK + t, vf_mul(vf_load(p + j * SLM_KV_BLOCK + t), d));
+    }
+}
+
+/* A row of values, by a lane of the weights w, of which each block has its own. */
+SLM_INLINE void add_row(value_fn load, vf acc[TILE][TILE_V], vx w[BLOCKS][TILE], size_t lane,
                         const uint8_t *row, size_t i, size_t n, size_t vectors) {
     SLM_UNROLL
     for (size_t c = 0; c < vectors; c++) {
+        const size_t b = load == value_q8_0 && BLOCKS > 1 ? c * VW / 32 : 0;
         const vf x = load(row, i, c);
         SLM_UNROLL
         for (size_t j = 0; j < n; j++)
-            acc[j][c] = vx_fma(w[j], lane, x, acc[j][c]);
+            acc[j][c] = vx_fma(w[b][j], lane, x, acc[j][c]);
     }
 }
 
@@ -276,12 +297,18 @@ SLM_INLINE void add_row(value_fn load, vf acc[TILE][TILE_V], const vx w[TILE], s
 SLM_INLINE void add_values(value_fn load, vf acc[TILE][TILE_V], const float *p, size_t count,
                            const uint8_t *row, size_t v_bytes, size_t i, size_t n,
                            size_t vectors) {
-    vx w[TILE];
+    const size_t n_blocks = load == value_q8_0 && vectors * VW > 32 ? BLOCKS : 1;
+    vx w[BLOCKS][TILE];
     SLM_UNROLL
-    for (size_t j = 0; j < n; j++)
-        w[j] = count == 1 ? vx_set(p[j * SLM_KV_BLOCK]) : vx_load(p + j * SLM_KV_BLOCK);
+    for (size_t b = 0; b < n_blocks; b++) {
+        SLM_UNROLL
+        for (size_t j = 0; j < n; j++) {
+            const float *at = p + (b * TILE + j) * SLM_KV_BLOCK;
+            w[b][j] = count == 1 ? vx_set(*at) : vx_load(at);
+        }
+    }
     if (BY_GROUPS && load == value_q8_0)
-        scale_weights(w, row + i / 32 * sizeof(slm_block_q8_0), count == 1 ? 0 : v_bytes, n);
+        scale_weights(w[0], row + i / 32 * sizeof(slm_block_q8_0), count == 1 ? 0 : v_bytes, n);
     EACH_LANE(count, add_row(load, acc, w, lane, row + lane * v_bytes, i, n, vectors));
 }
 
@@ -292,41 +319,66 @@ SLM_INLINE size_t column_bytes(value_fn load, size_t columns) {
                                : columns / 32 * sizeof(slm_block_q8_0) + columns % 32;
 }
 
-/* o += p v, for n queries and `vectors` vectors of columns from column i on. */
+/* What to ask for while values of group g are read from column i on: the share of the next keys that
+ * these columns have of the values, which take as many bytes. */
+SLM_INLINE const uint8_t *next_keys(value_fn load, const slm_attention *a, size_t g,
+                                    const void *const v[4], size_t v_bytes, size_t i) {
+    size_t at = column_bytes(load, i) * SLM_KV_GROUP, half = v_bytes * SLM_KV_GROUP / 2;
+    if (a->second != NULL && at >= half) {
+        a = a->second;
+        at -= half;
+    }
+    return (const uint8_t *)(a->next_k == NULL || a->next_k[g] == NULL ? v[g] : a->next_k[g]) + at;
+}
+
+/* o += p v, for n queries and `vectors` vectors of columns from column i on. Of the queries the first
+ * `own` are a's, and the others those of its second softmax. */
 SLM_INLINE void values(value_fn load, const float *p, const slm_attention *a, size_t query,
-                       size_t n, const void *const v[4], size_t v_bytes, size_t t0, size_t t1,
-                       size_t i, size_t vectors) {
-    float *o = a->o + query * a->o_stride + i;
+                       size_t n, size_t own, const void *const v[4], size_t v_bytes, size_t t0,
+                       size_t t1, size_t i, size_t vectors) {
+    const size_t chunk = column_bytes(load, vectors * VW);
+    const size_t n_blocks = vectors * VW > 32 ? BLOCKS : 1;
+    float scaled[BLOCKS * TILE * SLM_KV_BLOCK] __attribute__((aligned(64)));
+    float *o[TILE];
     vf acc[TILE][TILE_V];
+    if (!BY_GROUPS && load == value_q8_0) {
+        for (size_t b = 0; b < n_blocks; b++)
+            scale_block(scaled + b * TILE * SLM_KV_BLOCK, p, n, v, v_bytes,
+                        (i / 32 + b) * sizeof(slm_block_q8_0), t0, t1);
+        p = scaled;
+    }
     SLM_UNROLL
     for (size_t j = 0; j < n; j++) {
+        o[j] = j < own ? a->o + (query + j) * a->o_stride + i
+                       : a->second->o + (query + j - own) * a->o_stride + i;
         SLM_UNROLL
         for (size_t c = 0; c < vectors; c++)
-            acc[j][c] = vf_load(o + j * a->o_stride + c * VW);
+            acc[j][c] = vf_load(o[j] + c * VW);
     }
     for (size_t g = t0 / SLM_KV_GROUP; g * SLM_KV_GROUP < t1; g++) {
         const size_t begin = g * SLM_KV_GROUP, first = t0 > begin ? t0 - begin : 0;
         const size_t end = t1 - begin < SLM_KV_GROUP ? t1 - begin : SLM_KV_GROUP;
         const uint8_t *row = (const uint8_t *)v[g] + first * v_bytes;
-        const uint8_t *next = a->next_k == NULL || a->next_k[g] == NULL ? v[g] : a->next_k[g];
-        next += first * v_bytes + column_bytes(load, i);
+        const uint8_t *next = next_keys(load, a, g, v, v_bytes, i);
         for (size_t t = first, count; t < end; t += count) {
             const float *weights = p + begin + t;
             count = t % LANES == 0 && t + LANES <= end ? LANES : 1;
-            ask(next, column_bytes(load, vectors * VW));
-            if (count == LANES)
+            if (count == LANES) {
+                ask(next, chunk * LANES);
                 add_values(load, acc, weights, LANES, row, v_bytes, i, n, vectors);
-            else
+            } else {
+                ask(next, chunk);
                 add_values(load, acc, weights, 1, row, v_bytes, i, n, vectors);
+            }
             row += count * v_bytes;
-            next += count * v_bytes;
+            next += count * chunk;
         }
     }
     SLM_UNROLL
     for (size_t j = 0; j < n; j++) {
         SLM_UNROLL
         for (size_t c = 0; c < vectors; c++)
-            vf_store(o + j * a->o_stride + c * VW, acc[j][c]);
+            vf_store(o[j] + c * VW, acc[j][c]);
     }
 }
 
@@ -412,23 +464,37 @@ static __attribute__((noinline)) void weigh_tile(float *s, const slm_attention *
 }
 
 SLM_INLINE void score_tile(scores_fn scores, float *s, const slm_attention *a, size_t query,
-                           size_t n, const void *const k[4], const void *const v[4], size_t t0,
+                           size_t n, const void *const k[4], const void *const next[4], size_t t0,
                            size_t t1) {
     const size_t unit = BY_GROUPS ? SLM_KV_GROUP : VW, last = (t1 + unit - 1) / unit * (unit / VW);
     size_t at = t0 / unit * (unit / VW);
     for (; at + WIDTH(n) <= last; at += WIDTH(n))
-        scores(s, a, query, n, k, v + at * VW / SLM_KV_GROUP, at, WIDTH(n));
+        scores(s, a, query, n, k, next + at * VW / SLM_KV_GROUP, at, WIDTH(n));
     for (; !BY_GROUPS && at < last; at++)
-        scores(s, a, query, n, k, v + at * VW / SLM_KV_GROUP, at, 1);
+        scores(s, a, query, n, k, next + at * VW / SLM_KV_GROUP, at, 1);
 }
 
 SLM_INLINE void value_tile(value_fn load, const float *s, const slm_attention *a, size_t query,
-                           size_t n, const void *const v[4], size_t v_bytes, size_t t0, size_t t1) {
+                           size_t n, size_t own, const void *const v[4], size_t v_bytes, size_t t0,
+                           size_t t1) {
     size_t i = 0;
     for (; i + WIDTH(n) * VW <= a->d_v; i += WIDTH(n) * VW)
-        values(load, s, a, query, n, v, v_bytes, t0, t1, i, WIDTH(n));
+        values(load, s, a, query, n, own, v, v_bytes, t0, t1, i, WIDTH(n));
     for (; !BY_GROUPS && i < a->d_v; i += VW)
-        values(load, s, a, query, n, v, v_bytes, t0, t1, i, 1);
+        values(load, s, a, query, n, own, v, v_bytes, t0, t1, i, 1);
+}
+
+/* The groups of a block of values as one softmax finds them, and what it asks for as it reads keys. */
+typedef struct block_values {
+    const void *v[4], *next[4];
+    size_t v_bytes, t0, t1;
+} block_values;
+
+/* The values that the keys of the first softmax of a pair ask for, or those of the second. */
+SLM_INLINE void share_values(block_values *b, int second) {
+    for (size_t g = 0; g < 4; g++)
+        b->next[g] = second && b->v[g] != NULL
+                         ? (const uint8_t *)b->v[g] + b->v_bytes * SLM_KV_GROUP / 2 : b->v[g];
 }
 
 /* A tile of n queries, `name` being n. Scores and weights are functions of their own, so that what
@@ -436,50 +502,77 @@ SLM_INLINE void value_tile(value_fn load, const float *s, const slm_attention *a
 #define DEFINE_TILE(type, name, n)                                                                 \
     static __attribute__((noinline)) void score_##type##_##name(                                   \
         float *s, const slm_attention *a, size_t query, const void *const k[4],                    \
-        const void *const v[4], size_t t0, size_t t1) {                                            \
-        score_tile(scores_##type, s, a, query, n, k, v, t0, t1);                                   \
+        const block_values *b) {                                                                   \
+        score_tile(scores_##type, s, a, query, n, k, b->next, b->t0, b->t1);                       \
     }                                                                                              \
     static __attribute__((noinline)) void attend_##type##_##name(                                  \
-        const slm_attention *a, size_t query, const void *const k[4], const void *const v[4],      \
-        size_t v_bytes, size_t t0, size_t t1) {                                                    \
+        const slm_attention *a, size_t query, const void *const k[4], const block_values *b) {     \
         float s[(n)*SLM_KV_BLOCK] __attribute__((aligned(64)));                                    \
-        score_##type##_##name(s, a, query, k, v, t0, t1);                                          \
-        weigh_tile(s, a, query, n, t0, t1);                                                        \
-        value_tile(value_##type, s, a, query, n, v, v_bytes, t0, t1);                              \
+        score_##type##_##name(s, a, query, k, b);                                                  \
+        weigh_tile(s, a, query, n, b->t0, b->t1);                                                  \
+        value_tile(value_##type, s, a, query, n, n, b->v, b->v_bytes, b->t0, b->t1);               \
+    }
+
+/* n queries of each softmax of a pair, which take the values together. */
+#define DEFINE_PAIR(type, name, n)                                                                 \
+    static __attribute__((noinline)) void attend_##type##_pair_##name(                             \
+        const slm_attention *a, size_t query, const void *const k[8], block_values *b) {           \
+        float s[2 * (n)*SLM_KV_BLOCK] __attribute__((aligned(64)));                                \
+        score_##type##_##name(s, a, query, k, b);                                                  \
+        share_values(b, 1);                                                                        \
+        score_##type##_##name(s + (n)*SLM_KV_BLOCK, a->second, query, k + 4, b);                   \
+        weigh_tile(s, a, query, n, b->t0, b->t1);                                                  \
+        weigh_tile(s + (n)*SLM_KV_BLOCK, a->second, query, n, b->t0, b->t1);                       \
+        value_tile(value_##type, s, a, query, 2 * (n), n, b->v, b->v_bytes, b->t0, b->t1);         \
     }
 
 /* Heads whose size is no multiple of 16 are rare and left to the portable level. A tile of one
- * or two behind full ones would convert keys and values for too little. */
+ * or two behind full ones would convert keys and values for too little. Many queries of a pair fill
+ * tiles by themselves, and share keys that way. */
 #define DEFINE_ATTEND(type, portable)                                                              \
     DEFINE_TILE(type, full, TILE)                                                                  \
     DEFINE_TILE(type, 4, 4)                                                                        \
     DEFINE_TILE(type, 3, 3)                                                                        \
     DEFINE_TILE(type, 2, 2)                                                                        \
     DEFINE_TILE(type, 1, 1)                                                                        \
-    SLM_ATTEND(ATTEND(type)) {                                                                     \
-        size_t j = first, end = first + n;                                                         \
-        if (a->d % 16 != 0) {                                                                      \
-            portable(a, first, n, k, v, v_bytes, t0, t1);                                          \
-            return;                                                                                \
-        }                                                                                          \
+    DEFINE_PAIR(type, 2, 2)                                                                        \
+    DEFINE_PAIR(type, 1, 1)                                                                        \
+    static void attend_##type##_one(const slm_attention *a, size_t j, size_t end,                  \
+                                    const void *const k[4], const block_values *b) {               \
         while (j < end) {                                                                          \
             const size_t left = end - j;                                                           \
             if (left == TILE || left > TILE + 2) {                                                 \
-                attend_##type##_full(a, j, k, v, v_bytes, t0, t1);                                 \
+                attend_##type##_full(a, j, k, b);                                                  \
                 j += TILE;                                                                         \
             } else if (TILE > 4 && left >= 4) {                                                    \
-                attend_##type##_4(a, j, k, v, v_bytes, t0, t1);                                    \
+                attend_##type##_4(a, j, k, b);                                                     \
                 j += 4;                                                                            \
             } else if (left >= 3) {                                                                \
-                attend_##type##_3(a, j, k, v, v_bytes, t0, t1);                                    \
+                attend_##type##_3(a, j, k, b);                                                     \
                 j += 3;                                                                            \
             } else if (left == 2) {                                                                \
-                attend_##type##_2(a, j, k, v, v_bytes, t0, t1);                                    \
+                attend_##type##_2(a, j, k, b);                                                     \
                 j += 2;                                                                            \
             } else {                                                                               \
-                attend_##type##_1(a, j, k, v, v_bytes, t0, t1);                                    \
+                attend_##type##_1(a, j, k, b);                                                     \
                 j++;                                                                               \
             }                                                                                      \
+        }                                                                                          \
+    }                                                                                              \
+    SLM_ATTEND(ATTEND(type)) {                                                                     \
+        block_values b = {{v[0], v[1], v[2], v[3]}, {NULL}, v_bytes, t0, t1};                      \
+        share_values(&b, 0);                                                                       \
+        if (a->d % 16 != 0) {                                                                      \
+            portable(a, first, n, k, v, v_bytes, t0, t1);                                          \
+        } else if (a->second != NULL && n == 2) {                                                  \
+            attend_##type##_pair_2(a, first, k, &b);                                               \
+        } else if (a->second != NULL && n == 1) {                                                  \
+            attend_##type##_pair_1(a, first, k, &b);                                               \
+        } else {                                                                                   \
+            attend_##type##_one(a, first, first + n, k, &b);                                       \
+            share_values(&b, 1);                                                                   \
+            if (a->second != NULL)                                                                 \
+                attend_##type##_one(a->second, first, first + n, k + 4, &b);                       \
         }                                                                                          \
     }
 

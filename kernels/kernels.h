@@ -63,11 +63,14 @@ typedef struct slm_attention {
     float *m;              /* [n] largest score; to begin with -infinity                            */
     float *l;              /* [n][16] partial sums of weights; to begin with 0                      */
     const void *const *next_k; /* [4] keys of the next block, to ask for; NULL where there are none */
+    const struct slm_attention *second; /* NULL, or of the same shape: over other keys and the same
+                                           values, which are two heads wide; differential attention  */
 } slm_attention;
 
-/* Takes tokens [t0, t1) of a block into the queries [first, first + n). k and v: the four groups of
- * the block; those without a token of the range are not read. v_bytes: of a row of values. */
-typedef void (*slm_attend_fn)(const slm_attention *a, size_t first, size_t n, const void *const k[4],
+/* Takes tokens [t0, t1) of a block into the queries [first, first + n), and into those of a->second.
+ * k and v: the four groups of the block, and behind those of a the keys of a->second; groups without
+ * a token of the range are not read. v_bytes: of a row of values. */
+typedef void (*slm_attend_fn)(const slm_attention *a, size_t first, size_t n, const void *const *k,
                               const void *const v[4], size_t v_bytes, size_t t0, size_t t1);
 
 /* ---- selective scan (Gu and Dao 2023) ----

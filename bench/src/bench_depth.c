@@ -1,11 +1,13 @@
 /* Generation behind a long text beside generation behind none, in turns, and beside what the bytes that
  * each reads allow.
  *
- *   slm_bench_depth MODEL.gguf SNAPSHOT [-d DEPTH] [-t THREADS] [-n TOKENS] [-r ROUNDS] [-c LEVEL]
- *                   [-k f16|q8_0|f32]
+ *   slm_bench_depth MODEL.gguf SNAPSHOT|-e EVALUATE [-d DEPTH] [-t THREADS] [-n TOKENS] [-r ROUNDS]
+ *                   [-c LEVEL] [-k f16|q8_0|f32]
  *
  * SNAPSHOT holds a session of DEPTH (8192) tokens that were evaluated; it is made where there is none,
- * which may take minutes. With -r 0 that is all. A round makes TOKENS (16) tokens in each of two
+ * which may take minutes. With -r 0 that is all. With -e only so many tokens (rounded up to pages) are
+ * evaluated, and the keys and values of the last page stand for all that follow: how long a token takes
+ * does not depend on what they are. A round makes TOKENS (16) tokens in each of two
  * sessions, first in the one and next time first in the other, and reads the packed weights. One JSON
  * object a round and one of the medians:
  *
@@ -18,7 +20,7 @@
 #define _GNU_SOURCE
 
 #include "../../tools/readbw.h"
-#include "model/model.h"
+#include "run/state.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -31,7 +33,7 @@ enum { MAX_ROUNDS = 99, WARM_UP = 4 };
 
 typedef struct bench {
     const char *path, *snapshot, *level, *kv;
-    uint32_t depth, n, rounds;
+    uint32_t depth, evaluate, n, rounds; /* evaluate: 0: all of depth, in a snapshot */
     slm_model *model;
     slm_cache *cache;
     slm_session *sessions[2]; /* not deep, deep */
@@ -78,13 +80,13 @@ static double decode(bench *b, slm_session *s, uint32_t n) {
 }
 
 /* Any ids do: the time of a token does not depend on which. */
-static slm_status make_deep(bench *b) {
+static slm_status evaluate(bench *b, uint32_t length) {
     int32_t ids[256];
     uint32_t done = 0, x = 2463534242u;
     slm_status status = SLM_OK;
     double begun = seconds();
-    while (status == SLM_OK && done < b->depth) {
-        uint32_t n = b->depth - done < 256 ? b->depth - done : 256;
+    while (status == SLM_OK && done < length) {
+        uint32_t n = length - done < 256 ? length - done : 256;
         for (uint32_t i = 0; i < n; i++) { /* xorshift32 (Marsaglia 2003) */
             x ^= x << 13;
             x ^= x >> 17;
@@ -94,9 +96,38 @@ static slm_status make_deep(bench *b) {
         status = slm_session_eval(b->sessions[1], ids, n, SLM_LOGITS_NONE, &b->error);
         done += n;
     }
-    fprintf(stderr, "evaluated %u tokens in %.1f s\n", b->depth, seconds() - begun);
+    fprintf(stderr, "evaluated %u tokens in %.1f s\n", done, seconds() - begun);
+    return status;
+}
+
+static slm_status make_snapshot(bench *b) {
+    slm_status status = evaluate(b, b->depth);
     return status == SLM_OK ? slm_session_save(b->sessions[1], b->snapshot, NULL, &b->error)
                             : status;
+}
+
+/* Appends pages that are copies of the one before, as if their tokens had been evaluated. */
+static slm_status fill(bench *b) {
+    slm_session *s = b->sessions[1];
+    slm_cache *c = s->cache;
+    uint32_t page = c->layout.page_tokens, most = (b->evaluate + page - 1) / page * page;
+    slm_status status = evaluate(b, most < b->depth ? most : b->depth);
+    while (status == SLM_OK && s->n_valid < b->depth) {
+        uint32_t before = s->n_valid;
+        uint32_t n = b->depth - before < page ? b->depth - before : page;
+        for (uint32_t i = 0; i < n; i++)
+            slm_session_push(s, 1);
+        status = slm_state_make_room(s, s->n_tokens, &b->error);
+        for (uint32_t g = 0; status == SLM_OK && g < b->model->n_groups; g++) {
+            const uint32_t *pages = c->seqs[s->slot].tables[g].pages + before / page;
+            const slm_kv_pool *pool = &c->pools[g];
+            memcpy(pool->memory + pages[0] * pool->page_bytes,
+                   pool->memory + pages[-1] * pool->page_bytes, pool->page_bytes);
+        }
+        s->n_valid = s->n_tokens;
+        slm_state_advance(s, before);
+    }
+    return status;
 }
 
 /* The prediction counts keys and values as often as they are read; which device does not matter. */
@@ -134,8 +165,10 @@ static slm_status begin(bench *b, uint32_t threads) {
         status = slm_session_open_on(b->cache, NULL, &b->sessions[i], &b->error);
     if (status == SLM_OK)
         status = count_bytes(b, co.kv_type);
+    if (status == SLM_OK && b->evaluate > 0)
+        return fill(b);
     if (status == SLM_OK && access(b->snapshot, F_OK) != 0)
-        return make_deep(b);
+        return make_snapshot(b);
     if (status == SLM_OK && b->rounds > 0)
         status = slm_session_load(b->sessions[1], b->snapshot, NULL, NULL, &b->error);
     return status;
@@ -148,7 +181,7 @@ static int play(bench *b) {
     if (slm_session_get_info(b->sessions[1], &info, &b->error) != SLM_OK)
         return 1;
     if (info.n_tokens != b->depth) {
-        fprintf(stderr, "slm_bench_depth: %s holds %llu tokens, wanted %u\n", b->snapshot,
+        fprintf(stderr, "slm_bench_depth: the session holds %llu tokens, wanted %u\n",
                 (unsigned long long)info.n_tokens, b->depth);
         return 1;
     }
@@ -185,9 +218,11 @@ int main(int argc, char **argv) {
                .error = SLM_ERROR_INIT};
     uint32_t threads = 0;
     int option;
-    while ((option = getopt(argc, argv, "d:t:n:r:c:k:")) != -1) {
+    while ((option = getopt(argc, argv, "d:e:t:n:r:c:k:")) != -1) {
         if (option == 'd')
             b.depth = (uint32_t)strtoul(optarg, NULL, 10);
+        else if (option == 'e')
+            b.evaluate = (uint32_t)strtoul(optarg, NULL, 10);
         else if (option == 't')
             threads = (uint32_t)strtoul(optarg, NULL, 10);
         else if (option == 'n')
@@ -201,14 +236,15 @@ int main(int argc, char **argv) {
         else
             return 2;
     }
-    if (optind + 2 != argc || b.depth < 1 || b.depth > 1u << 20 || b.n < 1 || b.n > 1000 ||
+    if (optind + (b.evaluate > 0 ? 1 : 2) != argc || b.depth < 1 || b.depth > 1u << 20 || b.n < 1 || b.n > 1000 ||
         b.rounds > MAX_ROUNDS) {
-        fprintf(stderr, "slm_bench_depth MODEL.gguf SNAPSHOT [-d DEPTH] [-t THREADS] [-n TOKENS] "
-                        "[-r ROUNDS] [-c avx2|avx512] [-k f16|q8_0|f32]\n");
+        fprintf(stderr, "slm_bench_depth MODEL.gguf SNAPSHOT|-e EVALUATE [-d DEPTH] "
+                        "[-t THREADS] [-n TOKENS] [-r ROUNDS] [-c avx2|avx512] "
+                        "[-k f16|q8_0|f32]\n");
         return 2;
     }
     b.path = argv[optind];
-    b.snapshot = argv[optind + 1];
+    b.snapshot = argv[optind + 1]; /* NULL with -e */
     int failed = begin(&b, threads) != SLM_OK;
     if (!failed && b.rounds > 0)
         failed = play(&b);

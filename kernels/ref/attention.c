@@ -146,7 +146,8 @@ SLM_INLINE void attend(score_fn score, load_fn load, const slm_attention *a, siz
 
 #define DEFINE(type)                                                                               \
     SLM_REF_ATTEND(slm_attend_##type##_ref) {                                                      \
-        attend(score_##type, load_##type, a, first, n, k, v, v_bytes, t0, t1);                     \
+        for (; a != NULL; a = a->second, k += 4)                                                   \
+            attend(score_##type, load_##type, a, first, n, k, v, v_bytes, t0, t1);                 \
     }
 DEFINE(f16)
 DEFINE(q8_0)

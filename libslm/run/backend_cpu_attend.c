@@ -112,20 +112,33 @@ static void end_attention(slm_backend_cpu *cpu, const slm_layer *layer, const sl
 /* The groups of a block: keys by softmax, and values. NULL where the session holds no page or ends
  * before. */
 typedef struct slm_attend_block {
-    const void *k[MAX_SPAN][4], *v[4];
+    const void *k[MAX_SPAN * 4], *v[4];
 } slm_attend_block;
 
+/* The groups of a page lie one behind the other, so that it is looked up once. */
 static void find_block(const slm_backend_cpu *cpu, const slm_layer *l, const slm_attend_task *task,
                        uint32_t base, uint32_t end, slm_attend_block *block) {
     uint32_t slot = cpu->step->rows[task->row].slot, span = slm_cpu_span(cpu->model);
     const slm_kv_table *table = &cpu->seqs[slot].tables[l->kv_group];
+    size_t bytes = SLM_KV_GROUP * cpu->layout->row_bytes;
+    uint32_t found = UINT32_MAX; /* the page of the group before */
     for (uint32_t g = 0; g < SLM_KV_BLOCK / SLM_KV_GROUP; g++) {
         uint32_t position = base + g * SLM_KV_GROUP, page = position >> cpu->layout->page_shift;
-        int is_there = position < end && page >= table->begin && page < table->end;
-        block->v[g] = is_there ? slm_cpu_kv_group(cpu, l, slot, position, 1, task->kv_head) : NULL;
-        for (uint32_t p = 0; p < span; p++)
-            block->k[p][g] =
-                is_there ? slm_cpu_kv_group(cpu, l, slot, position, 0, task->kv_head + p) : NULL;
+        if (position >= end || page < table->begin || page >= table->end) {
+            block->v[g] = NULL;
+            for (uint32_t p = 0; p < span; p++)
+                block->k[4 * p + g] = NULL;
+        } else if (page == found) {
+            block->v[g] = (const uint8_t *)block->v[g - 1] + span * bytes;
+            for (uint32_t p = 0; p < span; p++)
+                block->k[4 * p + g] = (const uint8_t *)block->k[4 * p + g - 1] + bytes;
+        } else {
+            found = page;
+            block->v[g] = slm_cpu_kv_group(cpu, l, slot, position, 1, task->kv_head);
+            for (uint32_t p = 0; p < span; p++)
+                block->k[4 * p + g] =
+                    slm_cpu_kv_group(cpu, l, slot, position, 0, task->kv_head + p);
+        }
     }
 }
 
@@ -139,6 +152,8 @@ static void attend_task(slm_backend_cpu *cpu, const slm_layer *l, const slm_atte
     slm_attention a[MAX_SPAN];
     for (uint32_t p = 0; p < span; p++)
         a[p] = begin_attention(cpu, task, p, lane);
+    if (span > 1)
+        a[0].second = &a[1];
     size_t bytes = cpu->layout->row_bytes * span;
     slm_attend_block blocks[2]; /* this one and the next */
     uint32_t base = begin / SLM_KV_BLOCK * SLM_KV_BLOCK, turn = 0;
@@ -147,21 +162,19 @@ static void attend_task(slm_backend_cpu *cpu, const slm_layer *l, const slm_atte
         const slm_attend_block *now = &blocks[turn];
         find_block(cpu, l, task, base + SLM_KV_BLOCK, end, &blocks[turn ^ 1]);
         int all_see_all = base >= last_begin && base + SLM_KV_BLOCK <= first_end;
-        for (uint32_t p = 0; p < span; p++) {
-            a[p].next_k = blocks[turn ^ 1].k[p];
-            if (all_see_all) {
-                attend(&a[p], 0, (size_t)task->n_rows * group, now->k[p], now->v, bytes, 0,
-                       SLM_KV_BLOCK);
-                continue;
-            }
-            for (uint32_t r = 0; r < task->n_rows; r++) {
-                uint32_t from, to;
-                visible(cpu, l, task->row + r, &from, &to);
-                from = from > base ? from - base : 0;
-                to = to < base ? 0 : to - base < SLM_KV_BLOCK ? to - base : SLM_KV_BLOCK;
-                if (from < to)
-                    attend(&a[p], (size_t)r * group, group, now->k[p], now->v, bytes, from, to);
-            }
+        for (uint32_t p = 0; p < span; p++)
+            a[p].next_k = &blocks[turn ^ 1].k[4 * p];
+        if (all_see_all) {
+            attend(a, 0, (size_t)task->n_rows * group, now->k, now->v, bytes, 0, SLM_KV_BLOCK);
+            continue;
+        }
+        for (uint32_t r = 0; r < task->n_rows; r++) {
+            uint32_t from, to;
+            visible(cpu, l, task->row + r, &from, &to);
+            from = from > base ? from - base : 0;
+            to = to < base ? 0 : to - base < SLM_KV_BLOCK ? to - base : SLM_KV_BLOCK;
+            if (from < to)
+                attend(a, (size_t)r * group, group, now->k, now->v, bytes, from, to);
         }
     }
     end_attention(cpu, l, task, a);

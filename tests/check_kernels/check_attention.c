@@ -78,7 +78,7 @@ static double *doubles(size_t n) {
     return x;
 }
 
-static void make_cache(check *c, slm_kv kv, cache *m) {
+static void choose_sizes(check *c, slm_kv kv, cache *m) {
     static const size_t sizes[] = {16, 32, 64, 80, 96, 112, 128, 256, 8, 33, 100};
     m->d = sizes[random_below(c, sizeof sizes / sizeof sizes[0])];
     m->d_v = m->d % 32 == 0 && m->d <= 128 && random_below(c, 2) ? 2 * m->d : m->d;
@@ -89,6 +89,14 @@ static void make_cache(check *c, slm_kv kv, cache *m) {
     m->row_bytes = slm_kv_row_bytes(kv, m->d);
     m->v_bytes = slm_kv_row_bytes(kv, m->d_v);
     m->q8_bytes = slm_act_row_bytes(SLM_ACT_Q8_0, m->d);
+}
+
+/* With `first`, one of the same sizes that has its values. */
+static void make_cache(check *c, slm_kv kv, cache *m, const cache *first) {
+    if (first != NULL)
+        *m = *first;
+    else
+        choose_sizes(c, kv, m);
     size_t n_groups = (m->n_tokens + SLM_KV_GROUP - 1) / SLM_KV_GROUP;
     size_t bytes = n_groups * SLM_KV_GROUP * m->row_bytes;
     size_t values_bytes = n_groups * SLM_KV_GROUP * m->v_bytes;
@@ -98,7 +106,8 @@ static void make_cache(check *c, slm_kv kv, cache *m) {
     m->l = guard_alloc(m->n_q * 16 * sizeof(float));
     m->q8 = guard_alloc(m->n_q * m->q8_bytes);
     m->keys = guard_alloc(bytes);
-    m->values = guard_alloc(values_bytes);
+    if (first == NULL)
+        m->values = guard_alloc(values_bytes);
     m->x = doubles(m->n_q * m->d);
     m->k = doubles(m->n_tokens * m->d);
     m->v = doubles(m->n_tokens * m->d_v);
@@ -113,7 +122,8 @@ static void make_cache(check *c, slm_kv kv, cache *m) {
                 kv == SLM_KVT_Q8_0 ? (double)b[i / 32].d * b[i / 32].q[i % 32] : (double)q[i];
     }
     memset(m->keys, 0xff, bytes); /* NaN where no token is */
-    memset(m->values, 0xff, values_bytes);
+    if (first == NULL)
+        memset(m->values, 0xff, values_bytes);
     for (size_t t = 0; t < m->n_tokens; t++) {
         float row[300];
         uint8_t stored[1200];
@@ -123,44 +133,62 @@ static void make_cache(check *c, slm_kv kv, cache *m) {
         slm_kv_put_key(kv, m->keys + t / SLM_KV_GROUP * SLM_KV_GROUP * m->row_bytes,
                        t % SLM_KV_GROUP, stored, m->d);
         random_floats(c, row, m->d_v, 1.0f);
-        c->ref->kv_store[kv](m->values + t * m->v_bytes, row, m->d_v);
+        if (first == NULL)
+            c->ref->kv_store[kv](m->values + t * m->v_bytes, row, m->d_v);
         row_values(kv, m->values + t * m->v_bytes, m->d_v, m->v + t * m->d_v);
     }
     guard_freeze(m->q);
     guard_freeze(m->q8);
     guard_freeze(m->keys);
-    guard_freeze(m->values);
+    if (first == NULL)
+        guard_freeze(m->values);
 }
 
-static void free_cache(check *c, cache *m) {
+static void free_cache(cache *m) {
     free(m->x);
     free(m->k);
     free(m->v);
-    guard_release(c);
 }
 
-/* Tokens [begin, end) by the blocks that hold them, for queries [first, first + n). */
-static void go(check *c, slm_kv kv, cache *m, size_t first, size_t n, size_t begin, size_t end) {
-    slm_attention a = {.d = m->d, .d_v = m->d_v, .stride = m->stride, .o_stride = m->o_stride,
-                       .q = m->q, .q8 = m->q8, .q8_bytes = m->q8_bytes, .o = m->o, .m = m->m,
-                       .l = m->l};
+/* Its queries [first, first + n), which have seen nothing. */
+static slm_attention begin_attention(cache *m, size_t first, size_t n) {
     for (size_t j = first; j < first + n; j++) {
         memset(m->o + j * m->o_stride, 0, m->o_stride * sizeof *m->o);
         memset(m->l + j * 16, 0, 16 * sizeof *m->l);
         m->m[j] = -INFINITY;
     }
+    return (slm_attention){.d = m->d, .d_v = m->d_v, .stride = m->stride, .o_stride = m->o_stride,
+                           .q = m->q, .q8 = m->q8, .q8_bytes = m->q8_bytes, .o = m->o, .m = m->m,
+                           .l = m->l};
+}
+
+/* Tokens [begin, end) by the blocks that hold them, for queries [first, first + n) and, where there
+ * is a second cache over the same values, for those of that one. */
+static void go(check *c, slm_kv kv, cache *m, cache *second, size_t first, size_t n, size_t begin,
+               size_t end) {
+    slm_attention a[2] = {begin_attention(m, first, n), {0}};
+    if (second != NULL) {
+        a[1] = begin_attention(second, first, n);
+        a[0].second = &a[1];
+    }
     for (size_t base = begin / SLM_KV_BLOCK * SLM_KV_BLOCK; base < end; base += SLM_KV_BLOCK) {
-        const void *k[4] = {NULL}, *v[4] = {NULL}, *next_k[4] = {NULL};
+        const void *k[8] = {NULL}, *v[4] = {NULL}, *next_k[8] = {NULL};
         size_t t0 = begin > base ? begin - base : 0;
         size_t t1 = end - base < SLM_KV_BLOCK ? end - base : SLM_KV_BLOCK;
         for (size_t g = t0 / SLM_KV_GROUP; g * SLM_KV_GROUP < t1; g++) {
-            k[g] = m->keys + (base + g * SLM_KV_GROUP) * m->row_bytes;
-            v[g] = m->values + (base + g * SLM_KV_GROUP) * m->v_bytes;
-            if (base + SLM_KV_BLOCK + g * SLM_KV_GROUP < end)
-                next_k[g] = m->keys + (base + SLM_KV_BLOCK + g * SLM_KV_GROUP) * m->row_bytes;
+            size_t at = base + g * SLM_KV_GROUP, next = at + SLM_KV_BLOCK;
+            v[g] = m->values + at * m->v_bytes;
+            for (size_t p = 0; p < (second != NULL ? 2 : 1); p++) {
+                const uint8_t *keys = p == 0 ? m->keys : second->keys;
+                k[4 * p + g] = keys + at * m->row_bytes;
+                if (next < end)
+                    next_k[4 * p + g] = keys + next * m->row_bytes;
+            }
         }
-        a.next_k = base % (2 * SLM_KV_BLOCK) == 0 ? next_k : NULL;
-        c->k->attend[kv](&a, first, n, k, v, m->v_bytes, t0, t1);
+        int asks = base % (2 * SLM_KV_BLOCK) == 0;
+        a[0].next_k = asks ? next_k : NULL;
+        a[1].next_k = asks ? next_k + 4 : NULL;
+        c->k->attend[kv](a, first, n, k, v, m->v_bytes, t0, t1);
     }
 }
 
@@ -210,30 +238,40 @@ static int compare(check *c, slm_kv kv, const cache *m, size_t j, size_t begin, 
     return 1;
 }
 
+/* THE RULE OF ORDER: a query alone gives the same bits. */
+static void compare_alone(check *c, slm_kv kv, cache *m, size_t begin, size_t end) {
+    for (size_t j = 0; j < m->n_q; j++) {
+        float o[256], l[16], most = m->m[j];
+        memcpy(o, m->o + j * m->o_stride, m->d_v * sizeof *o);
+        memcpy(l, m->l + j * 16, sizeof l);
+        go(c, kv, m, NULL, j, 1, begin, end);
+        if (bits_differ(o, m->o + j * m->o_stride, m->d_v * sizeof *o) ||
+            bits_differ(l, m->l + j * 16, sizeof l) || most != m->m[j]) {
+            fail(c, "%s d %zu n_q %zu: query %zu alone differs", kv_names[kv], m->d, m->n_q, j);
+            return;
+        }
+    }
+}
+
 static void attend(check *c) {
     for (unsigned r = 0; r < 40 * c->rounds; r++)
         for (int kv = 0; kv < SLM_KVT_LIMIT; kv++) {
-            cache m;
-            make_cache(c, (slm_kv)kv, &m);
-            size_t begin = r % 2 ? random_below(c, m.n_tokens) : 0;
-            size_t end = begin + 1 + random_below(c, m.n_tokens - begin);
-            go(c, (slm_kv)kv, &m, 0, m.n_q, begin, end);
-            for (size_t j = 0; j < m.n_q && compare(c, (slm_kv)kv, &m, j, begin, end); j++)
-                ;
-            /* THE RULE OF ORDER: a query alone gives the same bits */
-            for (size_t j = 0; j < m.n_q; j++) {
-                float o[256], l[16], most = m.m[j];
-                memcpy(o, m.o + j * m.o_stride, m.d_v * sizeof *o);
-                memcpy(l, m.l + j * 16, sizeof l);
-                go(c, (slm_kv)kv, &m, j, 1, begin, end);
-                if (bits_differ(o, m.o + j * m.o_stride, m.d_v * sizeof *o) ||
-                    bits_differ(l, m.l + j * 16, sizeof l) || most != m.m[j]) {
-                    fail(c, "%s d %zu n_q %zu: query %zu alone differs", kv_names[kv], m.d, m.n_q,
-                         j);
-                    break;
-                }
+            cache m[2];
+            make_cache(c, (slm_kv)kv, &m[0], NULL);
+            size_t n = m[0].d_v == 2 * m[0].d && random_below(c, 3) > 0 ? 2 : 1;
+            if (n == 2)
+                make_cache(c, (slm_kv)kv, &m[1], &m[0]);
+            size_t begin = r % 2 ? random_below(c, m[0].n_tokens) : 0;
+            size_t end = begin + 1 + random_below(c, m[0].n_tokens - begin);
+            go(c, (slm_kv)kv, &m[0], n == 2 ? &m[1] : NULL, 0, m[0].n_q, begin, end);
+            for (size_t p = 0; p < n; p++) {
+                for (size_t j = 0; j < m[p].n_q && compare(c, (slm_kv)kv, &m[p], j, begin, end);
+                     j++)
+                    ;
+                compare_alone(c, (slm_kv)kv, &m[p], begin, end);
+                free_cache(&m[p]);
             }
-            free_cache(c, &m);
+            guard_release(c);
         }
 }
 
@@ -242,7 +280,7 @@ static void not_finite(check *c) {
     for (int kv = 0; kv < SLM_KVT_LIMIT; kv++)
         for (int where = 0; where < 3; where++) {
             cache m;
-            make_cache(c, (slm_kv)kv, &m);
+            make_cache(c, (slm_kv)kv, &m, NULL);
             size_t begin = 0, end = m.n_tokens, bad = random_below(c, m.n_tokens);
             float row[300];
             uint8_t stored[1200];
@@ -261,14 +299,15 @@ static void not_finite(check *c) {
             } else {
                 memcpy(m.values + bad * m.v_bytes, stored, m.v_bytes);
             }
-            go(c, (slm_kv)kv, &m, 0, m.n_q, begin, end);
+            go(c, (slm_kv)kv, &m, NULL, 0, m.n_q, begin, end);
             int shown = 0;
             for (size_t i = 0; i < m.d_v; i++)
                 shown += isnan(m.o[i]);
             if (!shown)
                 fail(c, "%s d %zu: NaN in a %s does not show", kv_names[kv], m.d,
                      where == 0 ? "query" : where == 1 ? "key" : "value");
-            free_cache(c, &m);
+            free_cache(&m);
+            guard_release(c);
         }
 }
 
