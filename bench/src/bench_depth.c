@@ -236,8 +236,8 @@ int main(int argc, char **argv) {
         else
             return 2;
     }
-    if (optind + (b.evaluate > 0 ? 1 : 2) != argc || b.depth < 1 || b.depth > 1u << 20 || b.n < 1 || b.n > 1000 ||
-        b.rounds > MAX_ROUNDS) {
+    if (optind + (b.evaluate > 0 ? 1 : 2) != argc || b.depth < 1 || b.depth > 1u << 20 ||
+        b.n < 1 || b.n > 1000 || b.rounds > MAX_ROUNDS) {
         fprintf(stderr, "slm_bench_depth MODEL.gguf SNAPSHOT|-e EVALUATE [-d DEPTH] "
                         "[-t THREADS] [-n TOKENS] [-r ROUNDS] [-c avx2|avx512] "
                         "[-k f16|q8_0|f32]\n");

@@ -30,7 +30,7 @@ SLM_TILE_MATMUL(slm_matmul_q4_0_q8_0_tile_i8mm);
 SLM_TILE_MATMUL(slm_matmul_q8_0_q8_0_tile_i8mm);
 
 #define SLM_ARM_ATTEND(name)                                                                       \
-    void name(const slm_attention *a, size_t first, size_t n, const void *const *k,              \
+    void name(const slm_attention *a, size_t first, size_t n, const void *const *k,                \
               const void *const v[4], size_t v_bytes, size_t t0, size_t t1)
 SLM_ARM_ATTEND(slm_attend_f16_neon);
 SLM_ARM_ATTEND(slm_attend_f32_neon);

@@ -197,7 +197,7 @@ void slm_kv_store_f16_ref(void *row, const float *x, size_t d);
 void slm_kv_store_q8_0_ref(void *row, const float *x, size_t d);
 void slm_kv_store_f32_ref(void *row, const float *x, size_t d);
 #define SLM_REF_ATTEND(name)                                                                       \
-    void name(const slm_attention *a, size_t first, size_t n, const void *const *k,              \
+    void name(const slm_attention *a, size_t first, size_t n, const void *const *k,                \
               const void *const v[4], size_t v_bytes, size_t t0, size_t t1)
 SLM_REF_ATTEND(slm_attend_f16_ref);
 SLM_REF_ATTEND(slm_attend_q8_0_ref);

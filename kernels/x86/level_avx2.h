@@ -39,7 +39,7 @@ SLM_AVX2_MATMUL(slm_matmul_f16_f32_avx2);
 SLM_AVX2_MATMUL(slm_matmul_bf16_f32_avx2);
 
 #define SLM_AVX2_ATTEND(name)                                                                     \
-    void name(const slm_attention *a, size_t first, size_t n, const void *const *k,             \
+    void name(const slm_attention *a, size_t first, size_t n, const void *const *k,               \
               const void *const v[4], size_t v_bytes, size_t t0, size_t t1)
 SLM_AVX2_ATTEND(slm_attend_f16_avx2);
 SLM_AVX2_ATTEND(slm_attend_q8_0_avx2);

@@ -16,7 +16,7 @@ SLM_AVX512_MATMUL(slm_matmul_q4_0_q8_0_tile_avx512);
 SLM_AVX512_MATMUL(slm_matmul_q8_0_q8_0_tile_avx512);
 
 #define SLM_AVX512_ATTEND(name)                                                                    \
-    void name(const slm_attention *a, size_t first, size_t n, const void *const *k,              \
+    void name(const slm_attention *a, size_t first, size_t n, const void *const *k,                \
               const void *const v[4], size_t v_bytes, size_t t0, size_t t1)
 SLM_AVX512_ATTEND(slm_attend_f16_avx512);
 SLM_AVX512_ATTEND(slm_attend_q8_0_avx512);
