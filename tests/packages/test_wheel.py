@@ -45,6 +45,9 @@ def check_record(path):
             if name != record:
                 wanted = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
                 check((digest, size) == (f"sha256={wanted}", str(len(data))), f"RECORD: {name}")
+        binding = {f"slm/{p.name}" for p in (ROOT / "examples/ffi/python/slm").iterdir() if p.is_file()}
+        check(binding <= set(names) and "slm/py.typed" in binding,
+              f"{path}: has not {sorted(binding - set(names))}")
         licences = [n for n in names if "/LICENSE" in n]
         check(wheel.read(min(licences)) == (ROOT / "LICENSE").read_bytes(), "no LICENSE")
 

@@ -20,7 +20,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BINDING = ROOT / "examples/ffi/python/slm.py"
+BINDING = ROOT / "examples/ffi/python/slm"
 # Libraries that a wheel may expect of the system: those of glibc and of the compiler (PEP 513).
 SYSTEM = re.compile(r"(lib(c|m|dl|rt|pthread|util|gcc_s)\.so\.\d+|ld-linux.*\.so\.\d+)$")
 GLIBC = re.compile(r"\(?\bGLIBC_(\d+)\.(\d+)(\.\d+)?\b")
@@ -30,6 +30,7 @@ Name: libslm
 Version: {version}
 Summary: Small language models from GGUF files, in the process of your program
 License: MIT
+Classifier: Typing :: Typed
 Requires-Python: >=3.8
 Description-Content-Type: text/markdown
 
@@ -92,7 +93,7 @@ def version():
 
 def example():
     """The program in the description of the binding."""
-    text = BINDING.read_text(encoding="utf-8")
+    text = (BINDING / "__init__.py").read_text(encoding="utf-8")
     return "\n".join(line[4:] for line in text.split("\n\n")[1].split("\n"))
 
 
@@ -100,7 +101,8 @@ def contents(libraries, tag):
     """name in the wheel -> bytes"""
     number = version()
     info = f"libslm-{number}.dist-info"
-    files = {"slm/__init__.py": BINDING.read_bytes()}
+    files = {f"slm/{path.name}": path.read_bytes() for path in sorted(BINDING.iterdir())
+             if path.suffix == ".py" or path.name == "py.typed"}
     files |= {f"slm/{name}": path.read_bytes() for name, path in sorted(libraries.items())}
     files[f"{info}/METADATA"] = METADATA.format(version=number, example=example()).encode()
     files[f"{info}/WHEEL"] = (f"Wheel-Version: 1.0\nGenerator: libslm {number}\n"
