@@ -11,7 +11,10 @@ end
 
 assert(slm.version():match("^%d+%.%d+%.%d+$"))
 local ok, message = pcall(slm.open, "no-such-file.gguf")
-assert(not ok and message:match("no%-such%-file%.gguf"), message)
+assert(not ok and tostring(message):match("no%-such%-file%.gguf"), tostring(message))
+assert(message.name == "IO" and message.status == 3 and message.offset == nil)
+ok, message = pcall(slm.open, arg[0])
+assert(not ok and message.name == "FORMAT" and message.offset == 0, tostring(message))
 
 local hearth = here .. "/../../models/hearth.gguf"
 local model = slm.open(hearth)
@@ -29,6 +32,39 @@ for _ in session:ask("Tell me a joke.", {max_tokens = 40}) do break end -- left 
 session.messages = {}
 collectgarbage() collectgarbage()
 assert(ask("Set a timer for ten minutes.") == first) -- the same again
+assert(session.end_reason == "end")
+session:close()
+
+-- Guides, stop texts, snapshots, embeddings, taking back.
+session = model:session{n_ctx = 256, n_threads = 1}
+local guide = model:schema_guide('{"enum": ["attic", "cellar"]}')
+local function said(options)
+    session.messages = {}
+    local answer = {}
+    for piece in session:ask("Set a timer for ten minutes.", options) do answer[#answer + 1] = piece end
+    return table.concat(answer)
+end
+local room = said{guide = guide, temperature = 0}
+assert((room == '"attic"' or room == '"cellar"') and session.end_reason == "guide", room)
+guide:close()
+assert(first:sub(1, #said{temperature = 0, stop = {"timer"}}) == first:match("^(.-)timer"))
+assert(session.end_reason == "stop")
+ok, message = pcall(model.grammar, model, "root ::= missing")
+assert(not ok and message.name == "GRAMMAR", tostring(message))
+local path, held = os.tmpname(), session:tokens()
+session:save(path)
+session:truncate(3)
+assert(#session:tokens() == 3)
+session:load(path)
+assert(#session:tokens() == #held)
+os.remove(path)
+session:cancel()
+ok, message = pcall(session.prompt, session, {5, 6})
+assert(not ok and message.name == "CANCEL", tostring(message))
+local vector, length = session:embed("turn on the lamp"), 0
+for _, x in ipairs(vector) do length = length + x * x end
+assert(#vector > 64 and math.abs(length - 1) < 1e-4, length)
+assert(session:embed("turn on the lamp", slm.LAST)[1] ~= vector[1])
 session:close()
 
 model:close()
