@@ -249,7 +249,7 @@ class Few(Case):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         n = min(4000, hard - 200)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, n + 100), hard))
-        server = Server(HEARTH)
+        server = Server(HEARTH, "--head-timeout", "1")
         try:
             rss = server.rss()
             idle = [server.connect() for _ in range(n)]
@@ -262,6 +262,17 @@ class Few(Case):
             texts = [self.ok("/v1/completions", body, server=x)["choices"][0]["text"]
                      for x in (server, server)]
             self.assertEqual(texts[0], texts[1])
+            for s in idle[50::1000]: # all have their turn, also with deadlines
+                s.sendall(b"GET /health HT")
+            for s in idle[60::1000]: # and so have those that go away within a head
+                s.sendall(b"GET /health HT")
+                s.shutdown(socket.SHUT_WR)
+            for s in idle[50::1000]:
+                s.settimeout(20 * PATIENCE)
+                self.assertTrue(rest(s).startswith(b"HTTP/1.1 408"))
+            for s in idle[60::1000]:
+                s.settimeout(20 * PATIENCE)
+                self.assertIn(rest(s)[:12], (b"", b"HTTP/1.1 408", b"HTTP/1.1 400"))
             for s in idle:
                 s.close()
             self.until(lambda: server.n_files() < 100, 10, "connections are not given back")

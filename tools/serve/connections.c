@@ -12,7 +12,13 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-enum { SEND_BYTES = 128 * 1024 }; /* of the system's memory for what a reader has not fetched */
+enum {
+    SEND_BYTES = 128 * 1024, /* of the system's memory for what a reader has not fetched */
+    /* Connections without a request are all looked at each time where they are few. Each look is a call
+     * of the system, so that of many a part has its turn, and all of them within so many looks. */
+    FEW_CONNECTIONS = 512,
+    LOOKS = 10,
+};
 
 static uint64_t bytes_received(int fd) {
     struct tcp_info info = {0};
@@ -50,6 +56,8 @@ void serve_connection_notice(void *cls, struct MHD_Connection *connection, void 
             server->connections = c->next;
         if (c->next)
             c->next->previous = c->previous;
+        if (server->turn == c)
+            server->turn = c->next;
         server->n_connections--;
         server->n_refused -= (uint32_t)c->refused;
         free(c);
@@ -124,39 +132,59 @@ static int has_hung_up(const struct pollfd *fd) {
     return fd->revents && (ioctl(fd->fd, FIONREAD, &n_unread) != 0 || n_unread == 0);
 }
 
+/* Whether it can be lost on somebody that this client has gone. */
+static int may_be_gone(const serve_connection *c) {
+    const serve_exchange *x = c->exchange;
+    return !c->closing && !(x && (x->gone || (x->status && !x->suspended)));
+}
+
 /* Connections that wait for the engine are not watched by libmicrohttpd, and it does not see the end
  * of one that came together with the bytes before it. */
-static void look_for_gone(serve_server *server) {
-    size_t n = 0;
-    struct pollfd *fds = calloc(server->n_connections + 1u, sizeof *fds);
-    serve_connection **who = calloc(server->n_connections + 1u, sizeof(serve_connection *));
-    for (serve_connection *c = fds && who ? server->connections : NULL; c; c = c->next) {
-        const serve_exchange *x = c->exchange;
-        if (c->closing || (x && (x->gone || (x->status && !x->suspended))))
+static void look_for_gone(serve_connection **who, struct pollfd *fds, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        fds[i] = (struct pollfd){.fd = who[i]->fd, .events = POLLRDHUP};
+    if (n == 0 || poll(fds, n, 0) <= 0)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        if (!has_hung_up(&fds[i]))
             continue;
-        fds[n] = (struct pollfd){.fd = c->fd, .events = POLLRDHUP};
-        who[n++] = c;
+        if (who[i]->exchange)
+            serve_drop(who[i]->exchange);
+        serve_connection_close(who[i]);
     }
-    if (n > 0 && poll(fds, n, 0) > 0)
-        for (size_t i = 0; i < n; i++) {
-            if (!has_hung_up(&fds[i]))
-                continue;
-            if (who[i]->exchange)
-                serve_drop(who[i]->exchange);
-            serve_connection_close(who[i]);
-        }
-    free(fds);
-    free(who);
+}
+
+/* The next connection in turn; behind the last comes the first. */
+static serve_connection *next_in_turn(serve_server *server) {
+    serve_connection *c = server->turn ? server->turn : server->connections;
+    server->turn = c->next;
+    return c;
 }
 
 void serve_connections_look(serve_server *server, double now) {
-    for (serve_connection *c = server->connections; c; c = c->next)
-        if (!c->exchange && !c->closing)
-            look_at_idle(server->options, c, now);
+    size_t n = 0, n_turn = server->n_connections, n_exchanges = 0;
     for (serve_exchange *x = server->exchanges, *next; x; x = next) {
         next = x->next;
+        n_exchanges++;
         if (!x->gone)
             look_at_exchange(x, now);
     }
-    look_for_gone(server);
+    if (n_turn > FEW_CONNECTIONS)
+        n_turn = FEW_CONNECTIONS + (n_turn - FEW_CONNECTIONS + LOOKS - 1) / LOOKS;
+    serve_connection **who = calloc(n_exchanges + n_turn + 1, sizeof(serve_connection *));
+    struct pollfd *fds = calloc(n_exchanges + n_turn + 1, sizeof *fds);
+    for (serve_exchange *x = who && fds ? server->exchanges : NULL; x; x = x->next)
+        if (may_be_gone(x->peer))
+            who[n++] = x->peer;
+    for (size_t i = 0; i < n_turn; i++) {
+        serve_connection *c = next_in_turn(server);
+        if (c->exchange || c->closing)
+            continue;
+        look_at_idle(server->options, c, now);
+        if (who && fds && may_be_gone(c))
+            who[n++] = c;
+    }
+    look_for_gone(who, fds, n);
+    free(fds);
+    free(who);
 }

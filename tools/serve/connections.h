@@ -1,7 +1,8 @@
 /* Connections: deadlines of what comes and goes on them, and clients that go away. libmicrohttpd knows one
  * time-out, between two bytes. What bounds a whole head or body, an idle connection or a reader that
- * stands still is found here, by looking at all connections a few times a second; so are clients that
- * went away while their request was being answered. */
+ * stands still is found here, by looking at connections a few times a second, at those that are being
+ * answered each time and at the others in turns; so are clients that went away while their request was
+ * being answered. */
 #ifndef SLM_TOOLS_SERVE_CONNECTIONS_H
 #define SLM_TOOLS_SERVE_CONNECTIONS_H
 

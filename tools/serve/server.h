@@ -64,6 +64,7 @@ typedef struct serve_server {
     int listen_fd;
     char port_text[8];         /* that clients use */
     serve_connection *connections;
+    serve_connection *turn;    /* whose turn it is to be looked at; NULL: the first's */
     uint32_t max_connections;  /* that are served */
     uint32_t n_connections;
     uint32_t n_refused;        /* of them: beyond that */
