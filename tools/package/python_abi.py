@@ -72,7 +72,9 @@ OPTIONS = {"slm_cache_options": "CacheOptions", "slm_sampling": "SamplingNumbers
 BOOLS = {"has_weights", "add_bos", "can_end", "must_end", "sleeps", "has_draft"}
 FLAG_MEMBERS = {"cpu_levels": "CpuLevel"}
 
-ABI_HEAD = '''"""The structs and functions of libslm {version} for ctypes. Written by tools/package/python_abi.py."""
+ABI_HEAD = '''"""The structs and functions of libslm {version} for ctypes.
+
+Written by tools/package/python_abi.py."""
 from __future__ import annotations
 
 import ctypes
@@ -94,8 +96,9 @@ class Struct(ctypes.Structure):
 
 '''
 
-TYPES_HEAD = '''"""Enumerations, results and options of libslm {version}; the comments at the members of the structs in
-slm.h say what they mean. Written by tools/package/python_abi.py."""
+TYPES_HEAD = '''"""Enumerations, results and options of libslm {version}; slm.h says what they mean.
+
+Written by tools/package/python_abi.py."""
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag

@@ -1,4 +1,6 @@
-"""The structs and functions of libslm 0.1.0 for ctypes. Written by tools/package/python_abi.py."""
+"""The structs and functions of libslm 0.1.0 for ctypes.
+
+Written by tools/package/python_abi.py."""
 from __future__ import annotations
 
 import ctypes

@@ -1,5 +1,6 @@
-"""Enumerations, results and options of libslm 0.1.0; the comments at the members of the structs in
-slm.h say what they mean. Written by tools/package/python_abi.py."""
+"""Enumerations, results and options of libslm 0.1.0; slm.h says what they mean.
+
+Written by tools/package/python_abi.py."""
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
