@@ -370,9 +370,9 @@ static void killed(void **state) {
     (void)state;
     size_t n_left = 0;
     put_old();
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 40 || (n_left == 0 && i < 1000); i++) {
         pid_t child = start(1, -1);
-        pause_us((long)random_below(8000));
+        pause_us((long)random_below(8000 + (unsigned)i * 100));
         assert_int_equal(kill(child, SIGKILL), 0);
         assert_int_equal(waitpid(child, NULL, 0), child);
         assert_true(which_is_there() >= 0);

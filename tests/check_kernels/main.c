@@ -7,7 +7,6 @@
 
 #include <signal.h>
 #include <stdarg.h>
-#include <time.h>
 #include <unistd.h>
 
 #define MAX_MESSAGES 5 /* of one test at one level */
@@ -129,7 +128,7 @@ int main(int argc, char **argv) {
     const slm_kernels *levels[N_LEVELS + 2];
     const char *names[N_LEVELS + 2], *filter = NULL;
     size_t n_levels = 0;
-    uint64_t seed = (uint64_t)time(NULL);
+    uint64_t seed = 1; /* the same numbers each time: what fails is of the change at hand */
     uint32_t mask = UINT32_MAX;
     unsigned rounds = 1;
     int want_bench = 0;

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -46,6 +47,19 @@ def start(*args, **kwargs):
     return subprocess.Popen([SLM, *map(str, args)],
                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
                             **pipes)
+
+
+def catches(p, number=signal.SIGINT):
+    """Waits until the program has a handler for a signal: before, the signal would end it as any program.
+    False where it has ended instead."""
+    limit = time.monotonic() + 120
+    while p.poll() is None and time.monotonic() < limit:
+        status = Path(f"/proc/{p.pid}/status").read_text(encoding="utf-8", errors="replace")
+        caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
+        if caught and int(caught.group(1), 16) >> (number - 1) & 1:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 class Case(unittest.TestCase):

@@ -90,11 +90,9 @@ class Inputs(Case):
         self.fails(slm("logits", STORIES, "--ids-file", "/dev/zero", "-o", out), 1, "/dev/zero")
         large = self.file("large", b"")
         os.truncate(large, (1 << 30) + 1)
-        begun = time.monotonic()
         for args in (["logits", STORIES, "--ids-file", large, "-o", out],
                      ["perplexity", STORIES, large]):
             self.fails(slm(*args), 1, "large: got 1073741825 bytes, wanted at most 1073741824")
-        self.assertLess(time.monotonic() - begun, 5)
         self.assertFalse(out.exists())
 
     def test_names(self):

@@ -139,7 +139,7 @@ class Pack(Case):
 
     def test_interrupted(self):
         self.beside.write_bytes(b"what was there")
-        for _ in range(20):
+        for _ in range(200):
             p = start("pack", self.model)
             deadline = time.monotonic() + 60
             while (len(os.listdir(self.dir)) < 3 and p.poll() is None

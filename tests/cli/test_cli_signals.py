@@ -8,7 +8,7 @@ import subprocess
 import termios
 import time
 
-from cli_case import SLM, STORIES, Case, chat_model, golden_text, long_stories, main, slm, start
+from cli_case import SLM, STORIES, Case, catches, chat_model, golden_text, long_stories, main, slm, start
 
 # Generation that would take minutes: the end token is forbidden, the context is large.
 ENDLESS = ["--raw", "--temp", "0", "-c", "100000", "--logit-bias", "2:-inf", "Once upon a time"]
@@ -25,7 +25,13 @@ class Running(Case):
                                  [f.close() for f in (p.stdin, p.stdout, p.stderr) if f]))
         return p
 
-    def ended(self, p, status, seconds=30):
+    def interrupt(self, p, seconds=0.3):
+        """SIGINT, a while after the program has begun to listen for it."""
+        self.assertTrue(catches(p), "it has ended")
+        time.sleep(seconds)
+        p.send_signal(signal.SIGINT)
+
+    def ended(self, p, status, seconds=120):
         try:
             p.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -54,23 +60,20 @@ class Interrupt(Running):
         p = self.start("run", self.model, "--raw", "-c", "131072", "-")
         p.stdin.write(b"Once upon a time " * 20000)
         p.stdin.close()
-        time.sleep(1)
-        p.send_signal(signal.SIGINT)
+        self.interrupt(p, 1)
         self.ended(p, 130)
         self.assertEqual(p.stdout.read(), b"")
 
     def test_while_input_is_awaited(self):
         p = self.start("run", self.model, "--raw", "-")
-        time.sleep(0.3)
-        p.send_signal(signal.SIGINT)
+        self.interrupt(p)
         self.ended(p, 130)
 
     def test_perplexity_and_bench(self):
         text = self.file("text", golden_text()["text"].encode() * 20000)
         for args in (["perplexity", STORIES, text], ["bench", self.model, "-p", "0", "-n", "9999"]):
             p = self.start(*args)
-            time.sleep(1)
-            p.send_signal(signal.SIGINT)
+            self.interrupt(p, 1)
             self.ended(p, 130)
             self.assertEqual(p.stderr.read(), b"")
 
@@ -78,7 +81,8 @@ class Interrupt(Running):
         ids = self.file("ids", b"1 " * 60000)
         out = self.dir / "out.f32"
         p = self.start("logits", self.model, "--ids-file", ids, "-o", out)
-        for _ in range(100):
+        self.assertTrue(catches(p), "it has ended")
+        for _ in range(1200):
             if len(list(self.dir.iterdir())) > 2:
                 break
             time.sleep(0.05)
@@ -168,7 +172,7 @@ class Terminal(Running):
         os.close(slave)
         return p
 
-    def read_until(self, enough, seconds=30):
+    def read_until(self, enough, seconds=120):
         """Reads the terminal until what was seen is enough."""
         end = time.monotonic() + seconds
         while not enough():
@@ -188,7 +192,7 @@ class Terminal(Running):
         read, self.seen = self.seen[:at], self.seen[at:]
         return read
 
-    def rest(self, seconds=30):
+    def rest(self, seconds=120):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if not select.select([self.master], [], [], 0.2)[0]:
@@ -215,14 +219,12 @@ class Terminal(Running):
         self.assertTrue(self.rest().endswith(b"\r\x1b[K"), self.seen)  # and is erased
 
         p = self.on_terminal("perplexity", "-q", STORIES, text)
-        time.sleep(2)
-        p.send_signal(signal.SIGINT)
+        self.interrupt(p, 2)
         self.ended(p, 130)
         self.assertEqual(self.rest(), b"")
 
         p = self.start("perplexity", STORIES, text)
-        time.sleep(2)
-        p.send_signal(signal.SIGINT)
+        self.interrupt(p, 2)
         self.ended(p, 130)
         self.assertEqual(p.stderr.read(), b"")
 

@@ -14,7 +14,7 @@ ASK = ["run", str(HEARTH), "--temp", "0", "-n", "12", "Set a timer for ten minut
 def limited(kind, value, *args):
     """Runs the program under a limit."""
     return subprocess.run([SLM, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=60, check=False,
+                          stderr=subprocess.PIPE, timeout=120, check=False,
                           preexec_fn=lambda: resource.setrlimit(kind, (value, value)))
 
 

@@ -6,11 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(os.environ.get("SLM_SOURCE_DIR") or Path(__file__).resolve().parents[2])
 FOLDER = Path(os.environ.get("SLM_BINARY_DIR") or ROOT / "build/release")
 SKIP = 77
+PAUSES = (5, 20, 0) # seconds behind each attempt
+INSTALL_SECONDS = 200
 
 
 def install(name, packages):
@@ -26,15 +29,26 @@ def install_alone(folder, packages):
     if stamp.exists() and stamp.read_text() == wanted:
         return python
     shutil.rmtree(folder, ignore_errors=True)
-    for command in ([sys.executable, "-m", "venv", folder],
-                    [python, "-m", "pip", "install", "-q", *packages]):
+    if not succeeds(sys.executable, "-m", "venv", folder):
+        return None
+    for pause in PAUSES: # a network may be away for a moment
+        if succeeds(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages):
+            stamp.write_text(wanted)
+            return python
+        time.sleep(pause)
+    return None
+
+
+def succeeds(*command):
+    try:
         done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=270, check=False)
-        if done.returncode != 0:
-            print(done.stdout.decode(errors="replace")[-2000:], file=sys.stderr)
-            return None
-    stamp.write_text(wanted)
-    return python
+                              stderr=subprocess.STDOUT, timeout=INSTALL_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        print(error, file=sys.stderr)
+        return False
+    if done.returncode != 0:
+        print(done.stdout.decode(errors="replace")[-2000:], file=sys.stderr)
+    return done.returncode == 0
 
 
 def need(name, packages):

@@ -23,14 +23,16 @@ STORIES = SHARED / "models/stories260K.gguf"
 SKIP = 77
 # Sanitizers make everything slow.
 PATIENCE = 6 if os.environ.get("SLM_SANITIZE") else 1
+# Seconds for what has to happen: how soon it does is for bench/ to measure.
+WAIT = 60 * PATIENCE
 
 
-def stop(process, sign, wait):
+def stop(process, sign):
     """Exit status of a server that is told to end."""
     if process.poll() is None:
         process.send_signal(sign)
     try:
-        return process.wait(wait * PATIENCE)
+        return process.wait(WAIT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -42,7 +44,7 @@ def stop(process, sign, wait):
 def rest(s):
     """What still comes of a connection."""
     out = b""
-    s.settimeout(20 * PATIENCE)
+    s.settimeout(WAIT)
     try:
         while piece := s.recv(65536):
             out += piece
@@ -70,7 +72,7 @@ class Server:
         return self.log.read().decode("utf-8", "replace")
 
     def find_port(self):
-        limit = time.monotonic() + 30 * PATIENCE
+        limit = time.monotonic() + WAIT
         while time.monotonic() < limit:
             match = re.search(r"listening on http://\S*:(\d+),", self.text())
             if match:
@@ -81,12 +83,12 @@ class Server:
             time.sleep(0.02)
         raise AssertionError(f"the server did not start: {self.text()}")
 
-    def stop(self, sign=signal.SIGTERM, wait=20):
+    def stop(self, sign=signal.SIGTERM):
         """Its exit status."""
-        return stop(self.process, sign, wait)
+        return stop(self.process, sign)
 
-    def connect(self, timeout=30):
-        return socket.create_connection((self.host, self.port), timeout * PATIENCE)
+    def connect(self):
+        return socket.create_connection((self.host, self.port), WAIT)
 
     def n_files(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
@@ -131,7 +133,7 @@ class Case(unittest.TestCase):
 
     def http(self, method, path, body=None, headers=None, server=None):
         server = server or self.server
-        connection = http.client.HTTPConnection(server.host, server.port, timeout=60 * PATIENCE)
+        connection = http.client.HTTPConnection(server.host, server.port, timeout=WAIT)
         send = {"Content-Type": "application/json"} if body is not None else {}
         send.update(headers or {})
         if isinstance(body, (dict, list)):
@@ -174,24 +176,21 @@ class Case(unittest.TestCase):
         for word in words:
             self.assertIn(word, error["message"])
 
-    def raw(self, data, server=None, timeout=3, half_close=False):
-        """Bytes sent as they are; what comes back until the connection is closed, or for a while
-        where it stays open."""
+    def raw(self, data, server=None, half_close=False):
+        """Bytes sent as they are; what comes back until the connection is closed, or has been silent
+        for a while behind a reply."""
         out = b""
-        with (server or self.server).connect(timeout) as s:
+        with (server or self.server).connect() as s:
             try:
                 s.sendall(data)
                 if half_close:
                     s.shutdown(socket.SHUT_WR)
             except (BrokenPipeError, ConnectionResetError):
                 pass
-            s.settimeout(timeout)
             try:
-                while True:
-                    piece = s.recv(65536)
-                    if not piece:
-                        break
+                while piece := s.recv(65536):
                     out += piece
+                    s.settimeout(5)
             except (socket.timeout, ConnectionResetError):
                 pass
         return out
@@ -205,8 +204,8 @@ class Case(unittest.TestCase):
         text = self.get("/metrics", server=server).body.decode()
         return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE).group(1))
 
-    def until(self, check, seconds, what):
-        limit = time.monotonic() + seconds * PATIENCE
+    def until(self, check, what):
+        limit = time.monotonic() + WAIT
         while not check():
             self.assertLess(time.monotonic(), limit, what)
             time.sleep(0.02)

@@ -12,19 +12,19 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from serve_case import (HEARTH, PATIENCE, STORIES, Case, Server, in_threads, long_context, main,
+from serve_case import (HEARTH, PATIENCE, STORIES, WAIT, Case, Server, in_threads, long_context, main,
                         rest)
 
-SOON = 3 # seconds: a look at all connections and a step, on a machine that has other things to do
-# What is promised is the best of some tries: others use this machine, too.
-FREED, REFUSED = 1, 0.05
+# Seconds that are promised. One of many tries has to keep to them: others use this machine, too.
+FREED, REFUSED, TRIES = 1, 0.05, 30
+N_CTX = 60000
 LONG = {"prompt": "Once upon a time", "max_tokens": 100000, "temperature": 0}
 
 
 class Long(Case):
     """A model of which an answer does not end by itself for a long time."""
 
-    OPTIONS = ("-c", "60000", "--parallel", "2", "--queue", "2", "--cells", "130000",
+    OPTIONS = ("-c", str(N_CTX), "--parallel", "2", "--queue", "2", "--cells", "130000",
                "--max-pending", "65536", "--write-timeout", "2")
 
     @classmethod
@@ -39,7 +39,14 @@ class Long(Case):
         cls.folder.cleanup()
 
     def setUp(self):
-        self.until(self.is_quiet, 5, "something still runs")
+        self.until(self.is_quiet, "something still runs")
+        self.n_before = self.metric("slm_generated_tokens_total")
+
+    def freed(self, what):
+        """Nothing runs any more, and not because an answer has come to its own end."""
+        self.until(self.is_quiet, what)
+        self.assertLess(self.metric("slm_generated_tokens_total") - self.n_before, N_CTX * 3 // 4,
+                        what)
 
     def running(self):
         return self.metric("slm_requests_running")
@@ -68,20 +75,20 @@ class Long(Case):
         for end in (lambda s: s.close(), lambda s: s.shutdown(socket.SHUT_WR)):
             with self.begin() as s:
                 self.assertIn(b"200 OK", s.recv(4096))
-                self.until(lambda: self.running() == 1, 5, "it does not run")
+                self.until(lambda: self.running() == 1, "it does not run")
                 end(s)
-                self.until(self.is_quiet, SOON, "the answer goes on")
+                self.freed("the answer goes on")
 
     def test_145_within_a_second(self):
         took = []
-        for _ in range(5):
+        while not took or (took[-1] > FREED and len(took) < TRIES):
             with self.begin() as s:
                 s.recv(4096)
-                self.until(lambda: self.running() == 1, 5, "it does not run")
+                self.until(lambda: self.running() == 1, "it does not run")
             started = time.monotonic()
-            self.until(self.is_quiet, SOON, "the answer goes on")
+            self.until(self.is_quiet, "the answer goes on")
             took.append(time.monotonic() - started)
-        self.assertLess(min(took), FREED * PATIENCE, took)
+        self.assertLess(min(took), FREED, took)
         # What is free does no steps any more.
         steps = self.metric("slm_steps_total")
         time.sleep(0.3)
@@ -91,46 +98,48 @@ class Long(Case):
         with self.begin() as s:
             s.recv(4096)
             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self.until(self.is_quiet, SOON, "the answer goes on")
+        self.freed("the answer goes on")
 
     def test_145_gone_before_the_reply(self):
         with self.begin(stream=False):
-            self.until(lambda: self.running() == 1, 5, "it does not run")
-        self.until(self.is_quiet, SOON, "the answer goes on")
+            self.until(lambda: self.running() == 1, "it does not run")
+        self.freed("the answer goes on")
 
     def test_145_gone_in_prompt(self):
         with self.begin(prompt="word " * 5000):
-            self.until(lambda: self.running() == 1, 5, "it does not run")
-        self.until(self.is_quiet, SOON, "the prompt goes on")
+            self.until(lambda: self.running() == 1, "it does not run")
+        self.freed("the prompt goes on")
 
     def test_146_gone_while_queued(self):
         """Two run, two wait; one that waits goes, and nobody notices."""
         quiet = self.quick()
         running = self.begin()
         with self.begin() as last:
-            self.until(lambda: self.running() == 2, 5, "they do not run")
+            self.until(lambda: self.running() == 2, "they do not run")
             queued = self.begin()
-            self.until(lambda: self.waiting() == 1, 5, "it does not wait")
+            self.until(lambda: self.waiting() == 1, "it does not wait")
             queued.close()
-            self.until(lambda: self.waiting() == 0, SOON, "it still waits")
+            self.until(lambda: self.waiting() == 0, "it still waits")
             self.assertEqual(self.running(), 2)
             last.close()
-        self.until(lambda: self.running() == 1, 2, "it still runs")
+        self.until(lambda: self.running() == 1, "it still runs")
         self.assertEqual(self.quick(), quiet)
         running.close()
 
     def test_147_slow_reader(self):
         """One that reads nothing is dropped, and nobody waits for it."""
-        before = self.metric("slm_clients_slow_total")
-        with self.begin(logprobs=5) as s:
-            self.until(lambda: self.running() == 1, 5, "it does not run")
-            started = time.monotonic()
-            quiet = self.quick()
-            self.assertLess(time.monotonic() - started, 2 * PATIENCE)
-            self.until(lambda: self.metric("slm_clients_slow_total") == before + 1, 60,
-                       "the reader was not dropped")
-            self.until(self.is_quiet, SOON, "its answer goes on")
-            self.assertEqual(self.quick(), quiet)
+        slow = "slm_clients_slow_total"
+        waited = []
+        while not waited or (waited[-1] and len(waited) < TRIES):
+            before = self.metric(slow)
+            with self.begin(logprobs=5) as s:
+                self.until(lambda: self.running() == 1, "it does not run")
+                quiet = self.quick()
+                waited.append(self.metric(slow) > before) # which happens where the machine stands still
+                self.until(lambda: self.metric(slow) == before + 1, "the reader was not dropped")
+                self.until(self.is_quiet, "its answer goes on")
+                self.assertEqual(self.quick(), quiet)
+        self.assertIn(False, waited, "others are served once the reader is dropped, and not before")
 
     def test_148_many_connections(self):
         n = self.server.n_files()
@@ -141,24 +150,24 @@ class Long(Case):
             if i % 3 == 1:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             s.close()
-        self.until(lambda: self.server.n_files() <= n + 2, 5, "descriptors are lost")
+        self.until(lambda: self.server.n_files() <= n + 2, "descriptors are lost")
 
     def test_150_queue_full(self):
         held = [self.begin() for _ in range(2)]
-        self.until(lambda: self.running() == 2, 5, "they do not run")
+        self.until(lambda: self.running() == 2, "they do not run")
         held += [self.begin() for _ in range(2)]
-        self.until(lambda: self.waiting() == 2, 5, "they do not wait")
+        self.until(lambda: self.waiting() == 2, "they do not wait")
         took = []
-        for _ in range(9):
+        while not took or (took[-1] > REFUSED and len(took) < TRIES):
             started = time.monotonic()
             reply = self.post("/v1/completions", LONG)
             took.append(time.monotonic() - started)
             self.refused(reply, 503, None, "overloaded")
             self.assertGreaterEqual(int(reply.headers["retry-after"]), 1)
-        self.assertLess(min(took), REFUSED * PATIENCE, took)
+        self.assertLess(min(took), REFUSED, took)
         # Two prompts where there is room for one: none of them is taken.
         held.pop().close()
-        self.until(lambda: self.waiting() == 1, 2, "it still waits")
+        self.until(lambda: self.waiting() == 1, "it still waits")
         self.refused(self.post("/v1/completions", dict(LONG, n=2)), 503)
         self.assertEqual(self.get("/health").status, 200)
         for s in held:
@@ -176,7 +185,7 @@ class Long(Case):
                         s.recv(1024)
 
         in_threads(2, storm)
-        self.until(self.is_quiet, 5, "something still runs")
+        self.until(self.is_quiet, "something still runs")
         self.assertTrue(self.quick())
 
 
@@ -190,7 +199,7 @@ class Crowd(Case):
         def ask(i, drop=False):
             body = json.dumps({"prompt": "The light", "max_tokens": 24, "seed": i, "stream": True})
             c = http.client.HTTPConnection(self.server.host, self.server.port,
-                                           timeout=60 * PATIENCE)
+                                           timeout=WAIT)
             c.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
             r = c.getresponse()
             if drop:
@@ -240,7 +249,7 @@ class Few(Case):
             s.sendall(self.head("GET", "/health"))
             self.assertIn(b"200 OK", s.recv(4096))
         idle.pop().close()
-        self.until(lambda: self.get("/health").status == 200, 5, "no place becomes free")
+        self.until(lambda: self.get("/health").status == 200, "no place becomes free")
         for s in idle:
             s.close()
 
@@ -253,7 +262,7 @@ class Few(Case):
         try:
             rss = server.rss()
             idle = [server.connect() for _ in range(n)]
-            self.until(lambda: server.n_files() > n, 10, "connections are not taken")
+            self.until(lambda: server.n_files() > n, "connections are not taken")
             for s in idle[::100]: # the oldest as well as the newest
                 s.sendall(self.head("GET", "/health", host=f"127.0.0.1:{server.port}"))
                 self.assertIn(b"200 OK", s.recv(4096))
@@ -275,7 +284,7 @@ class Few(Case):
                 self.assertIn(rest(s)[:12], (b"", b"HTTP/1.1 408", b"HTTP/1.1 400"))
             for s in idle:
                 s.close()
-            self.until(lambda: server.n_files() < 100, 10, "connections are not given back")
+            self.until(lambda: server.n_files() < 100, "connections are not given back")
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             self.assertEqual(server.stop(), 0, server.text())
@@ -290,7 +299,7 @@ class Few(Case):
             self.assertLess(cpu_seconds(server.process.pid) - before, 0.5 * PATIENCE)
             for s in idle:
                 s.close()
-            self.until(lambda: self.get("/health", server=server).status == 200, 5, "no answer")
+            self.until(lambda: self.get("/health", server=server).status == 200, "no answer")
         finally:
             self.assertEqual(server.stop(), 0, server.text())
 
@@ -320,15 +329,23 @@ class Ending(Case):
         s.recv(1)
         return s
 
+    @staticmethod
+    def takes(server):
+        try:
+            server.connect().close()
+        except OSError:
+            return False
+        return True
+
     def test_153_idle(self):
         for sign in (signal.SIGTERM, signal.SIGINT):
-            server = Server(self.model, "-c", "1000")
+            server = Server(self.model, "-c", "1000", "--drain", "3000")
             idle = server.connect()
-            self.assertEqual(server.stop(sign, 2), 0, server.text())
+            self.assertEqual(server.stop(sign), 0, server.text())
             idle.close()
 
     def test_153_running_ends(self):
-        server = Server(self.model, "-c", "1000")
+        server = Server(self.model, "-c", "1000", "--drain", "3000")
         s = self.begin(server, max_tokens=60)
         self.assertEqual(server.stop(), 0, server.text())
         self.assertTrue(rest(s).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"))
@@ -339,13 +356,9 @@ class Ending(Case):
         out = []
         reader = threading.Thread(target=lambda: out.append(rest(s)))
         reader.start()
-        started = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
-        with self.assertRaises(OSError):
-            server.connect().recv(1)
+        self.until(lambda: not self.takes(server), "the port is not closed")
         self.assertEqual(server.stop(), 0, server.text())
-        self.assertLess(time.monotonic() - started, 4 * PATIENCE)
         reader.join()
         s.close()
         self.assertIn(b'"code":"overloaded"}}\n\ndata: [DONE]\n\n', out[0][-400:])
@@ -355,23 +368,25 @@ class Ending(Case):
         server = Server(self.model, "-c", "60000", "--parallel", "1", "--drain", "1")
         with ThreadPoolExecutor(1) as pool:
             reply = pool.submit(self.post, "/v1/completions", LONG, server=server)
-            self.until(lambda: self.metric("slm_requests_running", server=server) == 1, 5,
+            self.until(lambda: self.metric("slm_requests_running", server=server) == 1,
                        "it does not run")
             self.assertEqual(server.stop(), 0, server.text())
             self.refused(reply.result(), 503, None, "overloaded")
             self.assertIn("retry-after", reply.result().headers)
 
     def test_153_twice(self):
-        server = Server(self.model, "-c", "60000", "--parallel", "1", "--drain", "100")
+        server = Server(self.model, "-c", "60000", "--parallel", "1", "--drain", "3000")
         s = self.begin(server)
-        reader = threading.Thread(target=rest, args=(s,))
+        out = []
+        reader = threading.Thread(target=lambda: out.append(rest(s)))
         reader.start()
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        self.until(lambda: not self.takes(server), "the port is not closed")
         self.assertIsNone(server.process.poll())
-        self.assertEqual(server.stop(signal.SIGINT, 3), 0, server.text())
+        self.assertEqual(server.stop(signal.SIGINT), 0, server.text())
         reader.join()
         s.close()
+        self.assertIn(b'"code":"overloaded"}}\n\ndata: [DONE]\n\n', out[0][-400:])
 
     def test_request_timeout(self):
         server = Server(self.model, "-c", "60000", "--parallel", "1", "--request-timeout", "1")
@@ -387,7 +402,7 @@ class Ending(Case):
 
     def rest_until(self, s, word):
         out = b""
-        s.settimeout(20 * PATIENCE)
+        s.settimeout(WAIT)
         while word not in out:
             piece = s.recv(65536)
             self.assertTrue(piece, out[-300:])

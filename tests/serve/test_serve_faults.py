@@ -18,7 +18,7 @@ import time
 import unittest
 from pathlib import Path
 
-from serve_case import HEARTH, PATIENCE, SLM, Case, Server, main
+from serve_case import HEARTH, SLM, WAIT, Case, Server, main
 
 MEMORY, THREADS, FILES, SOCKETS, EVENTS = 1, 2, 4, 8, 16 # as in faults.c
 FIELDS = {name: 8 * i for i, name in enumerate(
@@ -134,7 +134,7 @@ class FaultCase(Case):
         lines = [] if body is None else ["Content-Type: application/json",
                                          f"Content-Length: {len(data)}"]
         try:
-            with self.server.connect(10) as s:
+            with self.server.connect() as s:
                 s.sendall(self.head("GET" if body is None else "POST", path, "Connection: close",
                                     *lines) + data)
                 out, _ = read_all(s)
@@ -176,7 +176,7 @@ class FaultCase(Case):
 
     def settle(self):
         """Nothing runs any more, and only the connection of this question is there."""
-        self.until(lambda: self.is_quiet() and self.metric("slm_connections") == 1, 10,
+        self.until(lambda: self.is_quiet() and self.metric("slm_connections") == 1,
                    "a request is still there")
 
     def held(self, name):
@@ -307,7 +307,7 @@ class Starting(unittest.TestCase):
         p = subprocess.Popen([SLM, "serve", str(HEARTH), "--port", "0", "-c", "64", "-t", "2"],
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
                              env=dict(os.environ, **faults.env))
-        limit, serves = time.monotonic() + 60 * PATIENCE, False
+        limit, serves = time.monotonic() + WAIT, False
         text = b""
         while time.monotonic() < limit and p.poll() is None and not serves:
             log.seek(0)
@@ -317,7 +317,7 @@ class Starting(unittest.TestCase):
         n_calls = faults.disarm()
         if serves:
             p.send_signal(signal.SIGTERM)
-        status = p.wait(60 * PATIENCE)
+        status = p.wait(WAIT)
         p.stdout.close()
         log.seek(0)
         text = log.read().decode()
@@ -416,7 +416,7 @@ class Logs(Case):
         server = Server(HEARTH, "--log", *options, stderr=stderr, preexec=preexec)
         server.port = None
         try:
-            self.until(lambda: self.find(server), 30, "it does not start")
+            self.until(lambda: self.find(server), "it does not start")
             for _ in range(n):
                 self.ok("/v1/completions", {"prompt": self.CANARY, "max_tokens": 1}, server=server)
             return self.metric("slm_log_lines_dropped_total", server=server)
@@ -532,7 +532,7 @@ class Files(Case):
                     self.assertEqual(self.ask(server), self.text, options)
                 self.assertEqual(server.stop(), 0, server.text())
             except (OSError, EOFError):
-                self.assertEqual(server.process.wait(20 * PATIENCE), 1)
+                self.assertEqual(server.process.wait(WAIT), 1)
                 last = server.text().splitlines()[-1]
                 self.assertIn(file.name, last)
                 self.assertIn("cut short", last)

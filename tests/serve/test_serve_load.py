@@ -47,10 +47,13 @@ class Load(Case):
 
     def test_newcomers(self):
         """Beside streams of which no two begin alike, short requests come and are timed apart."""
-        reused = self.metric("slm_reused_tokens_total")
-        (r,) = self.load("--streams", "2", "--seconds", "2", "--tokens", "8", "--distinct",
-                         "--arrive", "0.1")
-        self.assertEqual((r["failed"], r["refused"], r["different"]), (0, 0, 0))
+        for seconds in ("2", "8", "30"): # as long as it takes where this machine is slow
+            reused = self.metric("slm_reused_tokens_total")
+            (r,) = self.load("--streams", "2", "--seconds", seconds, "--tokens", "8", "--distinct",
+                             "--arrive", "0.1")
+            self.assertEqual((r["failed"], r["refused"], r["different"]), (0, 0, 0))
+            if r["requests"] > 3 and r["arriving_first_token_ms"][0] > 0:
+                break
         self.assertGreater(r["arriving_first_token_ms"][0], 0)
         self.assertGreater(r["requests"], 3)
         # nothing but the text before the number is alike

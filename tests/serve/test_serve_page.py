@@ -269,7 +269,7 @@ class Long(Page):
 
     def stopped(self):
         self.browser.until(IDLE, "the answer goes on")
-        self.until(lambda: self.metric("slm_requests_running") == 0, 3, "the server goes on")
+        self.until(lambda: self.metric("slm_requests_running") == 0, "the server goes on")
 
     def test_stop(self):
         b = self.browser

@@ -12,7 +12,7 @@ import time
 import unittest
 from pathlib import Path
 
-from serve_case import HEARTH, PATIENCE, STORIES, in_threads, long_context
+from serve_case import HEARTH, STORIES, WAIT, in_threads, long_context
 from wyoming_case import ENVIRONMENT, PROGRAM, TOOLS, Case, Client, Events, Server, main, pack
 
 ASK = "What can you do?"
@@ -21,7 +21,7 @@ ASK = "What can you do?"
 class Handle(Case):
     """Without tools: text that is handled."""
 
-    OPTIONS = ("--read-timeout", 1, "--system", "You are a home assistant.", "--name", "hearth")
+    OPTIONS = ("--read-timeout", 2, "--system", "You are a home assistant.", "--name", "hearth")
 
     def test_describe(self):
         c = self.client()
@@ -184,7 +184,7 @@ class Handle(Case):
 
     def test_quiet_is_no_fault(self):
         c = self.client()
-        time.sleep(1.5)
+        time.sleep(2.5)
         c.send("ping", {"text": "still there"})
         self.assertEqual(c.next(), ("pong", {"text": "still there"}))
 
@@ -218,7 +218,7 @@ class Handle(Case):
             if i % 3 == 0:
                 c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             c.close()
-        self.until(lambda: self.server.n_files() <= n, 5, "descriptors are lost")
+        self.until(lambda: self.server.n_files() <= n, "descriptors are lost")
         self.assertEqual(self.client().say(ASK)[0], "handled")
 
 
@@ -275,7 +275,7 @@ class Intents(Case):
 class Slow(unittest.TestCase):
     """A context so long that its prompts take a while, and servers with limits."""
 
-    TEXT = "word " * 12000
+    TEXT = "word " * 25000 # two tokens each
 
     @classmethod
     def setUpClass(cls):
@@ -298,8 +298,16 @@ class Slow(unittest.TestCase):
         c = Client(server)
         self.addCleanup(c.close)
         c.send("transcript", {"text": self.TEXT, "context": context})
-        time.sleep(0.3 * PATIENCE)
+        self.seen(server)
         return c
+
+    def seen(self, server):
+        """What was sent before this has been read: a later connection is answered, and that twice, as the
+        first answer may be of the same look at all connections."""
+        for _ in range(2):
+            with Client(server) as c:
+                c.send("ping")
+                self.assertEqual(c.next()[0], "pong")
 
     def test_gone(self):
         """A client that goes ends what was begun for it, and its words are not kept."""
@@ -308,7 +316,7 @@ class Slow(unittest.TestCase):
             n = server.text().count("dropped")
             c = self.begin(server, conversation_id="a")
             end(c)
-            self.until(lambda: server.text().count("dropped") > n, 3, "it still runs")
+            self.until(lambda: server.text().count("dropped") > n, "it still runs")
             with Client(server) as other:
                 self.assertEqual(other.say(ASK, "a")[0], "handled")
 
@@ -318,7 +326,7 @@ class Slow(unittest.TestCase):
         with Client(server) as same, Client(server) as waits, Client(server) as more:
             self.refused(same.say(ASK, "a"), "busy")
             waits.send("transcript", {"text": ASK})
-            time.sleep(0.1 * PATIENCE)
+            self.seen(server)
             self.refused(more.say(ASK), "overloaded")
             more.send("describe")
             self.assertEqual(more.next()[0], "info")
@@ -329,15 +337,19 @@ class Slow(unittest.TestCase):
         server = self.serve("--request-timeout", 1)
         c = self.begin(server)
         self.refused(c.next(), "timeout")
-        self.assertEqual(c.say(ASK)[0], "handled")
+        kinds = []
+        while "handled" not in kinds and len(kinds) < 30: # a second may be short for an answer, too
+            kinds.append(c.say(ASK)[0])
+        self.assertIn("handled", kinds)
 
     def test_stopped(self):
         """What runs has its time, or is told."""
-        for drain, sign in ((0, signal.SIGTERM), (60, None)):
+        for drain, sign in ((0, signal.SIGTERM), (3000, None)):
             server = self.serve("--drain", drain)
             c = self.begin(server)
             idle = Client(server)
             self.addCleanup(idle.close)
+            self.seen(server)
             server.process.send_signal(signal.SIGTERM)
             self.assertIsNone(idle.next())
             if sign is None:
@@ -345,10 +357,10 @@ class Slow(unittest.TestCase):
                 self.assertIsNone(server.process.poll())
                 server.process.send_signal(signal.SIGINT)
             self.refused(c.next(), "stopping")
-            self.assertEqual(server.process.wait(5 * PATIENCE), 0)
+            self.assertEqual(server.process.wait(WAIT), 0)
 
     def test_stopped_in_time(self):
-        server = self.serve()
+        server = self.serve("--drain", 3000)
         c = Client(server)
         self.addCleanup(c.close)
         c.send("transcript", {"text": ASK})
@@ -356,7 +368,7 @@ class Slow(unittest.TestCase):
         server.process.send_signal(signal.SIGTERM)
         self.assertEqual(c.until("handled-stop")[-1][0], "handled-stop")
         self.assertIsNone(c.next())
-        self.assertEqual(server.process.wait(5 * PATIENCE), 0)
+        self.assertEqual(server.process.wait(WAIT), 0)
 
 
 class Limits(unittest.TestCase):
@@ -376,7 +388,7 @@ class Limits(unittest.TestCase):
                 c.close()
             a.send("ping", {"text": "2"})
             self.assertEqual(a.next(), ("pong", {"text": "2"}))
-        self.until(lambda: self.fits(server), 5, "places are lost")
+        self.until(lambda: self.fits(server), "places are lost")
 
     def fits(self, server):
         with Client(server) as c:
@@ -384,21 +396,23 @@ class Limits(unittest.TestCase):
             return c.next()[0] == "pong"
 
     def test_conversations(self):
-        server = Server("--max-conversations", 1, "--conversation-timeout", 1)
-        self.addCleanup(server.close)
-
-        def name(id):
+        def name(server, id):
             with Client(server) as c:
                 return c.say("What is my name?", id)[1]["text"]
 
+        server = Server("--max-conversations", 1)
+        self.addCleanup(server.close)
         with Client(server) as c:
             c.say("My name is Anna.", "a")
-            self.assertIn("Anna", name("a"))
+            self.assertIn("Anna", name(server, "a"))
             c.say(ASK, "b")
-            self.assertNotIn("Anna", name("a"))
+            self.assertNotIn("Anna", name(server, "a"))
+        server = Server("--conversation-timeout", 1)
+        self.addCleanup(server.close)
+        with Client(server) as c:
             c.say("My name is Anna.", "a")
             time.sleep(2)
-            self.assertNotIn("Anna", name("a"))
+            self.assertNotIn("Anna", name(server, "a"))
 
     def test_slow_reader(self):
         """One that does not fetch its replies is dropped, and the others are served."""
@@ -409,16 +423,19 @@ class Limits(unittest.TestCase):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         s.connect(("127.0.0.1", int(server.uri.rsplit(":", 1)[1])))
         self.addCleanup(s.close)
-        s.settimeout(0.2)
-        try:
-            while True:
-                s.sendall(pack("describe") * 100)
-        except OSError:
-            pass
-        self.assertEqual(server.n_files(), n + 1)
+        s.setblocking(False)
+        asks, at, n_full, limit = pack("describe") * 1000, 0, 0, time.monotonic() + WAIT
         with Client(server) as c:
-            self.assertEqual(c.say(ASK)[0], "handled")
-        self.until(lambda: server.n_files() == n, 20, "the reader was not dropped")
+            while time.monotonic() < limit: # asks on until it is dropped
+                try:
+                    at = (at + s.send(asks[at:])) % len(asks)
+                except BlockingIOError:
+                    n_full += 1
+                    self.assertEqual(c.say(ASK)[0], "handled")
+                except ConnectionError:
+                    break
+        self.assertGreater(n_full, 0)
+        self.until(lambda: server.n_files() == n, "the reader was not dropped")
 
     def test_idle(self):
         server = Server("--idle-timeout", 1)
@@ -433,7 +450,7 @@ class Ways(unittest.TestCase):
     def run_program(self, *args, **kwargs):
         args = [a if isinstance(a, bytes) else str(a) for a in args]
         return subprocess.run([PROGRAM, *args], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=60 * PATIENCE, check=False,
+                              stderr=subprocess.PIPE, timeout=WAIT, check=False,
                               env=ENVIRONMENT, **kwargs)
 
     def test_unix(self):
@@ -474,7 +491,7 @@ class Ways(unittest.TestCase):
         program.stdin.flush()
         self.assertEqual(Events(program.stdout).next()[0], "info")
         program.stdout.close()
-        self.assertEqual(program.wait(10 * PATIENCE), 0)
+        self.assertEqual(program.wait(WAIT), 0)
         program.stdin.close()
 
     def test_port_in_use(self):

@@ -12,7 +12,7 @@ import time
 import unittest
 from pathlib import Path
 
-from serve_case import HEARTH, PATIENCE, ROOT, SKIP, SLM, stop
+from serve_case import HEARTH, ROOT, SKIP, SLM, WAIT, stop
 
 PROGRAM = str(Path(SLM).parent / "slm-wyoming")
 TOOLS = ROOT / "examples/household/tools.json"
@@ -65,8 +65,8 @@ class Events:
 
 
 class Client(Events):
-    def __init__(self, server, timeout=30):
-        self.socket = server.connect(timeout)
+    def __init__(self, server):
+        self.socket = server.connect()
         super().__init__(self.socket.makefile("rb"))
 
     def __enter__(self):
@@ -123,7 +123,7 @@ class Server:
         return self.log.read().decode("utf-8", "replace")
 
     def find_uri(self):
-        limit = time.monotonic() + 30 * PATIENCE
+        limit = time.monotonic() + WAIT
         while time.monotonic() < limit and self.process.poll() is None:
             match = re.search(r"listening on (\S+),", self.text())
             if match:
@@ -131,18 +131,18 @@ class Server:
             time.sleep(0.02)
         raise AssertionError(f"the server did not start: {self.text()}")
 
-    def connect(self, timeout=30):
+    def connect(self):
         if self.uri.startswith("unix://"):
             s = socket.socket(socket.AF_UNIX)
-            s.settimeout(timeout * PATIENCE)
+            s.settimeout(WAIT)
             s.connect(self.uri[7:])
             return s
         host, port = self.uri[6:].rsplit(":", 1)
-        return socket.create_connection((host, int(port)), timeout * PATIENCE)
+        return socket.create_connection((host, int(port)), WAIT)
 
-    def stop(self, sign=signal.SIGTERM, wait=20):
+    def stop(self, sign=signal.SIGTERM):
         """Its exit status."""
-        return stop(self.process, sign, wait)
+        return stop(self.process, sign)
 
     def close(self):
         """Stops it, and looks at what it has left behind."""
@@ -169,8 +169,8 @@ class Case(unittest.TestCase):
     def tearDownClass(cls):
         cls.server.close()
 
-    def client(self, server=None, **kwargs):
-        c = Client(server or self.server, **kwargs)
+    def client(self):
+        c = Client(self.server)
         self.addCleanup(c.close)
         return c
 
@@ -182,8 +182,8 @@ class Case(unittest.TestCase):
         for word in words:
             self.assertIn(word, data["text"])
 
-    def until(self, check, seconds, what):
-        limit = time.monotonic() + seconds * PATIENCE
+    def until(self, check, what):
+        limit = time.monotonic() + WAIT
         while not check():
             self.assertLess(time.monotonic(), limit, what)
             time.sleep(0.02)

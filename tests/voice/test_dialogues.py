@@ -3,13 +3,33 @@ exactly was understood is the recogniser's affair; here it is that what was said
 order, in time, and that some of it is done."""
 
 import json
+import re
+import shlex
+import subprocess
 
-from voice_case import Case, loop, main, mix, read_wav, say, without_measured, write_wav
+from voice_case import LOOP, ROOT, Case, loop, main, mix, read_wav, say, without_measured, write_wav
 
 DIALOGUE = ["Turn off the light in the bedroom.", "Add milk and bread to my shopping list.",
             "What is the weather like today?", "Set a timer for ten minutes."]
 WANTED = ["light", "shopping_list", "weather", "timer"]
 EVERY_S = 8
+
+
+class Readme(Case):
+    def test_what_it_shows_is_what_comes(self):
+        """The commands as they are printed. Their times depend on the voice that is installed; the words
+        and columns are those."""
+        text = (ROOT / "README.md").read_text(encoding="utf-8").replace("\n", " ")
+        commands = [shlex.split(c) for c in re.findall(r"`((?:espeak-ng|voice_loop) -[^`]*)`", text)]
+        self.assertEqual([c[0] for c in commands], ["espeak-ng", "voice_loop"])
+        subprocess.run(commands[0], cwd=self.dir, check=True)
+        done = subprocess.run([LOOP, *commands[1][1:]], cwd=self.dir, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
+        self.assertEqual(done.stdout, b"")
+        shown = re.search(r"(turn +endpoint.*?) +\d+( +[\d-]+){8}  (.*?) ```", text)
+        head, row = done.stderr.decode().splitlines()
+        self.assertEqual((head, re.sub(r"^ *\d+( +[\d-]+){8}  ", "", row)),
+                         (shown.group(1), shown.group(3)))
 
 
 class Dialogues(Case):

@@ -2,6 +2,7 @@
 was started is gone afterwards, and where there is a next thing said, it is answered."""
 
 import os
+import re
 import resource
 import signal
 import struct
@@ -149,6 +150,8 @@ class Hostile(Case):
                     process = subprocess.Popen(
                         [LOOP, "--wav-in", wav, "--ledger", self.dir / "ledger", *map(str, args)],
                         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+                    if name != "opening":
+                        self.listens_for(process, number)
                     time.sleep(seconds)
                     process.send_signal(number)
                     try:
@@ -159,6 +162,17 @@ class Hostile(Case):
                     wanted = (130,) if name != "opening" else (130, -number)
                     self.assertIn(process.returncode, wanted, err)
                     self.assertEqual(self.left_of(process.pid), [])
+
+    def listens_for(self, process, number):
+        """Waits for its handler of a signal."""
+        limit = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < limit:
+            status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+            caught = int(re.search(r"SigCgt:\s*([0-9a-f]+)", status).group(1), 16)
+            if caught >> (number - 1) & 1:
+                return
+            time.sleep(0.01)
+        self.fail("it does not listen for signals")
 
     def left_of(self, session):
         """Processes of that session: what the program started has groups, but no sessions, of its own."""
