@@ -275,7 +275,7 @@ class Intents(Case):
 class Slow(unittest.TestCase):
     """A context so long that its prompts take a while, and servers with limits."""
 
-    TEXT = "word " * 25000 # two tokens each
+    TEXT = "7" * 50000 # a token each
 
     @classmethod
     def setUpClass(cls):
