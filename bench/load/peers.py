@@ -89,6 +89,13 @@ def measure(name, program, a, n):
     return flat
 
 
+def ratio(unit, ours, theirs):
+    """How many times as good ours is; nothing where the time was too short to be seen, as that between two
+    tokens that a busy machine hands over at once."""
+    above, below = (ours, theirs) if unit == "tokens/s" else (theirs, ours)
+    return round(above / below, 3) if below else ""
+
+
 def rows(a, programs, results, about):
     figures = ARRIVING if a.arrive else FIGURES
     for n in a.streams:
@@ -97,13 +104,12 @@ def rows(a, programs, results, about):
             for name in programs:
                 values = [r[figure] for r in results[name, n]]
                 median = statistics.median(values)
-                ratio = ours / median if unit == "tokens/s" else median / ours
                 yield dict(about, program=name, commit=common.commit_of(programs[name]),
                            compiler=common.compiler_of(programs[name]),
                            options=a.peer_options if name != "slm" else "", test=figure, n=n,
                            rounds=len(values), unit=unit, median=round(median, 2),
                            min=round(min(values), 2), max=round(max(values), 2),
-                           ratio="" if name == "slm" else round(ratio, 3))
+                           ratio="" if name == "slm" else ratio(unit, ours, median))
 
 
 def main():
