@@ -92,7 +92,7 @@ size_t slm_act_row_bytes(slm_act act, size_t k) {
         bytes = sizeof(slm_act_i8_header) + k;
         break;
     case SLM_ACT_Q8_0_TILE:
-        bytes = (k + 31) / 32 * SLM_TILE_0_WORDS * 4;
+        bytes = (k + 255) / 256 * 8 * SLM_TILE_0_WORDS * 4; /* whole blocks of 256: AMX */
         break;
     case SLM_ACT_Q8_K_TILE:
         bytes = (k + 255) / 256 * SLM_TILE_K_WORDS * 4;
@@ -101,6 +101,12 @@ size_t slm_act_row_bytes(slm_act act, size_t k) {
         break;
     }
     return (bytes + 63) / 64 * 64;
+}
+
+size_t slm_act_bytes(slm_act act, size_t n_rows, size_t k) {
+    if (act == SLM_ACT_Q8_0_TILE || act == SLM_ACT_Q8_K_TILE)
+        n_rows = (n_rows + 15) / 16 * 16; /* AMX */
+    return n_rows * slm_act_row_bytes(act, k);
 }
 
 size_t slm_kv_row_bytes(slm_kv kv, size_t d_head) {

@@ -19,7 +19,7 @@
 
 /* y[j*y_stride + i] = sum over k of w[i][k] * a[j][k],  i < n_w, j < n_a.
  * For the two formats of tiles (packed.h), w are panels and w_bytes is from one panel to the next;
- * a are tiles and a_bytes is slm_act_row_bytes.
+ * a are the tiles that put_row made of n_a rows and a_bytes is slm_act_row_bytes.
  *   w        n_w rows of k weights, w_bytes from one row to the next
  *   a        n_a rows of k activations in the format the entry is for, a_bytes apart, 64-aligned
  *   k        a multiple of the weight type's block
@@ -126,6 +126,9 @@ typedef struct slm_kernels {
     slm_quantize_fn quantize[SLM_ACT_LIMIT]; /* SLM_ACT_F32 copies                                   */
     slm_dequantize_fn dequantize[SLM_DTYPE_LIMIT];
     slm_pack_fn pack_panel;
+    /* Puts row r of n_rows, k activations as quantize made them (Q8_0 or Q8_K), where products with
+     * n_rows rows in a format of tiles look for it: in slm_act_bytes, 64-aligned. */
+    void (*put_row)(slm_act tile_act, void *tiles, size_t n_rows, size_t r, const void *row, size_t k);
 
     /* CRC-32C of size bytes, crc that of the bytes before them (0: none), by an instruction for it.
      * NULL: the level has none, and tables do it (libslm/base/crc32c.h). */
@@ -190,6 +193,8 @@ slm_act slm_act_for(uint32_t type);
 slm_act slm_act_packed(slm_act act);
 /* Bytes of one activation row of k values, a multiple of 64. */
 size_t slm_act_row_bytes(slm_act act, size_t k);
+/* Bytes of n_rows of them. */
+size_t slm_act_bytes(slm_act act, size_t n_rows, size_t k);
 /* Bytes of one cache row; a group of keys is SLM_KV_GROUP times that. */
 size_t slm_kv_row_bytes(slm_kv kv, size_t d_head);
 /* Puts a row that kv_store made into place t of a group of keys. */

@@ -32,7 +32,8 @@
  *
  * A TILE is up to SLM_TILE_ROWS rows of activations side by side: four neighbouring ones of each row
  * in turn. Row j of a product is in tile j / SLM_TILE_ROWS, which begins SLM_TILE_ROWS rows of
- * slm_act_row_bytes after the one before and is as wide as rows are left.
+ * slm_act_row_bytes after the one before and is as wide as rows are left. AMX has an order of its own
+ * for more rows than one tile (x86/packed_amx.h).
  *
  * Products of the two give the same bits as those of rows by rows, at every level: a block's sum of
  * integers is exact, and each block is added to its output in order. */
@@ -159,5 +160,8 @@ enum {
  * tile of `width` rows; blocks [first, last) of it only. */
 void slm_tile_put(slm_act tile_act, void *tile, size_t width, size_t j, const void *row,
                   size_t first, size_t last);
+/* The same for row r of n_rows, whole: k activations. What put_row of kernels.h is where a level has
+ * no other order. */
+void slm_put_row(slm_act tile_act, void *tiles, size_t n_rows, size_t r, const void *row, size_t k);
 
 #endif

@@ -77,18 +77,15 @@ static int make_weights(product *p, int packed) {
 }
 
 static void run(product *p) {
-    const size_t act_bytes = slm_act_row_bytes(p->act, p->k), block = slm_dtype_get(p->type)->block;
+    const size_t act_bytes = slm_act_row_bytes(p->act, p->k);
     for (size_t j = 0; j < p->columns; j++) {
         const float *x = p->x + j * p->k;
         if (p->act == p->row_act) {
             p->kernels.quantize[p->act](p->activations + j * act_bytes, x, p->k);
             continue;
         }
-        const size_t first = j / SLM_TILE_ROWS * SLM_TILE_ROWS, left = p->columns - first;
         p->kernels.quantize[p->row_act](p->row, x, p->k);
-        slm_tile_put(p->act, p->activations + first * act_bytes,
-                     left < SLM_TILE_ROWS ? left : SLM_TILE_ROWS, j - first, p->row, 0,
-                     p->k / block);
+        p->kernels.put_row(p->act, p->activations, p->columns, j, p->row, p->k);
     }
     p->kernels.matmul[p->type][p->act](p->y, p->rows, p->weights, p->weight_bytes, p->rows,
                                        p->activations, act_bytes, p->columns, p->k);
@@ -120,7 +117,7 @@ int main(int argc, char **argv) {
     p.x = get(p.columns * p.k * sizeof *p.x);
     p.y = get(p.columns * p.rows * sizeof *p.y);
     p.row = get(slm_act_row_bytes(p.row_act, p.k));
-    p.activations = get(p.columns * slm_act_row_bytes(p.act, p.k));
+    p.activations = get(slm_act_bytes(p.act, p.columns, p.k));
     product_activations(p.x, p.columns, p.k);
     if (!make_weights(&p, packed))
         return 77;

@@ -41,6 +41,7 @@ void slm_kernels_init_ref(slm_kernels *kernels) {
     kernels->quantize[SLM_ACT_Q8_K] = slm_quantize_act_q8_k_ref;
     kernels->quantize[SLM_ACT_I8_ROW] = slm_quantize_act_i8_row_ref;
     kernels->pack_panel = slm_pack_panel;
+    kernels->put_row = slm_put_row;
     kernels->rms_norm = slm_rms_norm_ref;
     kernels->layer_norm = slm_layer_norm_ref;
     kernels->conv_silu = slm_conv_silu_ref;

@@ -332,3 +332,11 @@ void slm_tile_put(slm_act tile_act, void *tile, size_t width, size_t j, const vo
             put_0(t + b * SLM_TILE_0_WORDS * width, width, (const slm_act_q8_0 *)row + b);
     }
 }
+
+void slm_put_row(slm_act tile_act, void *tiles, size_t n_rows, size_t r, const void *row, size_t k) {
+    const size_t block = tile_act == SLM_ACT_Q8_K_TILE ? 256 : 32;
+    const size_t first = r / SLM_TILE_ROWS * SLM_TILE_ROWS, left = n_rows - first;
+    slm_tile_put(tile_act, (uint8_t *)tiles + first * slm_act_row_bytes(tile_act, k),
+                 left < SLM_TILE_ROWS ? left : SLM_TILE_ROWS, r - first, row, 0,
+                 (k + block - 1) / block);
+}

@@ -1,7 +1,8 @@
 #include "x86/level_amx.h"
 
 void slm_kernels_init_amx(slm_kernels *kernels) {
-    kernels->panels = 16; /* share what it takes to bring activations into the order of tiles */
+    kernels->panels = 16; /* share activations that are read once from a cache further away */
+    kernels->put_row = slm_put_row_amx;
     kernels->matmul[SLM_DTYPE_Q2_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q2_k_q8_k_tile_amx;
     kernels->matmul[SLM_DTYPE_Q3_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q3_k_q8_k_tile_amx;
     kernels->matmul[SLM_DTYPE_Q4_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q4_k_q8_k_tile_amx;

@@ -1,7 +1,8 @@
 /* Products of packed weights (packed.h) by the tiles of AMX, for many columns.
  *
  * A tile of weights is sixteen vectors of a panel, unpacked; a tile of activations is sixteen
- * columns, 64 bytes of k each. For K types the weights are multiplied with the scales of their
+ * columns, 64 bytes of k each, and activations of so many columns are put in that order to begin
+ * with (slm_put_row_amx). For K types the weights are multiplied with the scales of their
  * sub-blocks while they are unpacked, so that a block of 256 is added up in the tiles alone. The
  * products do not fit a byte; they are two parts (here q is a weight, s a scale):
  *
@@ -25,30 +26,45 @@
 #include "x86/packed_avx512.h"
 #include "x86/tile_amx.h"
 
-/* Columns from which on tiles are used. They pad to sixteen, and activations are put in order for
- * them: for those of one tile of packed.h that costs as much as it saves. */
+/* Columns from which on tiles are used. They pad to sixteen: for those of one tile of packed.h that
+ * costs as much as it saves. */
 enum { SLM_AMX_LEAST = SLM_TILE_ROWS + 1 };
 
 enum {
-    SLM_AMX_COLUMNS = 96, /* that share one unpacking: whole tiles of packed.h, whole of ours */
-    SLM_AMX_SUMS = 1536,  /* vectors of sums: panels, that share activations, times columns   */
-    SLM_AMX_TILE = 1024
+    SLM_AMX_TILE = 1024,
+    SLM_AMX_MOST = 16,            /* groups of columns that share one unpacking                   */
+    SLM_AMX_BYTES = 11 << 17      /* of activations that stay in the second-level cache           */
 };
 
-/* A block of 256 of the activations. */
-typedef struct slm_amx_acts {
-    int8_t q[SLM_AMX_COLUMNS * 256]; /* [columns / 16][4][16][64]     */
-    float d[8][SLM_AMX_COLUMNS];     /* for K types the first only    */
-    int32_t bias[SLM_AMX_COLUMNS];
-    int32_t sums[8][SLM_AMX_COLUMNS]; /* of two sub-blocks, 16 bits each */
-} slm_amx_acts;
+/* Activations of 16 columns and 256 of k, 64 bytes of each column in turn: a tile where it lies.
+ * Groups of a call lie block by block. */
+typedef struct slm_amx_k {
+    int8_t q[4][16][64];
+    float d[16];
+    int32_t sums32[4][16]; /* of two sub-blocks, 16 bits each         */
+    int32_t sums16[8][16];
+    int32_t bias[2][16];   /* the sum of q times 32, and times -124   */
+} slm_amx_k;
 
-/* All that a call keeps while it runs, on the stack of its thread: 144 KB. */
+typedef struct slm_amx_0 {
+    int8_t q[4][16][64];
+    float d[8][16];
+} slm_amx_0;
+
+/* Blocks of a type in 256 of k. */
+SLM_INLINE size_t slm_amx_step(uint32_t type) {
+    return type == SLM_DTYPE_Q4_0 || type == SLM_DTYPE_Q8_0 ? 8 : 1;
+}
+
+SLM_INLINE int32_t slm_amx_pair(int32_t a, int32_t b) {
+    return (int32_t)(((uint32_t)a & 0xffffu) | (uint32_t)b << 16);
+}
+
+/* All that a call keeps while it runs, on the stack of its thread: 40 KB. */
 typedef struct slm_amx_work {
-    slm_amx_acts acts __attribute__((aligned(64)));
     uint8_t w[2 * 4 * SLM_AMX_TILE] __attribute__((aligned(64)));
-    int32_t c[8 * SLM_AMX_TILE / 4] __attribute__((aligned(64)));
-    float sums[SLM_AMX_SUMS][SLM_PANEL_ROWS] __attribute__((aligned(64)));
+    int32_t c[16 * SLM_AMX_TILE / 4] __attribute__((aligned(64)));
+    float sums[16 * SLM_AMX_MOST][SLM_PANEL_ROWS] __attribute__((aligned(64)));
 } slm_amx_work;
 
 /* Tiles 0 to 3 are sums, 4 and 5 activations, 6 and 7 weights; k: bytes of a tile's row of k. */
@@ -59,85 +75,6 @@ SLM_INLINE void slm_amx_begin(size_t k) {
         config.rows[t] = (uint8_t)(t >= 6 ? k / 4 : 16);
     }
     SLM_TILE_CONFIG(&config);
-}
-
-/* ---------------------------------------------------------------- activations ---------------- */
-
-/* Four columns of a tile of packed.h, from which `left` are there: 32 bytes of k from each of lo
- * and hi, to four rows of 64 bytes. */
-SLM_INLINE void slm_amx_quad(int8_t *to, const uint32_t *lo, const uint32_t *hi, size_t width,
-                             size_t left) {
-    const __mmask8 mask = left >= 4 ? 15 : (__mmask8)((1u << left) - 1);
-    __m512i r[4];
-    SLM_UNROLL
-    for (size_t i = 0; i < 4; i++) {
-        const uint32_t *p[4] = {lo + i * width, lo + (4 + i) * width, hi + i * width,
-                                hi + (4 + i) * width};
-        r[i] = _mm512_castsi128_si512(_mm_maskz_loadu_epi32(mask, p[0]));
-        r[i] = _mm512_inserti32x4(r[i], _mm_maskz_loadu_epi32(mask, p[1]), 1);
-        r[i] = _mm512_inserti32x4(r[i], _mm_maskz_loadu_epi32(mask, p[2]), 2);
-        r[i] = _mm512_inserti32x4(r[i], _mm_maskz_loadu_epi32(mask, p[3]), 3);
-    }
-    const __m512i a = _mm512_unpacklo_epi32(r[0], r[1]), b = _mm512_unpackhi_epi32(r[0], r[1]);
-    const __m512i c = _mm512_unpacklo_epi32(r[2], r[3]), d = _mm512_unpackhi_epi32(r[2], r[3]);
-    _mm512_store_si512((void *)to, _mm512_unpacklo_epi64(a, c));
-    _mm512_store_si512((void *)(to + 64), _mm512_unpackhi_epi64(a, c));
-    _mm512_store_si512((void *)(to + 128), _mm512_unpacklo_epi64(b, d));
-    _mm512_store_si512((void *)(to + 192), _mm512_unpackhi_epi64(b, d));
-}
-
-/* A step of 64 of k of a tile of packed.h whose first column is the j-th. */
-SLM_INLINE void slm_amx_columns(slm_amx_acts *to, size_t j, size_t step, const uint32_t *lo,
-                                const uint32_t *hi, size_t width) {
-    for (size_t c = 0; c < width; c += 4) {
-        int8_t *at =
-            to->q + (j + c) / 16 * (4 * SLM_AMX_TILE) + step * SLM_AMX_TILE + (j + c) % 16 * 64;
-        slm_amx_quad(at, lo + c, hi + c, width, width == SLM_TILE_ROWS ? 4 : width - c);
-    }
-}
-
-/* Block b of n columns; factor: of the sums of activations that products need. */
-SLM_INLINE void slm_amx_take_k(slm_amx_acts *to, const uint32_t *x, size_t tile_words, size_t b,
-                               size_t n, size_t sums, size_t n_sums, int factor) {
-    for (size_t j = 0; j < n; j += SLM_TILE_ROWS, x += tile_words) {
-        const size_t width = n - j < SLM_TILE_ROWS ? n - j : SLM_TILE_ROWS;
-        const uint32_t *block = x + b * SLM_TILE_K_WORDS * width;
-        for (size_t s = 0; s < 4; s++)
-            slm_amx_columns(to, j, s, block + 16 * s * width, block + (16 * s + 8) * width, width);
-        const __mmask16 mask = (__mmask16)((1u << width) - 1);
-        _mm512_mask_storeu_ps(to->d[0] + j, mask,
-                              _mm512_maskz_loadu_ps(mask, block + SLM_TILE_K_D * width));
-        for (size_t s = 0; s < n_sums; s++)
-            _mm512_mask_storeu_epi32(to->sums[s] + j, mask,
-                                     _mm512_maskz_loadu_epi32(mask, block + (sums + s) * width));
-        if (factor == 0)
-            continue;
-        __m512i bias = _mm512_setzero_si512();
-        SLM_UNROLL
-        for (size_t s = 0; s < 4; s++)
-            bias = _mm512_dpwssd_epi32(
-                bias, _mm512_maskz_loadu_epi32(mask, block + (SLM_TILE_K_SUM32 + s) * width),
-                _mm512_set1_epi16((short)factor));
-        _mm512_mask_storeu_epi32(to->bias + j, mask, bias);
-    }
-}
-
-/* Blocks [b, b + n_blocks), at most 8, of n columns. */
-SLM_INLINE void slm_amx_take_0(slm_amx_acts *to, const uint32_t *x, size_t tile_words, size_t b,
-                               size_t n_blocks, size_t n) {
-    for (size_t j = 0; j < n; j += SLM_TILE_ROWS, x += tile_words) {
-        const size_t width = n - j < SLM_TILE_ROWS ? n - j : SLM_TILE_ROWS;
-        const size_t words = SLM_TILE_0_WORDS * width;
-        const __mmask16 mask = (__mmask16)((1u << width) - 1);
-        for (size_t s = 0; s < n_blocks; s++) {
-            const uint32_t *block = x + (b + s) * words;
-            if (s % 2 == 0)
-                slm_amx_columns(to, j, s / 2, block, s + 1 < n_blocks ? block + words : block,
-                                width);
-            _mm512_mask_storeu_ps(to->d[s] + j, mask,
-                                  _mm512_maskz_loadu_ps(mask, block + SLM_TILE_0_D * width));
-        }
-    }
 }
 
 /* ---------------------------------------------------------------- weights -------------------- */
@@ -235,55 +172,55 @@ SLM_INLINE void slm_amx_unpack_0(uint32_t type, uint8_t *to, const uint8_t *pane
 
 /* ---------------------------------------------------------------- products ------------------- */
 
-/* Column j of the block, whose sums in the tiles are at c (and a tile later), added to acc. */
+/* Column i of a group, whose sums in the tiles are at c (and a tile later), added to acc. */
 SLM_INLINE void slm_amx_finish_k(uint32_t type, float *acc, const int32_t *c,
-                                 const slm_amx_rest *rest, const slm_amx_acts *a, size_t j) {
+                                 const slm_amx_rest *rest, const slm_amx_k *a, size_t i) {
     const int wide = type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K;
     const size_t n_min = wide ? 4 : 8;
-    const __m512 da = _mm512_set1_ps(a->d[0][j]);
+    const int32_t(*sums)[16] = wide ? a->sums32 : a->sums16;
+    const __m512 da = _mm512_set1_ps(a->d[i]);
     __m512i total = _mm512_load_si512((const void *)c);
     if (wide || type == SLM_DTYPE_Q6_K) {
         const __m512i high = _mm512_load_si512((const void *)(c + SLM_AMX_TILE / 4));
         total = _mm512_add_epi32(total, _mm512_slli_epi32(high, wide ? 3 : 8));
     }
     if (type == SLM_DTYPE_Q6_K || type == SLM_DTYPE_Q3_K)
-        total = _mm512_add_epi32(total, _mm512_set1_epi32(a->bias[j]));
+        total = _mm512_add_epi32(total, _mm512_set1_epi32(a->bias[type == SLM_DTYPE_Q3_K][i]));
     __m512 sum = _mm512_add_ps(
         _mm512_load_ps(acc), _mm512_mul_ps(_mm512_mul_ps(rest->d, da), _mm512_cvtepi32_ps(total)));
     if (wide || type == SLM_DTYPE_Q2_K) {
-        __m512i low = _mm512_madd_epi16(rest->min[0], _mm512_set1_epi32(a->sums[0][j]));
+        __m512i low = _mm512_madd_epi16(rest->min[0], _mm512_set1_epi32(sums[0][i]));
         SLM_UNROLL
         for (size_t s = 1; s < n_min; s++)
-            low = _mm512_dpwssd_epi32(low, rest->min[s], _mm512_set1_epi32(a->sums[s][j]));
+            low = _mm512_dpwssd_epi32(low, rest->min[s], _mm512_set1_epi32(sums[s][i]));
         sum = _mm512_sub_ps(sum,
                             _mm512_mul_ps(_mm512_mul_ps(rest->dmin, da), _mm512_cvtepi32_ps(low)));
     }
     _mm512_store_ps(acc, sum);
 }
 
-/* A block of a panel by n columns. Four tiles of sums make a step: two parts of 32 columns, or one
- * of 64. While tiles work on a step, vectors finish the one before. */
-SLM_INLINE void slm_amx_block_k(uint32_t type, slm_amx_work *u, float (*acc)[SLM_PANEL_ROWS],
-                                const uint8_t *body, const uint8_t *halves, size_t n) {
+/* A block of a panel by n groups of columns. Four tiles of sums make a step: two parts of two
+ * groups, or one of four. While tiles work on a step, vectors finish the one before. */
+SLM_INLINE void slm_amx_block_k(uint32_t type, slm_amx_work *u, const uint8_t *body,
+                                const uint8_t *halves, const slm_amx_k *a, size_t n) {
     const int two = type != SLM_DTYPE_Q2_K && type != SLM_DTYPE_Q3_K;
-    const size_t most = two ? 2 : 4, n_tiles = (n + 15) / 16;
+    const size_t most = two ? 2 : 4;
     const uint8_t *low = u->w, *high = u->w + 4 * SLM_AMX_TILE;
     slm_amx_rest rest;
     slm_amx_unpack_k(type, u->w, body, halves, &rest);
-    for (size_t first = 0, done = 0; first < n_tiles || done > 0; first += most) {
-        const size_t left = first < n_tiles ? n_tiles - first : 0;
+    for (size_t first = 0, done = 0; first < n || done > 0; first += most) {
+        const size_t left = first < n ? n - first : 0;
         const size_t now = left < most ? left : most;
-        const int8_t *a = u->acts.q + first * 4 * SLM_AMX_TILE;
         if (now > 0) {
             SLM_TILE_ZERO(0);
             SLM_TILE_ZERO(1);
             SLM_TILE_ZERO(2);
             SLM_TILE_ZERO(3);
         }
-        for (size_t s = 0; s < 4; s++, a += SLM_AMX_TILE) {
+        for (size_t s = 0; s < 4; s++) {
             if (now > 0) {
                 SLM_TILE_LOAD(6, low + s * SLM_AMX_TILE, 64);
-                SLM_TILE_LOAD(4, a, 64);
+                SLM_TILE_LOAD(4, a[first].q[s], 64);
                 SLM_TILE_SU(0, 4, 6);
                 if (two) {
                     SLM_TILE_LOAD(7, high + s * SLM_AMX_TILE, 64);
@@ -294,7 +231,7 @@ SLM_INLINE void slm_amx_block_k(uint32_t type, slm_amx_work *u, float (*acc)[SLM
                 }
             }
             if (now > 1) {
-                SLM_TILE_LOAD(5, a + 4 * SLM_AMX_TILE, 64);
+                SLM_TILE_LOAD(5, a[first + 1].q[s], 64);
                 if (type == SLM_DTYPE_Q6_K)
                     SLM_TILE_SS(3, 5, 7);
                 else if (two)
@@ -305,19 +242,20 @@ SLM_INLINE void slm_amx_block_k(uint32_t type, slm_amx_work *u, float (*acc)[SLM
                     SLM_TILE_SU(1, 5, 6);
             }
             if (now > 2) {
-                SLM_TILE_LOAD(4, a + 8 * SLM_AMX_TILE, 64);
+                SLM_TILE_LOAD(4, a[first + 2].q[s], 64);
                 SLM_TILE_SU(2, 4, 6);
             }
             if (now > 3) {
-                SLM_TILE_LOAD(5, a + 12 * SLM_AMX_TILE, 64);
+                SLM_TILE_LOAD(5, a[first + 3].q[s], 64);
                 SLM_TILE_SU(3, 5, 6);
             }
             for (size_t t = 0; t < done; t++) {
-                const size_t j = (first - most + t) * 16 + 4 * s;
                 const int32_t *c = u->c + t * (two ? 2 : 1) * SLM_AMX_TILE / 4 + 4 * s * 16;
+                const size_t g = first - most + t;
                 SLM_UNROLL
                 for (size_t i = 0; i < 4; i++)
-                    slm_amx_finish_k(type, acc[j + i], c + 16 * i, &rest, &u->acts, j + i);
+                    slm_amx_finish_k(type, u->sums[16 * g + 4 * s + i], c + 16 * i, &rest, &a[g],
+                                     4 * s + i);
             }
         }
         if (now > 0) {
@@ -330,119 +268,103 @@ SLM_INLINE void slm_amx_block_k(uint32_t type, slm_amx_work *u, float (*acc)[SLM
     }
 }
 
-/* Blocks of 32: one tile of sums each, in turn, while the vectors take that of the sixteen columns
- * before. */
-#define SLM_AMX_BLOCK_0(t, ta, tw, s)                                                              \
+/* Block s of 32, a tile of sums each for two groups. */
+#define SLM_AMX_BLOCK_0(t0, t1, tw, s)                                                             \
     do {                                                                                           \
-        SLM_TILE_ZERO(t);                                                                          \
-        SLM_TILE_LOAD(ta, a + (s) / 2 * SLM_AMX_TILE + (s) % 2 * 32, 64);                          \
         SLM_TILE_LOAD(tw, u->w + (s) * (SLM_AMX_TILE / 2), 64);                                    \
-        SLM_TILE_SS(t, ta, tw);                                                                    \
-        SLM_TILE_STORE(t, u->c + (s) * (SLM_AMX_TILE / 4), 64);                                    \
+        SLM_TILE_LOAD(4, a[g].q[(s) / 2][0] + (s) % 2 * 32, 64);                                   \
+        SLM_TILE_ZERO(t0);                                                                         \
+        SLM_TILE_SS(t0, 4, tw);                                                                    \
+        SLM_TILE_LOAD(5, a[g + two].q[(s) / 2][0] + (s) % 2 * 32, 64);                             \
+        SLM_TILE_ZERO(t1);                                                                         \
+        SLM_TILE_SS(t1, 5, tw);                                                                    \
+        SLM_TILE_STORE(t0, u->c + (s) * (SLM_AMX_TILE / 4), 64);                                   \
+        SLM_TILE_STORE(t1, u->c + (8 + (s)) * (SLM_AMX_TILE / 4), 64);                             \
     } while (0)
 
-/* Blocks [b, b + n_blocks), at most 8, of a panel by n columns. */
-SLM_INLINE void slm_amx_block_0(uint32_t type, slm_amx_work *u, float (*acc)[SLM_PANEL_ROWS],
-                                const uint8_t *panel, size_t b, size_t n_blocks, size_t n) {
+/* Blocks [b, b + n_blocks), at most 8, of a panel by n groups of columns. */
+SLM_INLINE void slm_amx_block_0(uint32_t type, slm_amx_work *u, const uint8_t *panel, size_t b,
+                                size_t n_blocks, const slm_amx_0 *a, size_t n) {
     __m512 d[8], sum[16];
     slm_amx_unpack_0(type, u->w, panel, b, n_blocks);
     for (size_t s = 0; s < n_blocks; s++)
         d[s] = slm_halves(panel + slm_halves_at(type, b + s));
-    const size_t n_tiles = (n + 15) / 16;
-    for (size_t first = 0; first <= n_tiles; first++) {
-        const int8_t *a = u->acts.q + first * 4 * SLM_AMX_TILE;
-        const size_t j = first > 0 ? (first - 1) * 16 : 0;
-        SLM_UNROLL
-        for (size_t i = 0; i < 16; i++)
-            sum[i] = _mm512_load_ps(acc[j + i]);
-        for (size_t s = 0; s < n_blocks; s++) {
-            const int32_t *c = u->c + s * SLM_AMX_TILE / 4;
-            if (first > 0) {
+    for (size_t g = 0; g < n; g += 2) {
+        const size_t two = g + 1 < n;
+        for (size_t s = 0; s < n_blocks; s += 2) {
+            SLM_AMX_BLOCK_0(0, 1, 6, s);
+            if (s + 1 < n_blocks)
+                SLM_AMX_BLOCK_0(2, 3, 7, s + 1);
+        }
+        for (size_t t = 0; t <= two; t++) {
+            float(*acc)[SLM_PANEL_ROWS] = u->sums + 16 * (g + t);
+            SLM_UNROLL
+            for (size_t i = 0; i < 16; i++)
+                sum[i] = _mm512_load_ps(acc[i]);
+            for (size_t s = 0; s < n_blocks; s++) {
+                const int32_t *c = u->c + (8 * t + s) * SLM_AMX_TILE / 4;
                 SLM_UNROLL
                 for (size_t i = 0; i < 16; i++) {
-                    const __m512 da = _mm512_set1_ps(u->acts.d[s][j + i]);
+                    const __m512 da = _mm512_set1_ps(a[g + t].d[s][i]);
                     const __m512i v = _mm512_load_si512((const void *)(c + 16 * i));
                     sum[i] = _mm512_add_ps(
                         sum[i], _mm512_mul_ps(_mm512_mul_ps(d[s], da), _mm512_cvtepi32_ps(v)));
                 }
             }
-            if (first == n_tiles)
-                continue;
-            if (s % 4 == 0)
-                SLM_AMX_BLOCK_0(0, 4, 6, s);
-            else if (s % 4 == 1)
-                SLM_AMX_BLOCK_0(1, 5, 7, s);
-            else if (s % 4 == 2)
-                SLM_AMX_BLOCK_0(2, 4, 6, s);
-            else
-                SLM_AMX_BLOCK_0(3, 5, 7, s);
+            SLM_UNROLL
+            for (size_t i = 0; i < 16; i++)
+                _mm512_store_ps(acc[i], sum[i]);
         }
-        SLM_UNROLL
-        for (size_t i = 0; i < 16; i++)
-            _mm512_store_ps(acc[j + i], sum[i]);
     }
 }
 
 /* ---------------------------------------------------------------- the walk ------------------- */
 
-/* n columns of n_panels panels, whose sums fit. */
-SLM_INLINE void slm_amx_panels(uint32_t type, slm_amx_work *u, const uint8_t *w, size_t w_bytes,
-                               size_t n_panels, const uint32_t *x, size_t tile_words, size_t n,
-                               size_t n_blocks) {
-    const int is_k = type != SLM_DTYPE_Q4_0 && type != SLM_DTYPE_Q8_0;
-    const int wide = type == SLM_DTYPE_Q4_K || type == SLM_DTYPE_Q5_K;
-    const size_t padded = (n + 15) / 16 * 16, step = is_k ? 1 : 8;
-    memset(u->sums, 0, n_panels * padded * sizeof u->sums[0]);
-    for (size_t b = 0; b < n_blocks; b += step) {
-        const size_t some = n_blocks - b < step ? n_blocks - b : step;
-        if (is_k)
-            slm_amx_take_k(&u->acts, x, tile_words, b, n,
-                           wide ? SLM_TILE_K_SUM32 : SLM_TILE_K_SUM16,
-                           wide                     ? 4
-                           : type == SLM_DTYPE_Q2_K ? 8
-                                                    : 0,
-                           type == SLM_DTYPE_Q6_K   ? 32
-                           : type == SLM_DTYPE_Q3_K ? -124
-                                                    : 0);
+/* Blocks [b, end) of a panel by n groups of columns from group `first` of all_groups. */
+SLM_INLINE void slm_amx_panel(uint32_t type, slm_amx_work *u, const uint8_t *panel, size_t b,
+                              size_t end, const void *a, size_t all_groups, size_t first,
+                              size_t n) {
+    const size_t step = slm_amx_step(type);
+    for (; b < end; b += step) {
+        const size_t at = b / step * all_groups + first;
+        if (step == 1)
+            slm_amx_block_k(type, u, panel + slm_body_at(type, b), panel + slm_halves_at(type, b),
+                            (const slm_amx_k *)a + at, n);
         else
-            slm_amx_take_0(&u->acts, x, tile_words, b, some, n);
-        for (size_t i = 0; i < n_panels; i++) {
-            const uint8_t *panel = w + i * w_bytes, *body = panel + slm_body_at(type, b);
-            const uint8_t *next =
-                i + 1 < n_panels ? body + w_bytes : w + slm_body_at(type, b + step);
-            for (size_t v = 0; v < slm_body_vectors(type) * step; v++)
-                _mm_prefetch((const char *)next + 64 * v, _MM_HINT_T0);
-            if (is_k)
-                slm_amx_block_k(type, u, u->sums + i * padded, body, panel + slm_halves_at(type, b),
-                                n);
-            else
-                slm_amx_block_0(type, u, u->sums + i * padded, panel, b, some, n);
-        }
+            slm_amx_block_0(type, u, panel, b, end - b < step ? end - b : step,
+                            (const slm_amx_0 *)a + at, n);
     }
 }
 
+/* Columns go in up to SLM_AMX_MOST groups, and k in pieces of which the second-level cache holds the
+ * activations; between two pieces sums are in y. */
 SLM_INLINE void slm_amx_walk(uint32_t type, float *y, size_t y_stride, const uint8_t *w,
-                             size_t w_bytes, size_t n_w, const uint8_t *a, size_t a_bytes,
-                             size_t n_a, size_t n_blocks) {
-    const int is_k = type != SLM_DTYPE_Q4_0 && type != SLM_DTYPE_Q8_0;
+                             size_t w_bytes, size_t n_w, const void *a, size_t n_a,
+                             size_t n_blocks) {
+    const size_t step = slm_amx_step(type), all = (n_a + 15) / 16;
+    const size_t most = all < SLM_AMX_MOST ? all : SLM_AMX_MOST;
+    const size_t fit = SLM_AMX_BYTES / most / (step == 1 ? sizeof(slm_amx_k) : sizeof(slm_amx_0));
+    const size_t n_256 = (n_blocks + step - 1) / step, n_pieces = (n_256 + fit - 1) / fit;
+    const size_t piece = (n_256 + n_pieces - 1) / n_pieces * step;
     slm_amx_work u;
-    memset(&u.acts, 0, sizeof u.acts); /* columns that nobody has are multiplied too */
-    slm_amx_begin(is_k ? 64 : 32);
-    for (size_t j = 0; j < n_a; j += SLM_AMX_COLUMNS) {
-        const size_t n = n_a - j < SLM_AMX_COLUMNS ? n_a - j : SLM_AMX_COLUMNS;
-        const size_t padded = (n + 15) / 16 * 16, most = SLM_AMX_SUMS / padded;
-        const uint32_t *x = (const uint32_t *)(const void *)(a + j * a_bytes);
-        for (size_t i = 0; i < n_w; i += most * SLM_PANEL_ROWS) {
-            const size_t left = (n_w - i + SLM_PANEL_ROWS - 1) / SLM_PANEL_ROWS;
-            const size_t n_panels = left < most ? left : most;
-            slm_amx_panels(type, &u, w + i / SLM_PANEL_ROWS * w_bytes, w_bytes, n_panels, x,
-                           SLM_TILE_ROWS * a_bytes / sizeof *x, n, n_blocks);
-            for (size_t p = 0; p < n_panels; p++) {
-                const size_t row = i + p * SLM_PANEL_ROWS, rows = n_w - row;
+    slm_amx_begin(step == 1 ? 64 : 32);
+    for (size_t g = 0; g < all; g += most) {
+        const size_t n_groups = all - g < most ? all - g : most;
+        const size_t n = n_a - 16 * g < 16 * n_groups ? n_a - 16 * g : 16 * n_groups;
+        for (size_t b = 0; b < n_blocks; b += piece) {
+            const size_t end = n_blocks - b < piece ? n_blocks : b + piece;
+            for (size_t row = 0; row < n_w; row += SLM_PANEL_ROWS) {
+                const size_t rows = n_w - row;
                 const __mmask16 mask = rows >= 16 ? 0xffff : (__mmask16)((1u << rows) - 1);
+                float *to = y + 16 * g * y_stride + row;
+                for (size_t c = 0; c < 16 * n_groups; c++)
+                    _mm512_store_ps(u.sums[c], b > 0 && c < n
+                                                   ? _mm512_maskz_loadu_ps(mask, to + c * y_stride)
+                                                   : _mm512_setzero_ps());
+                slm_amx_panel(type, &u, w + row / SLM_PANEL_ROWS * w_bytes, b, end, a, all, g,
+                              n_groups);
                 for (size_t c = 0; c < n; c++)
-                    _mm512_mask_storeu_ps(y + (j + c) * y_stride + row, mask,
-                                          _mm512_load_ps(u.sums[p * padded + c]));
+                    _mm512_mask_storeu_ps(to + c * y_stride, mask, _mm512_load_ps(u.sums[c]));
             }
         }
     }
@@ -451,15 +373,16 @@ SLM_INLINE void slm_amx_walk(uint32_t type, float *y, size_t y_stride, const uin
 
 /* Defines the product of one type; name_avx512 is that of few columns. */
 #define SLM_PACKED_AMX(TYPE, name, block, name_avx512)                                             \
-    static __attribute__((noinline)) SLM_AMX_MATMUL(name##_tiles) {                                \
-        slm_amx_walk(SLM_DTYPE_##TYPE, y, y_stride, w, w_bytes, n_w, a, a_bytes, n_a,              \
-                     k / (block));                                                                 \
+    static __attribute__((noinline)) void name##_tiles(float *y, size_t y_stride, const void *w,   \
+                                                       size_t w_bytes, size_t n_w, const void *a,  \
+                                                       size_t n_a, size_t k) {                     \
+        slm_amx_walk(SLM_DTYPE_##TYPE, y, y_stride, w, w_bytes, n_w, a, n_a, k / (block));         \
     }                                                                                              \
     SLM_AMX_MATMUL(name) {                                                                         \
         if (n_a < SLM_AMX_LEAST)                                                                   \
             name_avx512(y, y_stride, w, w_bytes, n_w, a, a_bytes, n_a, k);                         \
         else                                                                                       \
-            name##_tiles(y, y_stride, w, w_bytes, n_w, a, a_bytes, n_a, k);                        \
+            name##_tiles(y, y_stride, w, w_bytes, n_w, a, n_a, k);                                 \
     }
 
 #endif

@@ -77,7 +77,9 @@ size_t slm_backend_cpu_layout(slm_backend_cpu *cpu, const slm_model *m, const sl
     cpu->cos = carve(memory, &used, rows * (c->n_rot / 2) * f);
     cpu->sin = carve(memory, &used, rows * (c->n_rot / 2) * f);
     for (int a = 0; a < SLM_ACT_LIMIT; a++)
-        cpu->act[a] = carve(memory, &used, rows * cpu->act_bytes[a]);
+        cpu->act[a] = carve(memory, &used,
+                            is_tile((slm_act)a) ? slm_round_up(rows, 16) * cpu->act_bytes[a]
+                                                : rows * cpu->act_bytes[a]);
     slm_cpu_attend_layout(cpu);
     cpu->lane_attend = carve(memory, &used, shape->n_threads * cpu->lane_attend_bytes);
     cpu->lane_key_bytes = slm_round_up(slm_kv_row_bytes(SLM_KVT_F32, c->d_head) + 64, 64);
@@ -183,12 +185,8 @@ static void prepare_row(slm_backend_cpu *cpu, const float *x, size_t n, slm_cpu_
             k->quantize[a](base + r * cpu->act_bytes[a], x, n);
             continue;
         }
-        uint32_t first = r / SLM_TILE_ROWS * SLM_TILE_ROWS, width = n_rows - first;
-        size_t block = a == SLM_ACT_Q8_K_TILE ? 256 : 32;
         k->quantize[rows_of((slm_act)a)](row, x, n);
-        slm_tile_put((slm_act)a, base + first * slm_act_row_bytes((slm_act)a, n),
-                     width < SLM_TILE_ROWS ? width : SLM_TILE_ROWS, r - first, row, 0,
-                     (n + block - 1) / block);
+        k->put_row((slm_act)a, base, n_rows, r, row, n);
     }
 }
 

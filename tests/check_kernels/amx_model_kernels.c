@@ -15,6 +15,11 @@
 #include "x86/level_avx512.h"
 #include "x86/packed_amx.h"
 
+#define slm_put_row_amx put_row
+static SLM_AMX_PUT(slm_put_row_amx);
+#include "x86/put_row_amx.c"
+#undef slm_put_row_amx
+
 #define DEFINE(TYPE, type, ACT, act, block)                                                        \
     static SLM_AMX_MATMUL(matmul_##type);                                                          \
     SLM_PACKED_AMX(TYPE, matmul_##type, block, slm_matmul_##type##_##act##_tile_avx512)
@@ -26,6 +31,7 @@ int amx_model(slm_kernels *kernels) {
     amx_model_check();
     slm_kernels_init(kernels, SLM_LEVEL_AVX2 | SLM_LEVEL_AVX512);
     SLM_PACKED_TYPES(SLM_PACKED_ENTRY)
+    kernels->put_row = put_row;
     return 1;
 }
 

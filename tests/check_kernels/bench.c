@@ -114,13 +114,10 @@ static void bench_packed(const slm_kernels *k, const char *level, const type_inf
     for (size_t n = 0; n < sizeof counts / sizeof counts[0]; n++) {
         size_t n_a = counts[n], used = n_rows / n_a / SLM_PANEL_ROWS * SLM_PANEL_ROWS;
         for (size_t j = 0; j < n_a; j++) {
-            size_t first = j / SLM_TILE_ROWS * SLM_TILE_ROWS;
-            size_t width = n_a - first < SLM_TILE_ROWS ? n_a - first : SLM_TILE_ROWS;
             for (size_t i = 0; i < K; i++)
                 x[i] = (float)((double)slm_splitmix64(&state) * 0x1p-64 - 0.5);
             k->quantize[act](a, x, K);
-            slm_tile_put(tile_act, tiles + first * tile_bytes, width, j - first, a, 0,
-                         K / (act == SLM_ACT_Q8_K ? 256 : 32));
+            k->put_row(tile_act, tiles, n_a, j, a, K);
         }
         /* each tile over a few panels at a time, which then lie in the cache */
         const size_t pass = n_a > SLM_TILE_ROWS ? 4 * SLM_PANEL_ROWS : used;

@@ -52,7 +52,8 @@ static void one_shape(check *c, int kind, float scale, size_t n_w, size_t n_a, s
     size_t n_panels = (n_w + SLM_PANEL_ROWS - 1) / SLM_PANEL_ROWS;
     size_t a_bytes = slm_act_row_bytes(act, k), tile_bytes = slm_act_row_bytes(c->act, k);
     uint8_t *w = guard_alloc(n_w * row), *packed = guard_alloc(n_panels * panel);
-    uint8_t *a = guard_alloc(n_a * a_bytes), *tiles = guard_alloc(n_a * tile_bytes);
+    uint8_t *a = guard_alloc(n_a * a_bytes);
+    uint8_t *tiles = guard_alloc(slm_act_bytes(c->act, n_a, k));
     float *want = guard_alloc(n_w * n_a * sizeof *want);
     size_t stride = n_w + random_below(c, 5);
     float *got = guard_alloc(((n_a - 1) * stride + n_w) * sizeof *got), *x = malloc(k * sizeof *x);
@@ -72,12 +73,10 @@ static void one_shape(check *c, int kind, float scale, size_t n_w, size_t n_a, s
         if (kind == BLOCK_RANDOM && n_a > 2 && j == 1)
             x[random_below(c, k)] = random_below(c, 2) ? NAN : -INFINITY;
         c->ref->quantize[act](a + j * a_bytes, x, k);
-        size_t first = j / SLM_TILE_ROWS * SLM_TILE_ROWS;
-        size_t width = n_a - first < SLM_TILE_ROWS ? n_a - first : SLM_TILE_ROWS;
-        size_t n_blocks = k / (act == SLM_ACT_Q8_K ? 256 : 32), cut = random_below(c, n_blocks);
-        slm_tile_put(c->act, tiles + first * tile_bytes, width, j - first, a + j * a_bytes, 0, cut);
-        slm_tile_put(c->act, tiles + first * tile_bytes, width, j - first, a + j * a_bytes, cut,
-                     n_blocks);
+    }
+    for (size_t i = 0, at = random_below(c, n_a); i < n_a; i++) { /* in any order */
+        size_t j = (at + i) % n_a;
+        c->k->put_row(c->act, tiles, n_a, j, a + j * a_bytes, k);
     }
     free(x);
     guard_freeze(tiles);
