@@ -4,6 +4,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -158,14 +159,18 @@ int slm_cli_parse_i64(const char *text, int64_t min, int64_t max, int64_t *out) 
     return 1;
 }
 
-/* strtod would also take blanks, hexadecimal, "inf" and "nan". The locale of numbers is never
- * changed from "C". */
+/* strtod would also take blanks, hexadecimal, "inf" and "nan", and wants the point of the locale
+ * of numbers, which something in the process may have set. */
 int slm_cli_parse_f32(const char *text, double min, double max, float *out) {
+    char copy[128] = "", *end;
+    size_t n = 0;
     if (*text == '\0' || text[strspn(text, "0123456789+-.eE")] != '\0')
         return 0;
-    char *end;
-    double value = strtod(text, &end);
-    if (*end != '\0' || !isfinite(value) || value < min || value > max)
+    for (; *text != '\0' && n < sizeof copy - 8; text++)
+        n += (size_t)snprintf(copy + n, 8, "%.*s", *text == '.' ? 7 : 1,
+                              *text == '.' ? localeconv()->decimal_point : text);
+    double value = strtod(copy, &end);
+    if (*text != '\0' || *end != '\0' || !isfinite(value) || value < min || value > max)
         return 0;
     *out = (float)value;
     return 1;
