@@ -2,6 +2,7 @@
 
 #include "cli.h"
 
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -137,15 +138,16 @@ typedef struct file_choice {
     const char *key;
     size_t at; /* in slm_sampling */
     int is_int;
+    float least, most; /* of numbers that are not whole: what slm_sampling allows */
 } file_choice;
 
 static const file_choice FILE_CHOICES[] = {
-    {"temp", offsetof(slm_sampling, temperature), 0},
-    {"top_k", offsetof(slm_sampling, top_k), 1},
-    {"top_p", offsetof(slm_sampling, top_p), 0},
-    {"min_p", offsetof(slm_sampling, min_p), 0},
-    {"penalty_repeat", offsetof(slm_sampling, repeat_penalty), 0},
-    {"penalty_last_n", offsetof(slm_sampling, penalty_last_n), 1},
+    {"temp", offsetof(slm_sampling, temperature), 0, 0, 1000},
+    {"top_k", offsetof(slm_sampling, top_k), 1, 0, 0},
+    {"top_p", offsetof(slm_sampling, top_p), 0, 0, 1},
+    {"min_p", offsetof(slm_sampling, min_p), 0, 0, 1},
+    {"penalty_repeat", offsetof(slm_sampling, repeat_penalty), 0, FLT_MIN, 1000},
+    {"penalty_last_n", offsetof(slm_sampling, penalty_last_n), 1, 0, 0},
 };
 enum { N_FILE_CHOICES = sizeof FILE_CHOICES / sizeof *FILE_CHOICES };
 
@@ -192,11 +194,14 @@ int slm_cli_model_sampling(const char *path, const slm_model *model, slm_samplin
         text[status == SLM_OK ? n : 0] = 0;
         if (c->is_int && slm_cli_parse_i64(text, -1, INT32_MAX, &i64))
             *i32_at(sampling, c) = c->at == offsetof(slm_sampling, top_k) && i64 < 0 ? 0 : (int32_t)i64;
-        else if (!c->is_int && slm_cli_parse_f32(text, 0, 1000, &f32))
+        else if (!c->is_int && slm_cli_parse_f32(text, (double)c->least, (double)c->most, &f32))
             *f32_at(sampling, c) = f32;
+        else if (c->is_int)
+            return slm_cli_fail("%s: %s: got \"%s\", wanted a whole number from -1 up", path, key,
+                                text);
         else
-            return slm_cli_fail("%s: %s: got \"%s\", wanted a number%s", path, key, text,
-                                c->is_int ? ", whole, from -1 up" : " from 0 to 1000");
+            return slm_cli_fail("%s: %s: got \"%s\", wanted a number %s 0 to %.0f", path, key, text,
+                                c->least > 0 ? "above" : "from", (double)c->most);
     }
     return 0;
 }

@@ -122,9 +122,11 @@ static void take_final(line *l, const message *m) {
 static void take_partial(line *l, const message *m) {
     utterance *u = &l->now;
     u->heard_to = (double)m->value;
-    u->doubted = m->end != 0;
-    if (strcmp(u->partial, m->data.text) == 0)
+    if (strcmp(u->partial, m->data.text) == 0) {
+        u->doubted |= m->end != 0; /* only a pause lets it be asked */
         return;
+    }
+    u->doubted = m->end != 0;
     line_take_back(l);
     fail(u->partial, sizeof u->partial, "%s", m->data.text);
     bool clear = u->n_voiced >= CLEAR_VOICED && words_in(u->partial) >= CLEAR_WORDS &&

@@ -216,6 +216,14 @@ void line_take_back(line *l) {
     l->guessing = false;
 }
 
+/* Somebody may have gone on already: then a turn begins as one that is spoken into. */
+static void go_on_listening(line *l) {
+    if (l->speaking) {
+        l->now.during_answer = true;
+        line_hold(l);
+    }
+}
+
 void line_accept(line *l, const utterance *u, const char *said, double asr_ms, double measured_ms) {
     utterance whole = *u;
     long_text before = {0};
@@ -246,10 +254,7 @@ void line_accept(line *l, const utterance *u, const char *said, double asr_ms, d
     l->turn.begun = was_guessed ? l->guessed_at : line_ms(l);
     if (!was_guessed)
         commit(l, text_get(&l->turn.transcript), l->turn.transcript.n);
-    if (l->speaking) { /* somebody has gone on already */
-        l->now.during_answer = true;
-        line_hold(l);
-    }
+    go_on_listening(l);
 }
 
 void line_interrupt(line *l, double barge_in_ms) {
@@ -271,6 +276,7 @@ void line_interrupt(line *l, double barge_in_ms) {
 void line_excuse(line *l, const utterance *u) {
     static const char why[] = "recognition failed";
     begin_turn(l, u);
+    go_on_listening(l);
     text_add(&l->turn.error, why, sizeof why - 1);
     l->thought_out = true;
     push_words(l, NOT_HEARD, SAY_INSTEAD);
@@ -278,6 +284,7 @@ void line_excuse(line *l, const utterance *u) {
 
 void line_refuse(line *l, const utterance *u, const char *said, double asr_ms, double measured_ms) {
     begin_turn(l, u);
+    go_on_listening(l);
     text_add(&l->turn.transcript, said, strlen(said));
     l->turn.asr = asr_ms;
     l->turn.measured.asr = measured_ms;

@@ -56,6 +56,9 @@ class Story(Case):
             model = self.file("odd.gguf", entry)
             self.fails(slm("run", model, "--raw", self.prompt), 1, "general.sampling.temp")
             self.fails(slm("serve", model, "--port", "0"), 1, "general.sampling.temp")
+        for name, value in (("top_p", 1.5), ("min_p", 2), ("penalty_repeat", 0)):
+            model = self.file("odd.gguf", Gguf(STORIES).with_f32("general.sampling." + name, value))
+            self.fails(slm("serve", model, "--port", "0"), 1, "general.sampling." + name)
 
     def test_options_anywhere_and_in_every_spelling(self):
         want = self.answer[:40]

@@ -586,6 +586,39 @@ class Sessions(unittest.TestCase):
         session.close()
         self.assertTrue(chat.closed)
 
+    def test_interrupted_beginning(self):
+        """What C has made is freed when the interruption comes right after it."""
+        from slm import _chat, _native
+
+        def interrupted(function, *args):
+            original(function, *args)
+            raise KeyboardInterrupt
+
+        original = _native.call
+        with self.model.session() as session:
+            session.prompt(self.model.chat_ids([("user", "Hello")]))
+
+            def begin(handle):
+                _native.call("slm_answer_begin", session, None, handle)
+                raise KeyboardInterrupt
+
+            with self.assertRaises(KeyboardInterrupt):
+                _chat.Answer(session, begin)
+            with session.begin(temperature=0, max_tokens=2) as answer:  # not busy
+                self.assertTrue(list(answer))
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", ResourceWarning)
+            for what in (self.model.session, lambda: slm.Detokenizer(self.model)):
+                _native.call = interrupted
+                try:
+                    with self.assertRaises(KeyboardInterrupt):
+                        what()
+                finally:
+                    _native.call = original
+            gc.collect()
+        self.assertEqual([str(w.message) for w in told], [])
+
+
 
 class Batches(unittest.TestCase):
     TEXTS = ("Set a timer for ten minutes.", "What can you do?", "Thank you", "Turn on the lamp.")

@@ -104,11 +104,13 @@ class Request(Handle):
         if event.type == BatchEventType.END:
             self.end_reason = event.reason
         if event.type in (BatchEventType.END, BatchEventType.FAILED):
-            if self.kind == RequestKind.ANSWER:
-                answer = ctypes.c_void_p()
-                call("slm_request_get_answer", self, ctypes.byref(answer))
-                self.message = json.loads(got_text("slm_answer_get_message", answer))
-            self.close()
+            try:
+                if self.kind == RequestKind.ANSWER:
+                    answer = ctypes.c_void_p()
+                    call("slm_request_get_answer", self, ctypes.byref(answer))
+                    self.message = json.loads(got_text("slm_answer_get_message", answer))
+            finally:
+                self.close()
 
 
 class Batch(Handle):
@@ -129,19 +131,19 @@ class Batch(Handle):
     def __init__(self, model: Model, **options: Unpack[BatchOptions]) -> None:
         super().__init__()
         self.model = model
-        self.lock = threading.Lock()  # between cancel() and the end of a request
+        self.lock = threading.RLock()  # between cancel() and the end of a request
         self._requests: Dict[int, Request] = {}
         self._next = 1
-        call("slm_batch_open", model, ctypes.byref(batch_struct(options)),
-             ctypes.byref(self._as_parameter_))
+        self._make("slm_batch_open", model, ctypes.byref(batch_struct(options)),
+                   ctypes.byref(self._as_parameter_))
 
     def close(self) -> None:
         """Frees the batch with all its requests."""
         with self.lock:
+            super().close()
             for request in self._requests.values():
                 request.forgotten()
             self._requests.clear()
-            super().close()
 
     def forget(self, number: int) -> None:
         self._requests.pop(number, None)
@@ -176,9 +178,10 @@ class Batch(Handle):
         request._kept = kept  # callbacks among it
         options = _abi.slm_request_options(kind=kind, priority=priority, flags=flags, ids=array_,
                                            n_ids=len(array_), user=self._next, **more)
-        call("slm_batch_add", self, ctypes.byref(options), ctypes.byref(request._as_parameter_))
         self._requests[self._next] = request
         self._next += 1
+        request._make("slm_batch_add", self, ctypes.byref(options),
+                      ctypes.byref(request._as_parameter_))
         return request
 
     # ---- steps

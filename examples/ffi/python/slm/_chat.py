@@ -45,7 +45,11 @@ class Answer(Handle):
         self.session = session
         self.end_reason: Optional[EndReason] = None
         self._kept = kept  # callbacks that C calls while the answer is made
-        begin(ctypes.byref(self._as_parameter_))
+        try:
+            begin(ctypes.byref(self._as_parameter_))
+        except BaseException:  # an interruption comes after C has returned
+            self.close()
+            raise
 
     def events(self) -> Iterator[AnswerEvent]:
         """Each event, END last."""
@@ -124,12 +128,16 @@ class Chat(Handle):
             chat_template=template, chat_template_len=n_template, filter=filter_callback(filter))
         options, handle = ctypes.byref(self._options), ctypes.byref(self._as_parameter_)
         if path is not None:
-            call("slm_chat_load", session, options, os.fsencode(path), handle)
+            self._make("slm_chat_load", session, options, os.fsencode(path), handle)
         else:
-            call("slm_chat_open", session, options, handle)
+            self._make("slm_chat_open", session, options, handle)
         session._chats.add(self)
-        if system is not None:
-            self.add("system", system)
+        try:
+            if system is not None:
+                self.add("system", system)
+        except BaseException:
+            self.close()
+            raise
 
     def add(self, role: Union[str, Json], content: Optional[str] = None,
             unfiltered: bool = False) -> None:

@@ -120,7 +120,7 @@ class Model(Handle):
 
     def _open(self, function: str, source: Tuple[Any, ...], options: Any) -> None:
         self._kept.append(options)
-        call(function, *source, ctypes.byref(options), ctypes.byref(self._as_parameter_))
+        self._make(function, *source, ctypes.byref(options), ctypes.byref(self._as_parameter_))
 
     def save_packed(self, path: Path, progress: Optional[Progress] = None) -> None:
         """Writes the weights as the kernels want them, for the next opening to use."""
@@ -331,8 +331,8 @@ class Detokenizer(Handle):
     def __init__(self, model: Model, special: bool = False, drop_space: bool = False) -> None:
         super().__init__()
         self._model = model
-        call("slm_detokenizer_open", model, special | drop_space << 1,
-             ctypes.byref(self._as_parameter_))
+        self._make("slm_detokenizer_open", model, special | drop_space << 1,
+                   ctypes.byref(self._as_parameter_))
 
     def feed(self, token_id: int) -> str:
         """What can be shown now."""
@@ -364,8 +364,8 @@ class Guide(Handle):
         options = _abi.slm_guide_options(flags=flags, memory_limit=memory_limit, triggers=woken,
                                          n_triggers=len(woken), trigger_tokens=tokens,
                                          n_trigger_tokens=len(tokens))
-        call(function, model, *text, *more, ctypes.byref(options),
-             ctypes.byref(self._as_parameter_))
+        self._make(function, model, *text, *more, ctypes.byref(options),
+                   ctypes.byref(self._as_parameter_))
 
     @classmethod
     def of_schema(cls, schema: Json, lenient: bool = False, memory_limit: int = 0) -> Guide:
@@ -395,7 +395,7 @@ class Matcher(Handle):
     def __init__(self, guide: Guide) -> None:
         super().__init__()
         self._guide = guide
-        call("slm_matcher_open", guide, ctypes.byref(self._as_parameter_))
+        self._make("slm_matcher_open", guide, ctypes.byref(self._as_parameter_))
 
     def accept(self, what: Union[int, str, bytes]) -> None:
         """The next token, or bytes; Error with the status RANGE for what leaves the guide."""
@@ -445,7 +445,7 @@ class ToolParser(Handle):
         self._model = model
         self._calls = CallReader()
         options = _abi.slm_tool_parser_options(format=tool_format, max_call_bytes=max_call_bytes)
-        call("slm_tool_parser_open", model, ctypes.byref(options), ctypes.byref(self._as_parameter_))
+        self._make("slm_tool_parser_open", model, ctypes.byref(options), ctypes.byref(self._as_parameter_))
 
     def feed(self, text: str) -> List[Union[str, Call]]:
         """What this piece of the answer makes known."""
@@ -497,8 +497,8 @@ class Speech(Handle):
     def __init__(self, model: Model, **options: Any) -> None:
         super().__init__()
         self._model = model
-        call("slm_speech_open", model, ctypes.byref(speech_struct(options)),
-             ctypes.byref(self._as_parameter_))
+        self._make("slm_speech_open", model, ctypes.byref(speech_struct(options)),
+                   ctypes.byref(self._as_parameter_))
 
     def feed(self, text: str) -> List[Piece]:
         call("slm_speech_feed", self, *encoded(text))

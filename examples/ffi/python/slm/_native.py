@@ -105,11 +105,12 @@ def call(function: str, *args: Any) -> None:
     """Calls a function whose last argument is the error; raises Error when it fails, and what a
     callback has raised meanwhile."""
     error = _abi.slm_error()
+    before = getattr(_raised, "exception", None)  # of a call that this one is made within
     _raised.exception = None
     status = getattr(load(), function)(*args, ctypes.byref(error))
     raised: Optional[BaseException] = _raised.exception
+    _raised.exception = before
     if raised is not None:
-        _raised.exception = None
         raise raised
     if status != 0:
         no_offset = error.offset == 2 ** 64 - 1
@@ -168,6 +169,15 @@ class Handle:
     def close(self) -> None:
         """Frees the object; again does nothing."""
         getattr(load(), self._close)(ctypes.byref(self._as_parameter_))
+
+    def _make(self, function: str, *args: Any) -> None:
+        """Calls the function that makes the object, which is freed again if anything is raised: an
+        interruption comes after C has returned."""
+        try:
+            call(function, *args)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

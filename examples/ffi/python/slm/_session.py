@@ -65,7 +65,7 @@ class Cache(Handle):
         self.model = model
         self._yield = yield_callback(progress)
         struct = cache_struct(options, self._yield)
-        call("slm_cache_open", model, ctypes.byref(struct), ctypes.byref(self._as_parameter_))
+        self._make("slm_cache_open", model, ctypes.byref(struct), ctypes.byref(self._as_parameter_))
 
     def session(self, rope_factors: RopeFactors = RopeFactors.AUTO) -> Session:
         """A session on this cache."""
@@ -103,10 +103,11 @@ class Session(Handle):
         handle = ctypes.byref(self._as_parameter_)
         if cache is not None:
             shared = _abi.slm_session_options(**options)
-            call("slm_session_open_on", cache, ctypes.byref(shared), handle)
+            self._make("slm_session_open_on", cache, ctypes.byref(shared), handle)
         else:
             self._yield = yield_callback(progress)
-            call("slm_session_open", model, ctypes.byref(cache_struct(options, self._yield)), handle)
+            self._make("slm_session_open", model, ctypes.byref(cache_struct(options, self._yield)),
+                       handle)
 
     def _begin(self, model: Model, cache: Optional[Cache]) -> None:
         self.model = model
@@ -128,7 +129,7 @@ class Session(Handle):
         Handle.__init__(other)
         other._begin(self.model, self.cache)
         other._yield = self._yield
-        call("slm_session_fork", self, ctypes.byref(other._as_parameter_))
+        other._make("slm_session_fork", self, ctypes.byref(other._as_parameter_))
         other.messages = list(self.messages)
         return other
 
@@ -225,8 +226,8 @@ class Session(Handle):
         probability, and the end. Leaving the iteration ends the generation."""
         struct = generate_struct(options)
         generator, event = ctypes.c_void_p(), _abi.slm_event()
-        call("slm_generate_begin", self, ctypes.byref(struct), ctypes.byref(generator))
         try:
+            call("slm_generate_begin", self, ctypes.byref(struct), ctypes.byref(generator))
             while event.type != EventType.END:
                 call("slm_generate_next", generator, ctypes.byref(event))
                 yield Event(EventType(event.type), text_at(event.text, event.text_len), event.token,
