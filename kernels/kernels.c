@@ -103,10 +103,14 @@ size_t slm_act_row_bytes(slm_act act, size_t k) {
     return (bytes + 63) / 64 * 64;
 }
 
-size_t slm_act_bytes(slm_act act, size_t n_rows, size_t k) {
+size_t slm_act_rows(slm_act act, size_t n_rows) {
     if (act == SLM_ACT_Q8_0_TILE || act == SLM_ACT_Q8_K_TILE)
-        n_rows = (n_rows + 15) / 16 * 16; /* AMX */
-    return n_rows * slm_act_row_bytes(act, k);
+        return (n_rows + 15) / 16 * 16; /* AMX */
+    return n_rows;
+}
+
+size_t slm_act_bytes(slm_act act, size_t n_rows, size_t k) {
+    return slm_act_rows(act, n_rows) * slm_act_row_bytes(act, k);
 }
 
 size_t slm_kv_row_bytes(slm_kv kv, size_t d_head) {

@@ -193,7 +193,8 @@ slm_act slm_act_for(uint32_t type);
 slm_act slm_act_packed(slm_act act);
 /* Bytes of one activation row of k values, a multiple of 64. */
 size_t slm_act_row_bytes(slm_act act, size_t k);
-/* Bytes of n_rows of them. */
+/* Bytes of n_rows of them, and the rows that there is to be memory for. */
+size_t slm_act_rows(slm_act act, size_t n_rows);
 size_t slm_act_bytes(slm_act act, size_t n_rows, size_t k);
 /* Bytes of one cache row; a group of keys is SLM_KV_GROUP times that. */
 size_t slm_kv_row_bytes(slm_kv kv, size_t d_head);

@@ -156,6 +156,11 @@ enum {
     SLM_TILE_0_WORDS = 10
 };
 
+/* Two numbers of 16 bits, the first in the lower half. */
+SLM_INLINE uint32_t slm_pair16(int32_t a, int32_t b) {
+    return ((uint32_t)a & 0xffffu) | (uint32_t)b << 16;
+}
+
 /* Puts a row of activations, as quantize[SLM_ACT_Q8_K] or [SLM_ACT_Q8_0] made it, into place j of a
  * tile of `width` rows; blocks [first, last) of it only. */
 void slm_tile_put(slm_act tile_act, void *tile, size_t width, size_t j, const void *row,

@@ -120,9 +120,9 @@ void line_take_back(line *l);
 void line_accept(line *l, const utterance *u, const char *text, double asr_ms, double measured_ms);
 /* The answer was interrupted by speech that began then. */
 void line_interrupt(line *l, double barge_in_ms);
-/* Recognition failed: says so. */
 /* What was heard makes no sense: the speaker is told, and nothing is done. */
 void line_refuse(line *l, const utterance *u, const char *said, double asr_ms, double measured_ms);
+/* Recognition failed: says so. */
 void line_excuse(line *l, const utterance *u);
 void line_silence(line *l); /* whatever is to be spoken is given up */
 void line_answer_step(line *l);

@@ -291,10 +291,6 @@ void slm_unpack_row(uint32_t type, void *w, const void *panel, size_t r, size_t 
 
 /* ---- tiles ---- */
 
-SLM_INLINE uint32_t pair16(int32_t a, int32_t b) {
-    return ((uint32_t)a & 0xffffu) | (uint32_t)b << 16;
-}
-
 static void put_k(uint32_t *t, size_t width, const slm_act_q8_k *x) {
     for (size_t i = 0; i < 64; i++)
         t[(SLM_TILE_K_Q + i) * width] = load32(x->q + 4 * i);
@@ -302,9 +298,9 @@ static void put_k(uint32_t *t, size_t width, const slm_act_q8_k *x) {
     for (size_t s = 0; s < 8; s++)
         sum32[s] = x->bsums[2 * s] + x->bsums[2 * s + 1];
     for (size_t s = 0; s < 4; s++)
-        t[(SLM_TILE_K_SUM32 + s) * width] = pair16(sum32[2 * s], sum32[2 * s + 1]);
+        t[(SLM_TILE_K_SUM32 + s) * width] = slm_pair16(sum32[2 * s], sum32[2 * s + 1]);
     for (size_t s = 0; s < 8; s++)
-        t[(SLM_TILE_K_SUM16 + s) * width] = pair16(x->bsums[2 * s], x->bsums[2 * s + 1]);
+        t[(SLM_TILE_K_SUM16 + s) * width] = slm_pair16(x->bsums[2 * s], x->bsums[2 * s + 1]);
     for (size_t s = 0; s < 16; s++) {
         t[(SLM_TILE_K_NEG4 + s) * width] = (uint32_t)(-4 * x->bsums[s]);
         t[(SLM_TILE_K_NEG32 + s) * width] = (uint32_t)(-32 * x->bsums[s]);

@@ -56,10 +56,6 @@ SLM_INLINE size_t slm_amx_step(uint32_t type) {
     return type == SLM_DTYPE_Q4_0 || type == SLM_DTYPE_Q8_0 ? 8 : 1;
 }
 
-SLM_INLINE int32_t slm_amx_pair(int32_t a, int32_t b) {
-    return (int32_t)(((uint32_t)a & 0xffffu) | (uint32_t)b << 16);
-}
-
 /* All that a call keeps while it runs, on the stack of its thread: 40 KB. */
 typedef struct slm_amx_work {
     uint8_t w[2 * 4 * SLM_AMX_TILE] __attribute__((aligned(64)));

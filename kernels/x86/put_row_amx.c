@@ -9,10 +9,10 @@ static void put_k(slm_amx_k *to, size_t i, const slm_act_q8_k *x) {
     for (size_t s = 0; s < 16; s++)
         total += x->bsums[s];
     for (size_t s = 0; s < 4; s++)
-        to->sums32[s][i] = slm_amx_pair(x->bsums[4 * s] + x->bsums[4 * s + 1],
-                                        x->bsums[4 * s + 2] + x->bsums[4 * s + 3]);
+        to->sums32[s][i] = (int32_t)slm_pair16(x->bsums[4 * s] + x->bsums[4 * s + 1],
+                                               x->bsums[4 * s + 2] + x->bsums[4 * s + 3]);
     for (size_t s = 0; s < 8; s++)
-        to->sums16[s][i] = slm_amx_pair(x->bsums[2 * s], x->bsums[2 * s + 1]);
+        to->sums16[s][i] = (int32_t)slm_pair16(x->bsums[2 * s], x->bsums[2 * s + 1]);
     to->bias[0][i] = 32 * total;
     to->bias[1][i] = -124 * total;
     to->d[i] = x->d;

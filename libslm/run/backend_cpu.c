@@ -77,9 +77,8 @@ size_t slm_backend_cpu_layout(slm_backend_cpu *cpu, const slm_model *m, const sl
     cpu->cos = carve(memory, &used, rows * (c->n_rot / 2) * f);
     cpu->sin = carve(memory, &used, rows * (c->n_rot / 2) * f);
     for (int a = 0; a < SLM_ACT_LIMIT; a++)
-        cpu->act[a] = carve(memory, &used,
-                            is_tile((slm_act)a) ? slm_round_up(rows, 16) * cpu->act_bytes[a]
-                                                : rows * cpu->act_bytes[a]);
+        cpu->act[a] =
+            carve(memory, &used, slm_act_rows((slm_act)a, rows) * cpu->act_bytes[a]);
     slm_cpu_attend_layout(cpu);
     cpu->lane_attend = carve(memory, &used, shape->n_threads * cpu->lane_attend_bytes);
     cpu->lane_key_bytes = slm_round_up(slm_kv_row_bytes(SLM_KVT_F32, c->d_head) + 64, 64);

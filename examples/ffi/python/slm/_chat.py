@@ -45,11 +45,8 @@ class Answer(Handle):
         self.session = session
         self.end_reason: Optional[EndReason] = None
         self._kept = kept  # callbacks that C calls while the answer is made
-        try:
+        with self._making():
             begin(ctypes.byref(self._as_parameter_))
-        except BaseException:  # an interruption comes after C has returned
-            self.close()
-            raise
 
     def events(self) -> Iterator[AnswerEvent]:
         """Each event, END last."""
@@ -132,12 +129,9 @@ class Chat(Handle):
         else:
             self._make("slm_chat_open", session, options, handle)
         session._chats.add(self)
-        try:
+        with self._making():
             if system is not None:
                 self.add("system", system)
-        except BaseException:
-            self.close()
-            raise
 
     def add(self, role: Union[str, Json], content: Optional[str] = None,
             unfiltered: bool = False) -> None:

@@ -2,14 +2,15 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import ctypes
 import ctypes.util
 import os
 import threading
 import warnings
 from types import TracebackType
-from typing import (TYPE_CHECKING, Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence,
-                    Tuple, Type, TypeVar, Union)
+from typing import (TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional,
+                    Sequence, Tuple, Type, TypeVar, Union)
 
 from . import _abi, _types
 from ._types import LogLevel, Status
@@ -170,14 +171,19 @@ class Handle:
         """Frees the object; again does nothing."""
         getattr(load(), self._close)(ctypes.byref(self._as_parameter_))
 
-    def _make(self, function: str, *args: Any) -> None:
-        """Calls the function that makes the object, which is freed again if anything is raised: an
-        interruption comes after C has returned."""
+    @contextlib.contextmanager
+    def _making(self) -> Iterator[None]:
+        """The object is freed again if anything is raised: an interruption comes after C has returned."""
         try:
-            call(function, *args)
+            yield
         except BaseException:
             self.close()
             raise
+
+    def _make(self, function: str, *args: Any) -> None:
+        """Calls the function that makes the object."""
+        with self._making():
+            call(function, *args)
 
     def __enter__(self) -> Self:
         return self
