@@ -19,7 +19,11 @@
  * cycles; in parts as above that is 128 cycles (one part: 64) and 7 vector instructions a column
  * (with minima 15 or 19). Were sub-blocks of 32 (16) added with their scales outside of the tiles,
  * it would be 128 (256) cycles, as many for stores of sums, and 24 (48) vector instructions a
- * column more. */
+ * column more. Multiplications and conversions of 512 bits have one port beside tiles, additions
+ * two. Blocks of 32 of Q4_0 and Q8_0 have two of each for 16 products of a column: 32 cycles of
+ * 8,192 multiply-accumulates, for which tiles work 16; loads take 36, and 52 were reached when all
+ * lay in the first-level cache.
+ */
 #ifndef SLM_X86_PACKED_AMX_H
 #define SLM_X86_PACKED_AMX_H
 
@@ -56,12 +60,17 @@ SLM_INLINE size_t slm_amx_step(uint32_t type) {
     return type == SLM_DTYPE_Q4_0 || type == SLM_DTYPE_Q8_0 ? 8 : 1;
 }
 
-/* All that a call keeps while it runs, on the stack of its thread: 40 KB. */
+/* All that a call keeps while it runs, on the stack of its thread: 29 KB. */
 typedef struct slm_amx_work {
     uint8_t w[2 * 4 * SLM_AMX_TILE] __attribute__((aligned(64)));
-    int32_t c[16 * SLM_AMX_TILE / 4] __attribute__((aligned(64)));
+    int32_t c[4 * SLM_AMX_TILE / 4] __attribute__((aligned(64)));
+    int32_t ones[SLM_AMX_TILE / 4] __attribute__((aligned(64)));
     float sums[16 * SLM_AMX_MOST][SLM_PANEL_ROWS] __attribute__((aligned(64)));
 } slm_amx_work;
+
+SLM_INLINE size_t slm_amx_parts(uint32_t type) {
+    return type == SLM_DTYPE_Q2_K || type == SLM_DTYPE_Q3_K ? 1 : 2;
+}
 
 /* Tiles 0 to 3 are sums, 4 and 5 activations, 6 and 7 weights; k: bytes of a tile's row of k. */
 SLM_INLINE void slm_amx_begin(size_t k) {
@@ -147,7 +156,7 @@ SLM_INLINE void slm_amx_unpack_k(uint32_t type, uint8_t *to, const uint8_t *body
     }
 }
 
-/* The same for n_blocks of 32, as signed bytes. */
+/* The same for n_blocks of 32, as signed bytes; what lacks of eight is zeros. */
 SLM_INLINE void slm_amx_unpack_0(uint32_t type, uint8_t *to, const uint8_t *panel, size_t first,
                                  size_t n_blocks) {
     for (size_t b = first; b < first + n_blocks; b++) {
@@ -164,9 +173,45 @@ SLM_INLINE void slm_amx_unpack_0(uint32_t type, uint8_t *to, const uint8_t *pane
             _mm512_store_si512((void *)to, w);
         }
     }
+    if (n_blocks < 8)
+        memset(to, 0, (8 - n_blocks) * SLM_AMX_TILE / 2);
 }
 
 /* ---------------------------------------------------------------- products ------------------- */
+
+/* An integer of less than 2^22 either way, added to these bits, makes the float that is larger than
+ * it by SLM_AMX_ONES: where sums begin with them, a subtraction turns sums into floats, exactly.
+ * Beside tiles it costs half of a conversion (docs/PERFORMANCE.md). Sums of a block of 32 are below
+ * 2^19, those of minima below 2^21. */
+#define SLM_AMX_ONES_BITS 0x4b400000
+#define SLM_AMX_ONES      12582912.0f
+
+SLM_INLINE __m512 slm_amx_float(__m512 with_ones) {
+    return _mm512_add_ps(with_ones, _mm512_set1_ps(-SLM_AMX_ONES));
+}
+
+SLM_INLINE void slm_amx_store(int32_t *c, size_t tile) {
+    switch (tile) {
+    case 0:
+        SLM_TILE_STORE(0, c, 64);
+        break;
+    case 1:
+        SLM_TILE_STORE(1, c, 64);
+        break;
+    case 2:
+        SLM_TILE_STORE(2, c, 64);
+        break;
+    default:
+        SLM_TILE_STORE(3, c, 64);
+    }
+}
+
+/* Asks for part i of n of the weights of the next block. */
+SLM_INLINE void slm_amx_ask(const uint8_t *next, size_t n_vectors, size_t i, size_t n) {
+    const size_t each = (n_vectors + n - 1) / n, first = i * each;
+    for (size_t v = first; v < first + each && v < n_vectors; v++)
+        _mm_prefetch((const char *)next + 64 * v, _MM_HINT_T0);
+}
 
 /* Column i of a group, whose sums in the tiles are at c (and a tile later), added to acc. */
 SLM_INLINE void slm_amx_finish_k(uint32_t type, float *acc, const int32_t *c,
@@ -185,149 +230,188 @@ SLM_INLINE void slm_amx_finish_k(uint32_t type, float *acc, const int32_t *c,
     __m512 sum = _mm512_add_ps(
         _mm512_load_ps(acc), _mm512_mul_ps(_mm512_mul_ps(rest->d, da), _mm512_cvtepi32_ps(total)));
     if (wide || type == SLM_DTYPE_Q2_K) {
-        __m512i low = _mm512_madd_epi16(rest->min[0], _mm512_set1_epi32(sums[0][i]));
+        __m512i low = _mm512_set1_epi32(SLM_AMX_ONES_BITS);
         SLM_UNROLL
-        for (size_t s = 1; s < n_min; s++)
+        for (size_t s = 0; s < n_min; s++)
             low = _mm512_dpwssd_epi32(low, rest->min[s], _mm512_set1_epi32(sums[s][i]));
-        sum = _mm512_sub_ps(sum,
-                            _mm512_mul_ps(_mm512_mul_ps(rest->dmin, da), _mm512_cvtepi32_ps(low)));
+        sum = _mm512_sub_ps(sum, _mm512_mul_ps(_mm512_mul_ps(rest->dmin, da),
+                                               slm_amx_float(_mm512_castsi512_ps(low))));
     }
     _mm512_store_ps(acc, sum);
 }
 
-/* A block of a panel by n groups of columns. Four tiles of sums make a step: two parts of two
- * groups, or one of four. While tiles work on a step, vectors finish the one before. */
-SLM_INLINE void slm_amx_block_k(uint32_t type, slm_amx_work *u, const uint8_t *body,
-                                const uint8_t *halves, const slm_amx_k *a, size_t n) {
-    const int two = type != SLM_DTYPE_Q2_K && type != SLM_DTYPE_Q3_K;
-    const size_t most = two ? 2 : 4;
-    const uint8_t *low = u->w, *high = u->w + 4 * SLM_AMX_TILE;
-    slm_amx_rest rest;
-    slm_amx_unpack_k(type, u->w, body, halves, &rest);
-    for (size_t first = 0, done = 0; first < n || done > 0; first += most) {
-        const size_t left = first < n ? n - first : 0;
-        const size_t now = left < most ? left : most;
-        if (now > 0) {
-            SLM_TILE_ZERO(0);
-            SLM_TILE_ZERO(1);
-            SLM_TILE_ZERO(2);
-            SLM_TILE_ZERO(3);
-        }
-        for (size_t s = 0; s < 4; s++) {
-            if (now > 0) {
-                SLM_TILE_LOAD(6, low + s * SLM_AMX_TILE, 64);
-                SLM_TILE_LOAD(4, a[first].q[s], 64);
-                SLM_TILE_SU(0, 4, 6);
-                if (two) {
-                    SLM_TILE_LOAD(7, high + s * SLM_AMX_TILE, 64);
-                    if (type == SLM_DTYPE_Q6_K)
-                        SLM_TILE_SS(1, 4, 7);
-                    else
-                        SLM_TILE_SU(1, 4, 7);
-                }
-            }
-            if (now > 1) {
-                SLM_TILE_LOAD(5, a[first + 1].q[s], 64);
-                if (type == SLM_DTYPE_Q6_K)
-                    SLM_TILE_SS(3, 5, 7);
-                else if (two)
-                    SLM_TILE_SU(3, 5, 7);
-                if (two)
-                    SLM_TILE_SU(2, 5, 6);
-                else
-                    SLM_TILE_SU(1, 5, 6);
-            }
-            if (now > 2) {
-                SLM_TILE_LOAD(4, a[first + 2].q[s], 64);
-                SLM_TILE_SU(2, 4, 6);
-            }
-            if (now > 3) {
-                SLM_TILE_LOAD(5, a[first + 3].q[s], 64);
-                SLM_TILE_SU(3, 5, 6);
-            }
-            for (size_t t = 0; t < done; t++) {
-                const int32_t *c = u->c + t * (two ? 2 : 1) * SLM_AMX_TILE / 4 + 4 * s * 16;
-                const size_t g = first - most + t;
-                SLM_UNROLL
-                for (size_t i = 0; i < 4; i++)
-                    slm_amx_finish_k(type, u->sums[16 * g + 4 * s + i], c + 16 * i, &rest, &a[g],
-                                     4 * s + i);
-            }
-        }
-        if (now > 0) {
-            SLM_TILE_STORE(0, u->c, 64);
-            SLM_TILE_STORE(1, u->c + 1 * SLM_AMX_TILE / 4, 64);
-            SLM_TILE_STORE(2, u->c + 2 * SLM_AMX_TILE / 4, 64);
-            SLM_TILE_STORE(3, u->c + 3 * SLM_AMX_TILE / 4, 64);
-        }
-        done = now;
+/* Step s, one of four, of a job: the products of a group by both parts, or of two groups x and
+ * x + two by one; its sums are tiles c0 and c1. */
+#define SLM_AMX_STEP_K(type, u, x, two, s, c0, c1)                                                 \
+    do {                                                                                           \
+        SLM_TILE_LOAD(6, (u)->w + (s) * SLM_AMX_TILE, 64);                                         \
+        SLM_TILE_LOAD(4, (x)->q[s], 64);                                                           \
+        SLM_TILE_SU(c0, 4, 6);                                                                     \
+        if (slm_amx_parts(type) == 2) {                                                            \
+            SLM_TILE_LOAD(7, (u)->w + (4 + (s)) * SLM_AMX_TILE, 64);                               \
+            if ((type) == SLM_DTYPE_Q6_K)                                                          \
+                SLM_TILE_SS(c1, 4, 7);                                                             \
+            else                                                                                   \
+                SLM_TILE_SU(c1, 4, 7);                                                             \
+        } else {                                                                                   \
+            SLM_TILE_LOAD(5, (x)[two].q[s], 64);                                                   \
+            SLM_TILE_SU(c1, 5, 6);                                                                 \
+        }                                                                                          \
+    } while (0)
+
+/* Columns i to i + 3 of a job of which group g is the first. */
+SLM_INLINE void slm_amx_four_k(uint32_t type, slm_amx_work *u, const int32_t *c,
+                               const slm_amx_rest *rest, const slm_amx_k *a, size_t g, size_t i) {
+    SLM_UNROLL
+    for (size_t e = i; e < i + 4; e++)
+        slm_amx_finish_k(type, u->sums[16 * g + e], c + 16 * e, rest, &a[g + e / 16], e % 16);
+}
+
+/* Job j: its products, the sums of the job before to memory, and those of the one before that to
+ * their columns; those of even jobs are tiles 0 and 1. The first has none before it, the second
+ * one. */
+SLM_INLINE void slm_amx_job_k(uint32_t type, slm_amx_work *u, const slm_amx_rest *rest,
+                              const slm_amx_k *a, size_t n, size_t j, int odd, int before) {
+    const size_t per = 3 - slm_amx_parts(type), two = per * j + 1 < n;
+    const slm_amx_k *x = a + per * j;
+    int32_t *own = u->c + odd * SLM_AMX_TILE / 2, *other = u->c + !odd * SLM_AMX_TILE / 2;
+    if (odd) {
+        SLM_TILE_ZERO(2);
+        SLM_TILE_ZERO(3);
+    } else {
+        SLM_TILE_ZERO(0);
+        SLM_TILE_ZERO(1);
+    }
+    SLM_UNROLL
+    for (size_t s = 0; s < 4; s++) {
+        if (odd)
+            SLM_AMX_STEP_K(type, u, x, two, s, 2, 3);
+        else
+            SLM_AMX_STEP_K(type, u, x, two, s, 0, 1);
+        if (s == 2 && before > 0)
+            slm_amx_store(other, odd ? 0 : 2);
+        if (s == 3 && before > 0)
+            slm_amx_store(other + SLM_AMX_TILE / 4, odd ? 1 : 3);
+        if (before > 1)
+            SLM_UNROLL
+            for (size_t i = 0; i < per; i++)
+                slm_amx_four_k(type, u, own, rest, a, per * (j - 2), 4 * (per * s + i));
     }
 }
 
-/* Block s of 32, a tile of sums each for two groups. */
-#define SLM_AMX_BLOCK_0(t0, t1, tw, s)                                                             \
+/* What is left of job j, and of the one before it, when there are no others. */
+SLM_INLINE void slm_amx_last_k(uint32_t type, slm_amx_work *u, const slm_amx_rest *rest,
+                               const slm_amx_k *a, size_t n, size_t j) {
+    const size_t per = 3 - slm_amx_parts(type);
+    int32_t *own = u->c + j % 2 * SLM_AMX_TILE / 2;
+    slm_amx_store(own, j % 2 * 2);
+    slm_amx_store(own + SLM_AMX_TILE / 4, j % 2 * 2 + 1);
+    for (size_t k = j > 0 ? j - 1 : 0; k <= j; k++)
+        for (size_t i = 0; i < 16 * per && per * k + i / 16 < n; i += 4)
+            slm_amx_four_k(type, u, u->c + k % 2 * SLM_AMX_TILE / 2, rest, a, per * k, i);
+}
+
+/* A block of a panel by n groups of columns. Two tiles of sums make a job: two parts of a group, or
+ * two groups of one part. While tiles work on a job, vectors finish another. */
+SLM_INLINE void slm_amx_block_k(uint32_t type, slm_amx_work *u, const uint8_t *body,
+                                const uint8_t *halves, const uint8_t *next, const slm_amx_k *a,
+                                size_t n) {
+    const size_t per = 3 - slm_amx_parts(type), n_jobs = (n + per - 1) / per;
+    slm_amx_rest rest;
+    slm_amx_unpack_k(type, u->w, body, halves, &rest);
+    slm_amx_job_k(type, u, &rest, a, n, 0, 0, 0);
+    if (n_jobs > 1)
+        slm_amx_job_k(type, u, &rest, a, n, 1, 1, 1);
+    for (size_t j = 2; j < n_jobs; j += 2) {
+        slm_amx_ask(next, slm_body_vectors(type) + 1, j - 2, n_jobs - 2);
+        slm_amx_job_k(type, u, &rest, a, n, j, 0, 2);
+        if (j + 1 == n_jobs)
+            break;
+        slm_amx_ask(next, slm_body_vectors(type) + 1, j - 1, n_jobs - 2);
+        slm_amx_job_k(type, u, &rest, a, n, j + 1, 1, 2);
+    }
+    slm_amx_last_k(type, u, &rest, a, n, n_jobs - 1);
+}
+
+/* Begins block s of 32 of a group: its sums are tile c. */
+#define SLM_AMX_BEGIN_0(u, x, s, c, ta, tw)                                                        \
     do {                                                                                           \
-        SLM_TILE_LOAD(tw, u->w + (s) * (SLM_AMX_TILE / 2), 64);                                    \
-        SLM_TILE_LOAD(4, a[g].q[(s) / 2][0] + (s) % 2 * 32, 64);                                   \
-        SLM_TILE_ZERO(t0);                                                                         \
-        SLM_TILE_SS(t0, 4, tw);                                                                    \
-        SLM_TILE_LOAD(5, a[g + two].q[(s) / 2][0] + (s) % 2 * 32, 64);                             \
-        SLM_TILE_ZERO(t1);                                                                         \
-        SLM_TILE_SS(t1, 5, tw);                                                                    \
-        SLM_TILE_STORE(t0, u->c + (s) * (SLM_AMX_TILE / 4), 64);                                   \
-        SLM_TILE_STORE(t1, u->c + (8 + (s)) * (SLM_AMX_TILE / 4), 64);                             \
+        SLM_TILE_LOAD(tw, (u)->w + (s) * (SLM_AMX_TILE / 2), 64);                                  \
+        SLM_TILE_LOAD(ta, (x)->q[(s) / 2][0] + (s) % 2 * 32, 64);                                  \
+        SLM_TILE_LOAD(c, (u)->ones, 64);                                                           \
+        SLM_TILE_SS(c, ta, tw);                                                                    \
     } while (0)
 
-/* Blocks [b, b + n_blocks), at most 8, of a panel by n groups of columns. */
+/* Adds half of the columns, from `first` on, of block s. */
+#define SLM_AMX_ADD_0(u, x, s, first)                                                              \
+    do {                                                                                           \
+        SLM_UNROLL                                                                                 \
+        for (size_t i = first; i < (first) + 8; i++) {                                             \
+            const __m512 da = _mm512_set1_ps((x)->d[s][i]);                                        \
+            const float *c = (const float *)((u)->c + (s) % 4 * (SLM_AMX_TILE / 4)) + 16 * i;      \
+            const __m512 v = slm_amx_float(_mm512_load_ps(c));                                     \
+            sum[i] = _mm512_add_ps(sum[i], _mm512_mul_ps(_mm512_mul_ps(d[s], da), v));             \
+        }                                                                                          \
+    } while (0)
+
+/* Block s is added, the sums of the next are stored, and the one after it, of group y, begins. */
+#define SLM_AMX_STEP_0(u, x, s, y, c1, c2, ta, tw)                                                 \
+    do {                                                                                           \
+        SLM_AMX_BEGIN_0(u, y, ((s) + 2) % 8, c2, ta, tw);                                          \
+        SLM_AMX_ADD_0(u, x, s, 0);                                                                 \
+        SLM_TILE_STORE(c1, (u)->c + ((s) + 1) % 4 * (SLM_AMX_TILE / 4), 64);                       \
+        SLM_AMX_ADD_0(u, x, s, 8);                                                                 \
+    } while (0)
+
+/* Blocks [b, b + n_blocks), at most 8, of a panel by n groups of columns; those that lack are zeros
+ * on both sides. */
 SLM_INLINE void slm_amx_block_0(uint32_t type, slm_amx_work *u, const uint8_t *panel, size_t b,
-                                size_t n_blocks, const slm_amx_0 *a, size_t n) {
+                                size_t n_blocks, const uint8_t *next, const slm_amx_0 *a,
+                                size_t n) {
     __m512 d[8], sum[16];
     slm_amx_unpack_0(type, u->w, panel, b, n_blocks);
-    for (size_t s = 0; s < n_blocks; s++)
-        d[s] = slm_halves(panel + slm_halves_at(type, b + s));
-    for (size_t g = 0; g < n; g += 2) {
-        const size_t two = g + 1 < n;
-        for (size_t s = 0; s < n_blocks; s += 2) {
-            SLM_AMX_BLOCK_0(0, 1, 6, s);
-            if (s + 1 < n_blocks)
-                SLM_AMX_BLOCK_0(2, 3, 7, s + 1);
-        }
-        for (size_t t = 0; t <= two; t++) {
-            float(*acc)[SLM_PANEL_ROWS] = u->sums + 16 * (g + t);
-            SLM_UNROLL
-            for (size_t i = 0; i < 16; i++)
-                sum[i] = _mm512_load_ps(acc[i]);
-            for (size_t s = 0; s < n_blocks; s++) {
-                const int32_t *c = u->c + (8 * t + s) * SLM_AMX_TILE / 4;
-                SLM_UNROLL
-                for (size_t i = 0; i < 16; i++) {
-                    const __m512 da = _mm512_set1_ps(a[g + t].d[s][i]);
-                    const __m512i v = _mm512_load_si512((const void *)(c + 16 * i));
-                    sum[i] = _mm512_add_ps(
-                        sum[i], _mm512_mul_ps(_mm512_mul_ps(d[s], da), _mm512_cvtepi32_ps(v)));
-                }
-            }
-            SLM_UNROLL
-            for (size_t i = 0; i < 16; i++)
-                _mm512_store_ps(acc[i], sum[i]);
-        }
+    for (size_t s = 0; s < 8; s++)
+        d[s] = s < n_blocks ? slm_halves(panel + slm_halves_at(type, b + s)) : _mm512_setzero_ps();
+    SLM_AMX_BEGIN_0(u, a, 0, 0, 4, 6);
+    SLM_AMX_BEGIN_0(u, a, 1, 1, 5, 7);
+    SLM_TILE_STORE(0, u->c, 64);
+    for (size_t g = 0; g < n; g++) {
+        const slm_amx_0 *x = a + g, *y = g + 1 < n ? x + 1 : x;
+        slm_amx_ask(next, 8 * slm_body_vectors(type) + 4, g, n);
+        SLM_UNROLL
+        for (size_t i = 0; i < 16; i++)
+            sum[i] = _mm512_load_ps(u->sums[16 * g + i]);
+        SLM_AMX_STEP_0(u, x, 0, x, 1, 2, 4, 6);
+        SLM_AMX_STEP_0(u, x, 1, x, 2, 3, 5, 7);
+        SLM_AMX_STEP_0(u, x, 2, x, 3, 0, 4, 6);
+        SLM_AMX_STEP_0(u, x, 3, x, 0, 1, 5, 7);
+        SLM_AMX_STEP_0(u, x, 4, x, 1, 2, 4, 6);
+        SLM_AMX_STEP_0(u, x, 5, x, 2, 3, 5, 7);
+        SLM_AMX_STEP_0(u, x, 6, y, 3, 0, 4, 6);
+        SLM_AMX_STEP_0(u, x, 7, y, 0, 1, 5, 7);
+        SLM_UNROLL
+        for (size_t i = 0; i < 16; i++)
+            _mm512_store_ps(u->sums[16 * g + i], sum[i]);
     }
 }
 
 /* ---------------------------------------------------------------- the walk ------------------- */
 
-/* Blocks [b, end) of a panel by n groups of columns from group `first` of all_groups. */
-SLM_INLINE void slm_amx_panel(uint32_t type, slm_amx_work *u, const uint8_t *panel, size_t b,
-                              size_t end, const void *a, size_t all_groups, size_t first,
-                              size_t n) {
-    const size_t step = slm_amx_step(type);
+/* Blocks [b, end) of a panel by n groups of columns from group `first` of all_groups. After them come
+ * those from b on of the panel at `after`. */
+SLM_INLINE void slm_amx_panel(uint32_t type, slm_amx_work *u, const uint8_t *panel,
+                              const uint8_t *after, size_t b, size_t end, const void *a,
+                              size_t all_groups, size_t first, size_t n) {
+    const size_t step = slm_amx_step(type), begin = b;
     for (; b < end; b += step) {
         const size_t at = b / step * all_groups + first;
+        const uint8_t *next = b + step < end ? panel + slm_halves_at(type, b + step)
+                                             : after + slm_halves_at(type, begin);
         if (step == 1)
             slm_amx_block_k(type, u, panel + slm_body_at(type, b), panel + slm_halves_at(type, b),
-                            (const slm_amx_k *)a + at, n);
+                            next, (const slm_amx_k *)a + at, n);
         else
-            slm_amx_block_0(type, u, panel, b, end - b < step ? end - b : step,
+            slm_amx_block_0(type, u, panel, b, end - b < step ? end - b : step, next,
                             (const slm_amx_0 *)a + at, n);
     }
 }
@@ -343,6 +427,8 @@ SLM_INLINE void slm_amx_walk(uint32_t type, float *y, size_t y_stride, const uin
     const size_t n_256 = (n_blocks + step - 1) / step, n_pieces = (n_256 + fit - 1) / fit;
     const size_t piece = (n_256 + n_pieces - 1) / n_pieces * step;
     slm_amx_work u;
+    for (size_t i = 0; i < SLM_AMX_TILE / 4; i++)
+        u.ones[i] = SLM_AMX_ONES_BITS;
     slm_amx_begin(step == 1 ? 64 : 32);
     for (size_t g = 0; g < all; g += most) {
         const size_t n_groups = all - g < most ? all - g : most;
@@ -352,13 +438,17 @@ SLM_INLINE void slm_amx_walk(uint32_t type, float *y, size_t y_stride, const uin
             for (size_t row = 0; row < n_w; row += SLM_PANEL_ROWS) {
                 const size_t rows = n_w - row;
                 const __mmask16 mask = rows >= 16 ? 0xffff : (__mmask16)((1u << rows) - 1);
+                const uint8_t *panel = w + row / SLM_PANEL_ROWS * w_bytes;
                 float *to = y + 16 * g * y_stride + row;
-                for (size_t c = 0; c < 16 * n_groups; c++)
-                    _mm512_store_ps(u.sums[c], b > 0 && c < n
-                                                   ? _mm512_maskz_loadu_ps(mask, to + c * y_stride)
-                                                   : _mm512_setzero_ps());
-                slm_amx_panel(type, &u, w + row / SLM_PANEL_ROWS * w_bytes, b, end, a, all, g,
-                              n_groups);
+                for (size_t c = 0; c < n; c++) { /* a line of y each, which is written at the end */
+                    __builtin_prefetch(to + c * y_stride, 1);
+                    _mm512_store_ps(u.sums[c], b > 0 ? _mm512_maskz_loadu_ps(mask, to + c * y_stride)
+                                                     : _mm512_setzero_ps());
+                }
+                for (size_t c = n; c < 16 * n_groups; c++)
+                    _mm512_store_ps(u.sums[c], _mm512_setzero_ps());
+                slm_amx_panel(type, &u, panel, rows > SLM_PANEL_ROWS ? panel + w_bytes : panel, b,
+                              end, a, all, g, n_groups);
                 for (size_t c = 0; c < n; c++)
                     _mm512_mask_storeu_ps(to + c * y_stride, mask, _mm512_load_ps(u.sums[c]));
             }
