@@ -60,16 +60,23 @@ SLM_INLINE size_t slm_amx_step(uint32_t type) {
     return type == SLM_DTYPE_Q4_0 || type == SLM_DTYPE_Q8_0 ? 8 : 1;
 }
 
-/* All that a call keeps while it runs, on the stack of its thread: 29 KB. */
+/* All that a call keeps while it runs, on the stack of its thread: 53 KB. */
 typedef struct slm_amx_work {
-    uint8_t w[2 * 4 * SLM_AMX_TILE] __attribute__((aligned(64)));
+    uint8_t w[2][2 * 4 * SLM_AMX_TILE] __attribute__((aligned(64))); /* of two panels */
     int32_t c[4 * SLM_AMX_TILE / 4] __attribute__((aligned(64)));
     int32_t ones[SLM_AMX_TILE / 4] __attribute__((aligned(64)));
-    float sums[16 * SLM_AMX_MOST][SLM_PANEL_ROWS] __attribute__((aligned(64)));
+    float sums[2][16 * SLM_AMX_MOST][SLM_PANEL_ROWS] __attribute__((aligned(64)));
 } slm_amx_work;
 
+/* Parts of the products of a K type. */
 SLM_INLINE size_t slm_amx_parts(uint32_t type) {
     return type == SLM_DTYPE_Q2_K || type == SLM_DTYPE_Q3_K ? 1 : 2;
+}
+
+/* Whether panels go in pairs, which read activations from the second-level cache once: it limits
+ * types without minima, and vectors the others. */
+SLM_INLINE int slm_amx_pairs(uint32_t type) {
+    return !slm_body_has_min(type);
 }
 
 /* Tiles 0 to 3 are sums, 4 and 5 activations, 6 and 7 weights; k: bytes of a tile's row of k. */
@@ -206,11 +213,17 @@ SLM_INLINE void slm_amx_store(int32_t *c, size_t tile) {
     }
 }
 
-/* Asks for part i of n of the weights of the next block. */
-SLM_INLINE void slm_amx_ask(const uint8_t *next, size_t n_vectors, size_t i, size_t n) {
-    const size_t each = (n_vectors + n - 1) / n, first = i * each;
-    for (size_t v = first; v < first + each && v < n_vectors; v++)
+/* Asks for part i of n of the next weights, 256 of each row; of a panel more where they are apart.
+ */
+SLM_INLINE void slm_amx_ask(uint32_t type, const uint8_t *next, size_t apart, size_t i, size_t n) {
+    const size_t step = slm_amx_step(type),
+                 vectors = step * slm_body_vectors(type) + (step + 1) / 2;
+    const size_t each = (vectors + n - 1) / n, end = (i + 1) * each;
+    for (size_t v = i * each; v < end && v < vectors; v++) {
         _mm_prefetch((const char *)next + 64 * v, _MM_HINT_T0);
+        if (apart > 0)
+            _mm_prefetch((const char *)next + apart + 64 * v, _MM_HINT_T0);
+    }
 }
 
 /* Column i of a group, whose sums in the tiles are at c (and a tile later), added to acc. */
@@ -240,15 +253,15 @@ SLM_INLINE void slm_amx_finish_k(uint32_t type, float *acc, const int32_t *c,
     _mm512_store_ps(acc, sum);
 }
 
-/* Step s, one of four, of a job: the products of a group by both parts, or of two groups x and
- * x + two by one; its sums are tiles c0 and c1. */
-#define SLM_AMX_STEP_K(type, u, x, two, s, c0, c1)                                                 \
+/* Step s, one of four, of a job: the products of a group with both parts of w, or of two groups x
+ * and x + two with one; its sums are tiles c0 and c1. */
+#define SLM_AMX_STEP_K(type, w, x, two, s, c0, c1)                                                 \
     do {                                                                                           \
-        SLM_TILE_LOAD(6, (u)->w + (s) * SLM_AMX_TILE, 64);                                         \
+        SLM_TILE_LOAD(6, (w) + (s)*SLM_AMX_TILE, 64);                                              \
         SLM_TILE_LOAD(4, (x)->q[s], 64);                                                           \
         SLM_TILE_SU(c0, 4, 6);                                                                     \
         if (slm_amx_parts(type) == 2) {                                                            \
-            SLM_TILE_LOAD(7, (u)->w + (4 + (s)) * SLM_AMX_TILE, 64);                               \
+            SLM_TILE_LOAD(7, (w) + (4 + (s)) * SLM_AMX_TILE, 64);                                  \
             if ((type) == SLM_DTYPE_Q6_K)                                                          \
                 SLM_TILE_SS(c1, 4, 7);                                                             \
             else                                                                                   \
@@ -260,20 +273,21 @@ SLM_INLINE void slm_amx_finish_k(uint32_t type, float *acc, const int32_t *c,
     } while (0)
 
 /* Columns i to i + 3 of a job of which group g is the first. */
-SLM_INLINE void slm_amx_four_k(uint32_t type, slm_amx_work *u, const int32_t *c,
+SLM_INLINE void slm_amx_four_k(uint32_t type, float (*sums)[SLM_PANEL_ROWS], const int32_t *c,
                                const slm_amx_rest *rest, const slm_amx_k *a, size_t g, size_t i) {
     SLM_UNROLL
     for (size_t e = i; e < i + 4; e++)
-        slm_amx_finish_k(type, u->sums[16 * g + e], c + 16 * e, rest, &a[g + e / 16], e % 16);
+        slm_amx_finish_k(type, sums[16 * g + e], c + 16 * e, rest, &a[g + e / 16], e % 16);
 }
 
 /* Job j: its products, the sums of the job before to memory, and those of the one before that to
- * their columns; those of even jobs are tiles 0 and 1. The first has none before it, the second
- * one. */
-SLM_INLINE void slm_amx_job_k(uint32_t type, slm_amx_work *u, const slm_amx_rest *rest,
+ * their columns. Jobs of two panels take turns, those of one go on; sums of even jobs are tiles 0
+ * and 1. `before`: how many jobs there were before, 2 for more. */
+SLM_INLINE void slm_amx_job_k(uint32_t type, slm_amx_work *u, int pair, const slm_amx_rest *rest,
                               const slm_amx_k *a, size_t n, size_t j, int odd, int before) {
-    const size_t per = 3 - slm_amx_parts(type), two = per * j + 1 < n;
-    const slm_amx_k *x = a + per * j;
+    const size_t per = 3 - slm_amx_parts(type), p = pair && odd, at = per * (pair ? j / 2 : j);
+    const size_t two = at + 1 < n, done = at - per * (pair ? 1 : 2);
+    const slm_amx_k *x = a + at;
     int32_t *own = u->c + odd * SLM_AMX_TILE / 2, *other = u->c + !odd * SLM_AMX_TILE / 2;
     if (odd) {
         SLM_TILE_ZERO(2);
@@ -285,58 +299,75 @@ SLM_INLINE void slm_amx_job_k(uint32_t type, slm_amx_work *u, const slm_amx_rest
     SLM_UNROLL
     for (size_t s = 0; s < 4; s++) {
         if (odd)
-            SLM_AMX_STEP_K(type, u, x, two, s, 2, 3);
+            SLM_AMX_STEP_K(type, u->w[p], x, two, s, 2, 3);
         else
-            SLM_AMX_STEP_K(type, u, x, two, s, 0, 1);
+            SLM_AMX_STEP_K(type, u->w[p], x, two, s, 0, 1);
         if (s == 2 && before > 0)
             slm_amx_store(other, odd ? 0 : 2);
         if (s == 3 && before > 0)
             slm_amx_store(other + SLM_AMX_TILE / 4, odd ? 1 : 3);
         if (before > 1)
             SLM_UNROLL
-            for (size_t i = 0; i < per; i++)
-                slm_amx_four_k(type, u, own, rest, a, per * (j - 2), 4 * (per * s + i));
+        for (size_t i = 0; i < per; i++)
+            slm_amx_four_k(type, u->sums[p], own, &rest[p], a, done, 4 * (per * s + i));
     }
 }
 
-/* What is left of job j, and of the one before it, when there are no others. */
-SLM_INLINE void slm_amx_last_k(uint32_t type, slm_amx_work *u, const slm_amx_rest *rest,
+/* What is left of job j of panel p: groups from `at` on, whose sums are in memory. */
+SLM_INLINE void slm_amx_rest_k(uint32_t type, slm_amx_work *u, size_t p, const slm_amx_rest *rest,
+                               const slm_amx_k *a, size_t n, size_t at, size_t j) {
+    const size_t per = 3 - slm_amx_parts(type);
+    for (size_t i = 0; i < 16 * per && at + i / 16 < n; i += 4)
+        slm_amx_four_k(type, u->sums[p], u->c + j % 2 * SLM_AMX_TILE / 2, &rest[p], a, at, i);
+}
+
+/* The same of job j, the last, and of the one before it. */
+SLM_INLINE void slm_amx_last_k(uint32_t type, slm_amx_work *u, int pair, const slm_amx_rest *rest,
                                const slm_amx_k *a, size_t n, size_t j) {
     const size_t per = 3 - slm_amx_parts(type);
     int32_t *own = u->c + j % 2 * SLM_AMX_TILE / 2;
     slm_amx_store(own, j % 2 * 2);
     slm_amx_store(own + SLM_AMX_TILE / 4, j % 2 * 2 + 1);
-    for (size_t k = j > 0 ? j - 1 : 0; k <= j; k++)
-        for (size_t i = 0; i < 16 * per && per * k + i / 16 < n; i += 4)
-            slm_amx_four_k(type, u, u->c + k % 2 * SLM_AMX_TILE / 2, rest, a, per * k, i);
-}
-
-/* A block of a panel by n groups of columns. Two tiles of sums make a job: two parts of a group, or
- * two groups of one part. While tiles work on a job, vectors finish another. */
-SLM_INLINE void slm_amx_block_k(uint32_t type, slm_amx_work *u, const uint8_t *body,
-                                const uint8_t *halves, const uint8_t *next, const slm_amx_k *a,
-                                size_t n) {
-    const size_t per = 3 - slm_amx_parts(type), n_jobs = (n + per - 1) / per;
-    slm_amx_rest rest;
-    slm_amx_unpack_k(type, u->w, body, halves, &rest);
-    slm_amx_job_k(type, u, &rest, a, n, 0, 0, 0);
-    if (n_jobs > 1)
-        slm_amx_job_k(type, u, &rest, a, n, 1, 1, 1);
-    for (size_t j = 2; j < n_jobs; j += 2) {
-        slm_amx_ask(next, slm_body_vectors(type) + 1, j - 2, n_jobs - 2);
-        slm_amx_job_k(type, u, &rest, a, n, j, 0, 2);
-        if (j + 1 == n_jobs)
-            break;
-        slm_amx_ask(next, slm_body_vectors(type) + 1, j - 1, n_jobs - 2);
-        slm_amx_job_k(type, u, &rest, a, n, j + 1, 1, 2);
+    if (pair) {
+        slm_amx_rest_k(type, u, 0, rest, a, n, per * (j / 2), j - 1);
+        slm_amx_rest_k(type, u, 1, rest, a, n, per * (j / 2), j);
+    } else {
+        if (j > 0)
+            slm_amx_rest_k(type, u, 0, rest, a, n, per * (j - 1), j - 1);
+        slm_amx_rest_k(type, u, 0, rest, a, n, per * j, j);
     }
-    slm_amx_last_k(type, u, &rest, a, n, n_jobs - 1);
 }
 
-/* Begins block s of 32 of a group: its sums are tile c. */
-#define SLM_AMX_BEGIN_0(u, x, s, c, ta, tw)                                                        \
+/* A block of one panel or a pair of them, w_bytes apart, by n groups of columns. Two tiles of sums
+ * make a job: two parts of a group, or two groups of one part. While tiles work on a job, vectors
+ * finish another. */
+SLM_INLINE void slm_amx_block_k(uint32_t type, slm_amx_work *u, int pair, const uint8_t *panel,
+                                size_t w_bytes, size_t b, const uint8_t *next, const slm_amx_k *a,
+                                size_t n) {
+    const size_t per = 3 - slm_amx_parts(type), n_panels = pair ? 2 : 1;
+    const size_t n_jobs = n_panels * ((n + per - 1) / per);
+    slm_amx_rest rest[2];
+    SLM_UNROLL
+    for (size_t p = 0; p < n_panels; p++)
+        slm_amx_unpack_k(type, u->w[p], panel + p * w_bytes + slm_body_at(type, b),
+                         panel + p * w_bytes + slm_halves_at(type, b), &rest[p]);
+    slm_amx_job_k(type, u, pair, rest, a, n, 0, 0, 0);
+    if (n_jobs > 1)
+        slm_amx_job_k(type, u, pair, rest, a, n, 1, 1, 1);
+    for (size_t j = 2; j < n_jobs; j += 2) {
+        slm_amx_ask(type, next, pair ? w_bytes : 0, j / 2 - 1, (n_jobs - 1) / 2);
+        slm_amx_job_k(type, u, pair, rest, a, n, j, 0, 2);
+        if (!pair && j + 1 == n_jobs)
+            break;
+        slm_amx_job_k(type, u, pair, rest, a, n, j + 1, 1, 2);
+    }
+    slm_amx_last_k(type, u, pair, rest, a, n, n_jobs - 1);
+}
+
+/* Begins block s of 32 of a group by the weights of panel p: its sums are tile c. */
+#define SLM_AMX_BEGIN_0(u, p, x, s, c, ta, tw)                                                     \
     do {                                                                                           \
-        SLM_TILE_LOAD(tw, (u)->w + (s) * (SLM_AMX_TILE / 2), 64);                                  \
+        SLM_TILE_LOAD(tw, (u)->w[p] + (s) * (SLM_AMX_TILE / 2), 64);                               \
         SLM_TILE_LOAD(ta, (x)->q[(s) / 2][0] + (s) % 2 * 32, 64);                                  \
         SLM_TILE_LOAD(c, (u)->ones, 64);                                                           \
         SLM_TILE_SS(c, ta, tw);                                                                    \
@@ -354,70 +385,109 @@ SLM_INLINE void slm_amx_block_k(uint32_t type, slm_amx_work *u, const uint8_t *b
         }                                                                                          \
     } while (0)
 
-/* Block s is added, the sums of the next are stored, and the one after it, of group y, begins. */
-#define SLM_AMX_STEP_0(u, x, s, y, c1, c2, ta, tw)                                                 \
+/* Block s is added, the sums of the next are stored, and the one after it, of group y and panel q,
+ * begins. */
+#define SLM_AMX_STEP_0(u, x, s, q, y, c1, c2, ta, tw)                                              \
     do {                                                                                           \
-        SLM_AMX_BEGIN_0(u, y, ((s) + 2) % 8, c2, ta, tw);                                          \
+        SLM_AMX_BEGIN_0(u, q, y, ((s) + 2) % 8, c2, ta, tw);                                       \
         SLM_AMX_ADD_0(u, x, s, 0);                                                                 \
         SLM_TILE_STORE(c1, (u)->c + ((s) + 1) % 4 * (SLM_AMX_TILE / 4), 64);                       \
         SLM_AMX_ADD_0(u, x, s, 8);                                                                 \
     } while (0)
 
-/* Blocks [b, b + n_blocks), at most 8, of a panel by n groups of columns; those that lack are zeros
- * on both sides. */
-SLM_INLINE void slm_amx_block_0(uint32_t type, slm_amx_work *u, const uint8_t *panel, size_t b,
-                                size_t n_blocks, const uint8_t *next, const slm_amx_0 *a,
-                                size_t n) {
-    __m512 d[8], sum[16];
-    slm_amx_unpack_0(type, u->w, panel, b, n_blocks);
-    for (size_t s = 0; s < 8; s++)
-        d[s] = s < n_blocks ? slm_halves(panel + slm_halves_at(type, b + s)) : _mm512_setzero_ps();
-    SLM_AMX_BEGIN_0(u, a, 0, 0, 4, 6);
-    SLM_AMX_BEGIN_0(u, a, 1, 1, 5, 7);
+/* Group x by panel p, whose first two blocks have begun; those of group y by panel q begin. */
+SLM_INLINE void slm_amx_group_0(slm_amx_work *u, const __m512 d[8], float (*sums)[SLM_PANEL_ROWS],
+                                size_t p, const slm_amx_0 *x, size_t q, const slm_amx_0 *y) {
+    __m512 sum[16];
+    SLM_UNROLL
+    for (size_t i = 0; i < 16; i++)
+        sum[i] = _mm512_load_ps(sums[i]);
+    SLM_AMX_STEP_0(u, x, 0, p, x, 1, 2, 4, 6);
+    SLM_AMX_STEP_0(u, x, 1, p, x, 2, 3, 5, 7);
+    SLM_AMX_STEP_0(u, x, 2, p, x, 3, 0, 4, 6);
+    SLM_AMX_STEP_0(u, x, 3, p, x, 0, 1, 5, 7);
+    SLM_AMX_STEP_0(u, x, 4, p, x, 1, 2, 4, 6);
+    SLM_AMX_STEP_0(u, x, 5, p, x, 2, 3, 5, 7);
+    SLM_AMX_STEP_0(u, x, 6, q, y, 3, 0, 4, 6);
+    SLM_AMX_STEP_0(u, x, 7, q, y, 0, 1, 5, 7);
+    SLM_UNROLL
+    for (size_t i = 0; i < 16; i++)
+        _mm512_store_ps(sums[i], sum[i]);
+}
+
+/* Blocks [b, b + n_blocks), at most 8, of one panel or a pair by n groups of columns; those that
+ * lack are zeros on both sides. */
+SLM_INLINE void slm_amx_block_0(uint32_t type, slm_amx_work *u, int pair, const uint8_t *panel,
+                                size_t w_bytes, size_t b, size_t n_blocks, const uint8_t *next,
+                                const slm_amx_0 *a, size_t n) {
+    __m512 d[2][8];
+    for (size_t p = 0; p < (pair ? 2 : 1); p++, panel += w_bytes) {
+        slm_amx_unpack_0(type, u->w[p], panel, b, n_blocks);
+        for (size_t s = 0; s < 8; s++)
+            d[p][s] =
+                s < n_blocks ? slm_halves(panel + slm_halves_at(type, b + s)) : _mm512_setzero_ps();
+    }
+    SLM_AMX_BEGIN_0(u, 0, a, 0, 0, 4, 6);
+    SLM_AMX_BEGIN_0(u, 0, a, 1, 1, 5, 7);
     SLM_TILE_STORE(0, u->c, 64);
     for (size_t g = 0; g < n; g++) {
         const slm_amx_0 *x = a + g, *y = g + 1 < n ? x + 1 : x;
-        slm_amx_ask(next, 8 * slm_body_vectors(type) + 4, g, n);
-        SLM_UNROLL
-        for (size_t i = 0; i < 16; i++)
-            sum[i] = _mm512_load_ps(u->sums[16 * g + i]);
-        SLM_AMX_STEP_0(u, x, 0, x, 1, 2, 4, 6);
-        SLM_AMX_STEP_0(u, x, 1, x, 2, 3, 5, 7);
-        SLM_AMX_STEP_0(u, x, 2, x, 3, 0, 4, 6);
-        SLM_AMX_STEP_0(u, x, 3, x, 0, 1, 5, 7);
-        SLM_AMX_STEP_0(u, x, 4, x, 1, 2, 4, 6);
-        SLM_AMX_STEP_0(u, x, 5, x, 2, 3, 5, 7);
-        SLM_AMX_STEP_0(u, x, 6, y, 3, 0, 4, 6);
-        SLM_AMX_STEP_0(u, x, 7, y, 0, 1, 5, 7);
-        SLM_UNROLL
-        for (size_t i = 0; i < 16; i++)
-            _mm512_store_ps(u->sums[16 * g + i], sum[i]);
+        slm_amx_ask(type, next, pair ? w_bytes : 0, g, n);
+        if (pair) {
+            slm_amx_group_0(u, d[0], u->sums[0] + 16 * g, 0, x, 1, x);
+            slm_amx_group_0(u, d[1], u->sums[1] + 16 * g, 1, x, 0, y);
+        } else {
+            slm_amx_group_0(u, d[0], u->sums[0] + 16 * g, 0, x, 0, y);
+        }
     }
 }
 
 /* ---------------------------------------------------------------- the walk ------------------- */
 
-/* Blocks [b, end) of a panel by n groups of columns from group `first` of all_groups. After them come
- * those from b on of the panel at `after`. */
-SLM_INLINE void slm_amx_panel(uint32_t type, slm_amx_work *u, const uint8_t *panel,
-                              const uint8_t *after, size_t b, size_t end, const void *a,
-                              size_t all_groups, size_t first, size_t n) {
+/* Blocks [b, end) of one panel or a pair by n groups of columns from group `first` of all_groups.
+ * After them come those from b on of the panels at `after`. */
+SLM_INLINE void slm_amx_panels(uint32_t type, slm_amx_work *u, int pair, const uint8_t *panel,
+                               size_t w_bytes, const uint8_t *after, size_t b, size_t end,
+                               const void *a, size_t all_groups, size_t first, size_t n) {
     const size_t step = slm_amx_step(type), begin = b;
     for (; b < end; b += step) {
         const size_t at = b / step * all_groups + first;
         const uint8_t *next = b + step < end ? panel + slm_halves_at(type, b + step)
                                              : after + slm_halves_at(type, begin);
         if (step == 1)
-            slm_amx_block_k(type, u, panel + slm_body_at(type, b), panel + slm_halves_at(type, b),
-                            next, (const slm_amx_k *)a + at, n);
+            slm_amx_block_k(type, u, pair, panel, w_bytes, b, next, (const slm_amx_k *)a + at, n);
         else
-            slm_amx_block_0(type, u, panel, b, end - b < step ? end - b : step, next,
+            slm_amx_block_0(type, u, pair, panel, w_bytes, b, end - b < step ? end - b : step, next,
                             (const slm_amx_0 *)a + at, n);
     }
 }
 
-/* Columns go in up to SLM_AMX_MOST groups, and k in pieces of which the second-level cache holds the
- * activations; between two pieces sums are in y. */
+/* Rows of y that a panel has. */
+SLM_INLINE __mmask16 slm_amx_mask(size_t rows) {
+    return rows >= SLM_PANEL_ROWS ? 0xffff : (__mmask16)((1u << rows) - 1);
+}
+
+/* The sums of n columns of a panel, in y or new ones, and those of up to `all`, which nobody has.
+ * Each column is a line of y, which is written when the panel is done. */
+SLM_INLINE void slm_amx_take(float (*sums)[SLM_PANEL_ROWS], const float *y, size_t y_stride,
+                             __mmask16 mask, int is_new, size_t n, size_t all) {
+    for (size_t c = 0; c < n; c++) {
+        __builtin_prefetch(y + c * y_stride, 1);
+        _mm512_store_ps(sums[c], is_new ? _mm512_setzero_ps()
+                                        : _mm512_maskz_loadu_ps(mask, y + c * y_stride));
+    }
+    for (size_t c = n; c < all; c++)
+        _mm512_store_ps(sums[c], _mm512_setzero_ps());
+}
+
+SLM_INLINE void slm_amx_give(float *y, size_t y_stride, float (*sums)[SLM_PANEL_ROWS],
+                             __mmask16 mask, size_t n) {
+    for (size_t c = 0; c < n; c++)
+        _mm512_mask_storeu_ps(y + c * y_stride, mask, _mm512_load_ps(sums[c]));
+}
+
+/* Panels go in pairs where that helps, columns in up to SLM_AMX_MOST groups, and k in pieces of
+ * which that cache holds the activations; between two pieces sums are in y. */
 SLM_INLINE void slm_amx_walk(uint32_t type, float *y, size_t y_stride, const uint8_t *w,
                              size_t w_bytes, size_t n_w, const void *a, size_t n_a,
                              size_t n_blocks) {
@@ -435,22 +505,23 @@ SLM_INLINE void slm_amx_walk(uint32_t type, float *y, size_t y_stride, const uin
         const size_t n = n_a - 16 * g < 16 * n_groups ? n_a - 16 * g : 16 * n_groups;
         for (size_t b = 0; b < n_blocks; b += piece) {
             const size_t end = n_blocks - b < piece ? n_blocks : b + piece;
-            for (size_t row = 0; row < n_w; row += SLM_PANEL_ROWS) {
-                const size_t rows = n_w - row;
-                const __mmask16 mask = rows >= 16 ? 0xffff : (__mmask16)((1u << rows) - 1);
-                const uint8_t *panel = w + row / SLM_PANEL_ROWS * w_bytes;
+            for (size_t row = 0, step_rows; row < n_w; row += step_rows) {
+                const size_t rows = n_w - row, pair = slm_amx_pairs(type) && rows > SLM_PANEL_ROWS;
+                const uint8_t *panel = w + row / SLM_PANEL_ROWS * w_bytes, *after = panel;
+                step_rows = (pair + 1) * SLM_PANEL_ROWS;
+                if (rows > step_rows)
+                    after += (pair + 1) * w_bytes;
                 float *to = y + 16 * g * y_stride + row;
-                for (size_t c = 0; c < n; c++) { /* a line of y each, which is written at the end */
-                    __builtin_prefetch(to + c * y_stride, 1);
-                    _mm512_store_ps(u.sums[c], b > 0 ? _mm512_maskz_loadu_ps(mask, to + c * y_stride)
-                                                     : _mm512_setzero_ps());
-                }
-                for (size_t c = n; c < 16 * n_groups; c++)
-                    _mm512_store_ps(u.sums[c], _mm512_setzero_ps());
-                slm_amx_panel(type, &u, panel, rows > SLM_PANEL_ROWS ? panel + w_bytes : panel, b,
-                              end, a, all, g, n_groups);
-                for (size_t c = 0; c < n; c++)
-                    _mm512_mask_storeu_ps(to + c * y_stride, mask, _mm512_load_ps(u.sums[c]));
+                for (size_t p = 0; p <= pair; p++)
+                    slm_amx_take(u.sums[p], to + p * SLM_PANEL_ROWS, y_stride,
+                                 slm_amx_mask(rows - p * SLM_PANEL_ROWS), b == 0, n, 16 * n_groups);
+                if (pair)
+                    slm_amx_panels(type, &u, 1, panel, w_bytes, after, b, end, a, all, g, n_groups);
+                else
+                    slm_amx_panels(type, &u, 0, panel, w_bytes, after, b, end, a, all, g, n_groups);
+                for (size_t p = 0; p <= pair; p++)
+                    slm_amx_give(to + p * SLM_PANEL_ROWS, y_stride, u.sums[p],
+                                 slm_amx_mask(rows - p * SLM_PANEL_ROWS), n);
             }
         }
     }

@@ -132,6 +132,8 @@ static void extremes(check *c) {
             one_shape(c, kind, scales[s], 5 + 12 * (s % 2), 1 + 4 * s, 2 * unit);
     for (int kind = BLOCK_LOW; kind < BLOCK_KINDS; kind++)
         one_shape(c, kind, 1.0f, 20, 30, 2 * unit);
+    for (int kind = BLOCK_LOW; kind < BLOCK_KINDS; kind++)
+        one_shape(c, kind, 1.0f, 40, 70, 2 * unit);
 }
 
 const check_test tests_packed[] = {
