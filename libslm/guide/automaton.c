@@ -134,6 +134,7 @@ void slm_automaton_close(slm_automaton *a) {
     slm_free(a->host, a->items);
     slm_free(a->host, a->reached);
     slm_free(a->host, a->seen);
+    slm_free(a->host, a->counted);
 }
 
 void slm_automaton_begin(slm_automaton *a, slm_error *error) {
@@ -164,6 +165,21 @@ static int compare_u32(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+/* Whether a frame of a counted rule lies between two characters: the start is kept among its nodes,
+ * since it takes bytes. */
+static int is_between(const slm_grammar_rule *r, const uint32_t *nodes, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++)
+        if (nodes[i] == r->start)
+            return 1;
+    return 0;
+}
+
+/* Characters of a class may end when there are enough of them. */
+static void end_class(slm_frame *f, const slm_grammar_rule *r) {
+    f->accepts = f->count >= r->min && is_between(r, f->nodes, f->n_nodes);
+    f->final = f->accepts && f->count >= r->max;
+}
+
 /* The frame of these nodes, which are sorted. */
 static uint32_t intern_frame(slm_automaton *a, uint32_t counted, uint32_t count,
                              const uint32_t *nodes, uint32_t n) {
@@ -183,6 +199,8 @@ static uint32_t intern_frame(slm_automaton *a, uint32_t counted, uint32_t count,
     for (uint32_t i = 0; i < n && counted == 0; i++)
         f.accepts |= a->is_end[nodes[i]];
     f.final = f.accepts && n == 1;
+    if (counted > 0 && a->grammar->rules[counted - 1].counted == SLM_COUNTED_CLASS)
+        end_class(&f, &a->grammar->rules[counted - 1]);
     a->frames[a->n_frames] = f;
     a->frame_table.slots[at] = ++a->n_frames;
     return a->n_frames - 1;
@@ -362,16 +380,14 @@ static int expand_frame(slm_automaton *a, uint32_t who) {
         return 0;
     const slm_frame *f = &a->frames[who];
     const slm_grammar_rule *r = f->counted ? &g->rules[f->counted - 1] : NULL;
-    int between =
-        0; /* two characters of a counted rule: start is kept if it takes bytes, and it does */
-    for (uint32_t i = 0; i < f->n_nodes; i++)
-        between |= r != NULL && f->nodes[i] == r->start;
+    int between = r != NULL && is_between(r, f->nodes, f->n_nodes);
     for (uint32_t i = 0; i < f->n_nodes && !(between && f->count >= r->max); i++)
         for (uint32_t e = g->first_edge[f->nodes[i]]; e != 0; e = g->edges[e].next)
             if (g->edges[e].callee == SLM_EDGE_BYTES &&
                 !add_arc(a, &n, (slm_arc){g->edges[e].to, 0, g->edges[e].lo, g->edges[e].hi}))
                 return 0;
-    if (between && f->count >= r->min && !add_arc(a, &n, (slm_arc){r->end, 1, '"', '"'}))
+    if (between && r->counted == SLM_COUNTED_STRING && f->count >= r->min &&
+        !add_arc(a, &n, (slm_arc){r->end, 1, '"', '"'}))
         return 0;
     n = merge_arcs(a, who, n, frame_after, edges);
     slm_frame_edge *kept = keep(a, edges, n * sizeof *edges);
@@ -415,6 +431,55 @@ static int compare_items(const void *a, const void *b) {
     return x->stack < y->stack ? -1 : x->stack > y->stack;
 }
 
+static int compare_counted(const void *a, const void *b) {
+    const slm_counted_item *x = a, *y = b;
+    if (x->stack != y->stack)
+        return x->stack < y->stack ? -1 : 1;
+    if (x->rule != y->rule)
+        return x->rule < y->rule ? -1 : 1;
+    if (x->node != y->node)
+        return x->node < y->node ? -1 : 1;
+    return x->count < y->count ? -1 : x->count > y->count;
+}
+
+/* Whether all that may follow y may follow x: of one counted rule on one stack, x has enough
+ * characters and room for more of them. */
+static int covers(const slm_automaton *a, const slm_counted_item *x, const slm_counted_item *y) {
+    const slm_frame *f = &a->frames[x->frame], *o = &a->frames[y->frame];
+    return x->stack == y->stack && x->rule == y->rule && x->count <= y->count &&
+           x->count >= a->grammar->rules[x->rule - 1].min && f->n_nodes == o->n_nodes &&
+           memcmp(f->nodes, o->nodes, f->n_nodes * sizeof *f->nodes) == 0;
+}
+
+/* Takes out the items that another one covers; the rest stay in order. Without this a text like
+ * ([a-z]{1,99})* would have a reading for every way to divide it. */
+static uint32_t drop_covered(slm_automaton *a, slm_item *items, uint32_t n) {
+    uint32_t n_counted = 0, m = 0, best = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const slm_frame *f = &a->frames[items[i].frame];
+        if (f->counted == 0 || f->n_nodes == 0)
+            continue;
+        if (!grow(a, &a->counted, n_counted, &a->cap_counted, sizeof *a->counted))
+            return 0;
+        a->counted[n_counted++] = (slm_counted_item){items[i].stack, f->counted,     f->nodes[0],
+                                                     f->count,       items[i].frame, i};
+    }
+    if (n_counted < 2)
+        return n;
+    (void)slm_automaton_spend(a, sort_work(n_counted));
+    qsort(a->counted, n_counted, sizeof *a->counted, compare_counted);
+    for (uint32_t i = 1; i < n_counted; i++) {
+        if (covers(a, &a->counted[best], &a->counted[i]))
+            items[a->counted[i].at].frame = UINT32_MAX;
+        else
+            best = i;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        if (items[i].frame != UINT32_MAX)
+            items[m++] = items[i];
+    return m;
+}
+
 /* The config of n items in any order. A rule that can only end has ended. */
 static uint32_t intern_config(slm_automaton *a, slm_item *items, uint32_t n) {
     uint32_t m = 0;
@@ -428,6 +493,8 @@ static uint32_t intern_config(slm_automaton *a, slm_item *items, uint32_t n) {
     for (uint32_t i = 0; i < n; i++)
         if (m == 0 || compare_items(&items[m - 1], &items[i]) != 0)
             items[m++] = items[i];
+    if (m > 1 && a->grammar->n_classes > 0)
+        m = drop_covered(a, items, m);
     if (m > SLM_CONFIG_MAX_ITEMS && a->status == SLM_OK)
         a->status = slm_fail(a->error, SLM_ERR_LIMIT, "grammar", SLM_NO_OFFSET,
                              "the grammar is too ambiguous: a text has more than %d readings",

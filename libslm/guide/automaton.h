@@ -54,6 +54,12 @@ typedef struct slm_item {
     uint32_t frame, stack;
 } slm_item;
 
+/* An item of a counted rule, and its place among those of its config. */
+typedef struct slm_counted_item {
+    uint32_t stack, rule, node, count; /* rule: plus 1; node: the first of the frame's */
+    uint32_t frame, at;
+} slm_counted_item;
+
 /* A slot of the table of items reached: whose it is counts if the epoch is the present one. */
 typedef struct slm_seen {
     uint32_t epoch, index;
@@ -98,7 +104,8 @@ typedef struct slm_automaton {
     uint32_t *set;         /* [n_nodes] */
     slm_arc *arcs;
     slm_item *items, *reached;
-    uint32_t cap_arcs, cap_items, cap_reached;
+    slm_counted_item *counted;
+    uint32_t cap_arcs, cap_items, cap_reached, cap_counted;
     slm_seen *seen;
     uint32_t seen_epoch;
     uint64_t work;

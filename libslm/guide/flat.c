@@ -143,9 +143,8 @@ static int walk_levels(slm_flat *f, slm_automaton *a) {
     return 1;
 }
 
-int slm_flat_walk(slm_flat *f, slm_automaton *a, uint32_t config, uint64_t most_work) {
+static int begin_walk(slm_flat *f, uint32_t config) {
     uint32_t n = f->trie->levels.n;
-    f->last_work = a->work + most_work;
     if (f->at == NULL && !grow(f, &f->at, (n + 1u) * sizeof *f->at))
         return 0;
     f->n_states = 0;
@@ -157,10 +156,18 @@ int slm_flat_walk(slm_flat *f, slm_automaton *a, uint32_t config, uint64_t most_
     f->n_states = 1;
     f->at[n] = 0;
     f->at[0] = number_of(f, config);
-    int ok = f->at[0] != 0 && walk_levels(f, a);
+    return f->at[0] != 0;
+}
+
+int slm_flat_walk(slm_flat *f, slm_automaton *a, uint32_t config, uint64_t most_work) {
+    f->last_work = a->work + most_work;
+    if (!begin_walk(f, config) || !walk_levels(f, a)) {
+        slm_flat_drop(f); /* it has grown large, or memory is short */
+        return 0;
+    }
     for (uint32_t s = 1; s < f->n_states; s++)
         f->number[f->states[s].config] = 0;
-    return ok && slm_automaton_spend(a, n);
+    return slm_automaton_spend(a, f->trie->levels.n);
 }
 
 void slm_flat_add(const slm_flat *f, uint64_t *bits) {

@@ -36,7 +36,7 @@ void slm_flat_open(slm_host *host, const slm_grammar *g, const slm_trie *trie, s
 void slm_flat_drop(slm_flat *f);
 
 /* Follows all tokens from a config. 0: there is not enough memory, too many configs are met, they
- * take more work than that, or the automaton failed, as its status says. */
+ * take more work than that, or the automaton failed, as its status says; then nothing is kept. */
 int slm_flat_walk(slm_flat *f, slm_automaton *a, uint32_t config, uint64_t most_work);
 /* After a walk: adds the tokens that may come to a bitmap. */
 void slm_flat_add(const slm_flat *f, uint64_t *bits);

@@ -81,13 +81,13 @@ static void add_range(slm_byte_set *s, uint8_t lo, uint8_t hi) {
 }
 
 /* All bytes where there is too much to look at. */
-static slm_byte_set find_follow(slm_automaton *a, const slm_call_sites *s, uint32_t rule) {
+static slm_byte_set find_follow(slm_automaton *a, slm_call_sites *s, uint32_t rule) {
     const slm_grammar *g = a->grammar;
     slm_byte_set set = {{0}};
-    uint32_t n = 0;
+    uint32_t n = 0, visited = 0;
     slm_automaton_unmark(a);
     add(a, &n, g->rules[rule].end);
-    for (uint32_t i = 0, visited = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         uint32_t node = a->set[i], ended = s->end_of[node];
         for (uint32_t c = ended ? s->first[ended - 1] : 0; ended && c < s->first[ended]; c++)
             if (visited++ < MAX_VISITED)
@@ -101,15 +101,17 @@ static slm_byte_set find_follow(slm_automaton *a, const slm_call_sites *s, uint3
                 add(a, &n, edge->to);
             } else {
                 add(a, &n, g->rules[edge->callee].start);
-                if (g->rules[edge->callee].counted)
+                if (g->rules[edge->callee].counted == SLM_COUNTED_STRING)
                     add_range(&set, '"', '"');
             }
         }
         if (visited >= MAX_VISITED) {
             (void)slm_automaton_spend(a, visited);
+            s->n_visited += visited;
             return slm_all_bytes;
         }
     }
+    s->n_visited += visited;
     return set;
 }
 
@@ -118,13 +120,29 @@ uint32_t slm_rule_of(const slm_automaton *a, const slm_call_sites *s, uint32_t f
     return f->n_nodes > 0 ? s->rule_of[f->nodes[0]] : 0;
 }
 
+static slm_byte_set follow_of(slm_automaton *a, slm_call_sites *s, uint32_t rule) {
+    if (!s->is_known[rule]) {
+        s->follow[rule] = find_follow(a, s, rule);
+        s->is_known[rule] = 1;
+    }
+    return s->follow[rule];
+}
+
 slm_byte_set slm_follow(slm_automaton *a, slm_call_sites *s, uint32_t frame) {
     uint32_t rule = slm_rule_of(a, s, frame);
-    if (rule == 0)
-        return slm_all_bytes;
-    if (!s->is_known[rule - 1]) {
-        s->follow[rule - 1] = find_follow(a, s, rule - 1);
-        s->is_known[rule - 1] = 1;
+    return rule == 0 ? slm_all_bytes : follow_of(a, s, rule - 1);
+}
+
+slm_byte_set slm_follow_class(slm_automaton *a, slm_call_sites *s, uint32_t class_of) {
+    const slm_grammar *g = a->grammar;
+    slm_byte_set set = {{0}};
+    uint64_t most = s->n_visited + MAX_VISITED;
+    for (uint32_t r = 0; r < g->n_rules; r++) {
+        if (g->rules[r].counted != SLM_COUNTED_CLASS || g->rules[r].class_of != class_of)
+            continue;
+        slm_byte_set one = s->n_visited < most ? follow_of(a, s, r) : slm_all_bytes;
+        for (int i = 0; i < 4; i++)
+            set.bits[i] |= one.bits[i];
     }
-    return s->follow[rule - 1];
+    return set;
 }

@@ -22,6 +22,7 @@ typedef struct slm_call_sites {
     uint32_t *rule_of;    /* [n_nodes] the rule that the node is of, plus 1; 0: of none  */
     slm_byte_set *follow; /* [n_rules] once it is known                                  */
     uint8_t *is_known;    /* [n_rules]                                                   */
+    uint64_t n_visited;   /* edges looked at so far                                      */
 } slm_call_sites;
 
 slm_status slm_call_sites_open(slm_host *host, const slm_grammar *g, slm_call_sites *s,
@@ -33,5 +34,7 @@ uint32_t slm_rule_of(const slm_automaton *a, const slm_call_sites *s, uint32_t f
 /* What may come behind the rule that a frame belongs to. All bytes where finding out would take too
  * long. */
 slm_byte_set slm_follow(slm_automaton *a, slm_call_sites *s, uint32_t frame);
+/* What may come behind any of the counted rules of a class. */
+slm_byte_set slm_follow_class(slm_automaton *a, slm_call_sites *s, uint32_t class_of);
 
 #endif

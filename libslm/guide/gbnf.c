@@ -444,6 +444,10 @@ static void build(parser *p, const node *n, uint32_t from, uint32_t to);
 static void build_repeat(parser *p, const node *n, uint32_t from, uint32_t to) {
     slm_grammar *g = p->g;
     uint32_t min = n->of.count.min, max = n->of.count.max;
+    if (n->first->kind == CLASS &&
+        slm_grammar_repeat(g, from, n->first->of.ranges.at, n->first->of.ranges.n, SLM_SPELL_RAW,
+                           min, max, to))
+        return;
     for (uint32_t i = 0; i < min && g->status == SLM_OK; i++) {
         uint32_t next = slm_grammar_node(g);
         build(p, n->first, from, next);

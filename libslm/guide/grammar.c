@@ -12,6 +12,9 @@ void slm_grammar_free(slm_grammar *g) {
     slm_free(g->host, g->edges);
     slm_free(g->host, g->first_edge);
     slm_free(g->host, g->rules);
+    for (uint32_t i = 0; i < g->n_classes; i++)
+        slm_free(g->host, g->classes[i].ranges);
+    slm_free(g->host, g->classes);
     slm_grammar_init(g, g->host);
 }
 
@@ -67,7 +70,7 @@ uint32_t slm_grammar_counted(slm_grammar *g, uint32_t min, uint32_t max) {
     if (g->status != SLM_OK)
         return 0;
     slm_grammar_rule *r = &g->rules[rule];
-    r->counted = 1;
+    r->counted = SLM_COUNTED_STRING;
     r->min = min;
     r->max = max;
     slm_grammar_class(g, r->start, &all, 1, SLM_SPELL_JSON, r->end);
@@ -252,6 +255,61 @@ void slm_grammar_class(slm_grammar *g, uint32_t from, const slm_cp_range *ranges
             if (r.lo <= r.hi)
                 raw_range(g, from, r.lo, r.hi, &t);
         }
+}
+
+/* ---- counted classes --------------------------------------------------------------------------
+ */
+
+enum { LEAST_COUNTED = 16 }; /* characters: fewer are as good written out */
+
+static uint32_t class_rule(slm_grammar *g, uint32_t class_of, uint32_t min, uint32_t max) {
+    uint32_t rule = slm_grammar_rule_new(g);
+    if (g->status != SLM_OK)
+        return 0;
+    const slm_counted_class *c = &g->classes[class_of];
+    slm_grammar_rule *r = &g->rules[rule];
+    r->counted = SLM_COUNTED_CLASS;
+    r->class_of = (uint8_t)class_of;
+    r->min = min;
+    r->max = max;
+    slm_grammar_class(g, r->start, c->ranges, c->n, c->spelling, r->end);
+    return rule;
+}
+
+/* The number of a class, a new one at first; SLM_MAX_CLASSES: there is none. */
+static uint32_t find_class(slm_grammar *g, const slm_cp_range *ranges, size_t n,
+                           slm_spelling spelling) {
+    for (uint32_t i = 0; i < g->n_classes; i++) {
+        const slm_counted_class *c = &g->classes[i];
+        if (c->spelling == spelling && c->n == n &&
+            memcmp(c->ranges, ranges, n * sizeof *ranges) == 0)
+            return i;
+    }
+    if (g->classes == NULL)
+        g->classes = slm_calloc(g->host, SLM_MAX_CLASSES, sizeof *g->classes);
+    if (g->classes == NULL || g->n_classes == SLM_MAX_CLASSES)
+        return SLM_MAX_CLASSES;
+    slm_cp_range *copy = slm_alloc(g->host, n * sizeof *copy);
+    if (copy == NULL)
+        return SLM_MAX_CLASSES;
+    memcpy(copy, ranges, n * sizeof *copy);
+    uint32_t number = g->n_classes++;
+    g->classes[number] = (slm_counted_class){copy, n, spelling, 0};
+    g->classes[number].any = class_rule(g, number, 0, SLM_NO_MAXIMUM);
+    return number;
+}
+
+int slm_grammar_repeat(slm_grammar *g, uint32_t from, const slm_cp_range *ranges, size_t n,
+                       slm_spelling spelling, uint32_t min, uint32_t max, uint32_t to) {
+    if (g->status != SLM_OK || n == 0 || (max == SLM_NO_MAXIMUM ? min : max) < LEAST_COUNTED)
+        return 0;
+    uint32_t class_of = find_class(g, ranges, n, spelling);
+    if (class_of == SLM_MAX_CLASSES)
+        return 0;
+    if (min == 0)
+        slm_grammar_empty(g, from, to);
+    slm_grammar_call(g, from, class_rule(g, class_of, min > 0 ? min : 1, max), to);
+    return 1;
 }
 
 /* ---- properties -------------------------------------------------------------------------------

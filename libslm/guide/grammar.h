@@ -25,25 +25,17 @@ typedef struct slm_grammar_edge {
     uint8_t lo, hi;
 } slm_grammar_edge;
 
-/* A counted rule is the rest of a JSON string: min to max characters (max SLM_NO_MAXIMUM: any
- * number) and the closing quote. It has no nodes of its own for each number: the automaton counts. */
+/* A counted rule is min to max characters (max SLM_NO_MAXIMUM: any number). It has no nodes of its own
+ * for each number: the automaton counts. The rest of a JSON string has the closing quote besides; the
+ * characters of the others are of one class, and min is not 0. */
 #define SLM_NO_MAXIMUM UINT32_MAX
+enum { SLM_COUNTED_STRING = 1, SLM_COUNTED_CLASS };
 typedef struct slm_grammar_rule {
     uint32_t start, end; /* nodes; the end has no edges                        */
     uint32_t min, max;   /* of a counted rule: start to end is one character   */
-    uint8_t counted;
+    uint8_t counted;     /* 0: it is none                                      */
+    uint8_t class_of;    /* SLM_COUNTED_CLASS: a number in classes             */
 } slm_grammar_rule;
-
-typedef struct slm_grammar {
-    slm_host *host;
-    slm_grammar_edge *edges; /* [0] is not used                       */
-    uint32_t *first_edge;    /* [n_nodes]; 0: none                    */
-    slm_grammar_rule *rules;
-    uint32_t n_edges, n_nodes, n_rules;
-    uint32_t cap_edges, cap_nodes, cap_rules;
-    uint32_t root;
-    slm_status status;       /* of the first thing that did not fit; everything after it does nothing */
-} slm_grammar;
 
 typedef struct slm_cp_range {
     uint32_t lo, hi; /* code points, both included */
@@ -53,6 +45,29 @@ typedef struct slm_cp_range {
  * escaped and nothing else, except that the class of all characters has every spelling. */
 typedef enum slm_spelling { SLM_SPELL_RAW, SLM_SPELL_JSON } slm_spelling;
 
+/* A class of characters that counted rules repeat. */
+typedef struct slm_counted_class {
+    slm_cp_range *ranges; /* [n]                                                            */
+    size_t n;
+    slm_spelling spelling;
+    uint32_t any;         /* the rule of any number of them, which nothing calls: for masks */
+} slm_counted_class;
+
+enum { SLM_MAX_CLASSES = 64 };
+
+typedef struct slm_grammar {
+    slm_host *host;
+    slm_grammar_edge *edges; /* [0] is not used                       */
+    uint32_t *first_edge;    /* [n_nodes]; 0: none                    */
+    slm_grammar_rule *rules;
+    uint32_t n_edges, n_nodes, n_rules;
+    uint32_t cap_edges, cap_nodes, cap_rules;
+    uint32_t root;
+    slm_counted_class *classes; /* [SLM_MAX_CLASSES], or NULL           */
+    uint32_t n_classes;
+    slm_status status;       /* of the first thing that did not fit; everything after it does nothing */
+} slm_grammar;
+
 void slm_grammar_init(slm_grammar *g, slm_host *host);
 void slm_grammar_free(slm_grammar *g);
 /* Fails with g->status, if that is a failure. */
@@ -61,7 +76,7 @@ slm_status slm_grammar_check(const slm_grammar *g, slm_error *error);
 /* Building. After a failure the numbers returned mean nothing and do no harm. */
 uint32_t slm_grammar_node(slm_grammar *g);
 uint32_t slm_grammar_rule_new(slm_grammar *g); /* with a start and an end */
-uint32_t slm_grammar_counted(slm_grammar *g, uint32_t min, uint32_t max);
+uint32_t slm_grammar_counted(slm_grammar *g, uint32_t min, uint32_t max); /* of a JSON string */
 void slm_grammar_bytes(slm_grammar *g, uint32_t from, uint8_t lo, uint8_t hi, uint32_t to);
 void slm_grammar_empty(slm_grammar *g, uint32_t from, uint32_t to);
 void slm_grammar_call(slm_grammar *g, uint32_t from, uint32_t rule, uint32_t to);
@@ -69,6 +84,10 @@ void slm_grammar_text(slm_grammar *g, uint32_t from, const char *text, size_t le
 /* One character of the ranges, which ascend and do not touch; surrogates in them count for nothing. */
 void slm_grammar_class(slm_grammar *g, uint32_t from, const slm_cp_range *ranges, size_t n,
                        slm_spelling spelling, uint32_t to);
+/* min to max of them as a counted rule. 0: nothing was added, because they are too few for that, or
+ * the grammar has too many classes; they are to be written out. */
+int slm_grammar_repeat(slm_grammar *g, uint32_t from, const slm_cp_range *ranges, size_t n,
+                       slm_spelling spelling, uint32_t min, uint32_t max, uint32_t to);
 
 /* The first rule, in order, that calls itself before it takes a byte; n_rules when there is none. */
 slm_status slm_grammar_left_recursion(slm_grammar *g, uint32_t *rule, slm_error *error);

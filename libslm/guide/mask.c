@@ -2,12 +2,10 @@
 
 #include <string.h>
 
-#define FEW_IDS     1024u
-#define LONG_WALK   8192u /* nodes of the trie                                                   */
-#define MANY_TAILS  2048u
-#define MANY_BEFORE 16384u     /* the same during warm-up */
-#define TAIL_NODES  4u         /* nodes of a walk take the time of making a tail */
-#define MAX_JOINT   (1u << 17) /* operations on the grammar, of several frames together */
+#define FEW_IDS    1024u
+#define LONG_WALK  8192u /* nodes of the trie                                                   */
+#define TAIL_NODES 4u    /* nodes of a walk take the time of making a tail */
+#define MAX_JOINT  (1u << 17) /* operations on the grammar, of several frames together */
 #define MAX_WARM_UP                                                                                \
     800000u /* nodes of the trie, or operations on the grammar: a few milliseconds */
 
@@ -45,6 +43,7 @@ void slm_masker_shrink(slm_masker *m) {
     slm_free(m->host, m->frames);
     m->frames = NULL;
     m->cap_frames = 0;
+    slm_mask_free_classes(m);
     memset(m->recent_config, 0, sizeof m->recent_config);
     if (m->flat.host != NULL)
         slm_flat_drop(&m->flat);
@@ -67,10 +66,8 @@ void slm_masker_close(slm_masker *m) {
 /* ---- tails ------------------------------------------------------------------------------------
  */
 
-/* Sets the bits of the tokens whose tails may follow a config, of those with a count from least to
- * most. */
-static slm_status apply_tails(slm_masker *m, const slm_tails *t, uint32_t config, uint32_t least,
-                              uint32_t most, uint64_t *bits) {
+slm_status slm_mask_apply_tails(slm_masker *m, const slm_tails *t, uint32_t config, uint32_t least,
+                                uint32_t most, uint64_t *bits) {
     slm_automaton *a = m->automaton;
     uint64_t work = 1;
     m->path[0] = config;
@@ -94,8 +91,7 @@ static slm_status apply_tails(slm_masker *m, const slm_tails *t, uint32_t config
     return a->status;
 }
 
-/* The config to which the rule that ends on a stack goes back. */
-static uint32_t below(slm_automaton *a, uint32_t stack) {
+uint32_t slm_mask_below(slm_automaton *a, uint32_t stack) {
     slm_stack s = a->stacks[stack];
     return slm_automaton_config(a, (slm_item){s.back, s.below});
 }
@@ -133,7 +129,7 @@ static slm_status keep_frame(slm_masker *m, const slm_byte_set *follow, slm_fram
     else
         list_scratch(m, f->ids);
     f->is_open = (uint8_t)slm_tails_exceed(m->trie, m->escapes, m->n_escapes, follow,
-                                           m->is_warm ? MANY_TAILS : MANY_BEFORE);
+                                           m->is_warm ? SLM_MANY_TAILS : SLM_MANY_BEFORE);
     if (f->is_open)
         return SLM_OK;
     slm_status status =
@@ -208,7 +204,8 @@ static slm_status apply_frame(slm_masker *m, const slm_frame_mask *f, uint32_t s
         set_bit(bits, f->ids[i]);
     if (stack == SLM_STACK_TEXT || f->tails.n_nodes == 0)
         return SLM_OK;
-    return apply_tails(m, &f->tails, below(m->automaton, stack), 0, UINT32_MAX, bits);
+    return slm_mask_apply_tails(m, &f->tails, slm_mask_below(m->automaton, stack), 0, UINT32_MAX,
+                                bits);
 }
 
 /* ---- strings ----------------------------------------------------------------------------------
@@ -329,7 +326,7 @@ static slm_status make_strings(slm_masker *m, slm_string_mask *s, slm_error *err
 
 /* One for all guides of a vocabulary: the trie keeps it, of two threads that make it that of the
  * first. */
-static slm_status find_strings(slm_masker *m, const slm_string_mask **out, slm_error *error) {
+slm_status slm_mask_find_strings(slm_masker *m, const slm_string_mask **out, slm_error *error) {
     slm_trie *t = m->trie;
     slm_trie_extra *kept = atomic_load(&t->extra);
     if (kept == NULL) {
@@ -379,7 +376,7 @@ static slm_status apply_string(slm_masker *m, slm_item item, uint64_t *bits, slm
     uint32_t most = r->max == SLM_NO_MAXIMUM ? UINT32_MAX : r->max - f->count;
     uint32_t least = r->min > f->count ? r->min - f->count : 0;
     const slm_string_mask *s = NULL;
-    SLM_TRY(find_strings(m, &s, error));
+    SLM_TRY(slm_mask_find_strings(m, &s, error));
     if (!slm_automaton_spend(a, s->n_closing + m->n_words))
         return a->status;
     apply_room(m, s, most, bits);
@@ -388,7 +385,7 @@ static slm_status apply_string(slm_masker *m, slm_item item, uint64_t *bits, slm
             set_bit(bits, s->closing[i]);
     if (item.stack == SLM_STACK_TEXT)
         return SLM_OK;
-    return apply_tails(m, &s->tails, below(a, item.stack), least, most, bits);
+    return slm_mask_apply_tails(m, &s->tails, slm_mask_below(a, item.stack), least, most, bits);
 }
 
 static int between_characters(const slm_automaton *a, const slm_frame *f) {
@@ -399,6 +396,10 @@ static int between_characters(const slm_automaton *a, const slm_frame *f) {
         if (f->nodes[i] == start)
             return 1;
     return 0;
+}
+
+static int counts_class(const slm_automaton *a, const slm_frame *f) {
+    return f->counted > 0 && a->grammar->rules[f->counted - 1].counted == SLM_COUNTED_CLASS;
 }
 
 /* ---- configs ----------------------------------------------------------------------------------
@@ -439,16 +440,34 @@ static int only_calls(const slm_frame *f) {
     return f->expanded && f->n_calls > 0 && f->n_edges == 0 && !f->accepts;
 }
 
-/* Whether the frames of the items from first on are known. */
+/* Whether the frames of the items from first on are known, or are found out about together with
+ * others. */
 static int are_known(const slm_masker *m, uint32_t first, uint32_t n) {
     for (uint32_t i = first; i < n; i++)
-        if (!is_known(m, m->items[i].frame))
+        if (!is_known(m, m->items[i].frame) &&
+            !between_characters(m->automaton, &m->automaton->frames[m->items[i].frame]))
             return 0;
     return 1;
 }
 
 /* How the tokens of a config's items are to be found. */
 enum { BY_ITEM, TOGETHER, DIRECTLY };
+
+/* Of an item between two characters of a counted rule. */
+static slm_status find_counted(slm_masker *m, uint32_t *n, slm_item item, uint64_t *bits, int *how,
+                               slm_error *error) {
+    const slm_automaton *a = m->automaton;
+    int is_open = 0;
+    if (!counts_class(a, &a->frames[item.frame]))
+        return apply_string(m, item, bits, error);
+    SLM_TRY(slm_mask_apply_class(m, item, bits, &is_open, error));
+    if (is_open)
+        *how = DIRECTLY;
+    slm_stack s = a->stacks[item.stack];
+    return a->frames[item.frame].accepts && item.stack != SLM_STACK_TEXT
+               ? add_item(m, n, (slm_item){s.back, s.below}, error)
+               : SLM_OK;
+}
 
 /* The tokens of each item, of what it calls, and of what is below it where its frame may have ended
  * already. *how says whether that is done: TOGETHER where several frames are not known that take
@@ -463,8 +482,10 @@ static slm_status find_items(slm_masker *m, uint32_t config, uint64_t *bits, int
     for (uint32_t i = 0; i < n; i++) {
         slm_item item = m->items[i];
         const slm_frame_mask *f = NULL;
-        if (m->free_string != 0 && between_characters(a, &a->frames[item.frame])) {
-            SLM_TRY(apply_string(m, item, bits, error));
+        if (between_characters(a, &a->frames[item.frame])) {
+            SLM_TRY(find_counted(m, &n, item, bits, how, error));
+            if (*how != BY_ITEM)
+                return SLM_OK;
             continue;
         }
         if (only_calls(&a->frames[item.frame])) {
@@ -525,31 +546,40 @@ static int is_wide(const slm_masker *m, const slm_guide_config *c) {
     return n > LONG_WALK;
 }
 
+/* Finds out about one frame, if masks might wait for it. */
+static slm_status warm_frame(slm_masker *m, uint32_t frame, slm_error *error) {
+    slm_automaton *a = m->automaton;
+    const slm_frame_mask *found;
+    const slm_frame *f = &a->frames[frame];
+    const slm_grammar_rule *r = counts_class(a, f) ? &a->grammar->rules[f->counted - 1] : NULL;
+    if (r != NULL && (f->count > 0 || a->grammar->classes[r->class_of].any == f->counted - 1))
+        return SLM_OK; /* it is like the one at the beginning, or no text gets there */
+    uint32_t config = slm_automaton_config(a, (slm_item){frame, SLM_STACK_FRAME});
+    if (a->status == SLM_OK && !a->configs[config].expanded)
+        (void)slm_automaton_expand(a, config);
+    SLM_TRY(a->status);
+    f = &a->frames[frame];
+    if (!is_wide(m, &a->configs[config]) || only_calls(f))
+        return SLM_OK;
+    m->n_before = m->n_visited;
+    if (between_characters(a, f))
+        return r != NULL ? slm_mask_warm_class(m, r->class_of, error) : SLM_OK;
+    return find_frame(m, frame, 1, &found, error);
+}
+
 slm_status slm_masker_warm_up(slm_masker *m, uint64_t most_bytes, slm_error *error) {
     slm_automaton *a = m->automaton;
     const slm_string_mask *strings;
-    const slm_frame_mask *found;
     slm_error unheard = SLM_ERROR_INIT;
     if (m->free_string != 0)
-        SLM_TRY(find_strings(m, &strings, error));
+        SLM_TRY(slm_mask_find_strings(m, &strings, error));
     slm_automaton_begin(a, &unheard);
     (void)slm_automaton_start_frame(a, a->grammar->root);
     for (uint32_t f = 0; f < a->n_frames && a->work < 2 * MAX_WARM_UP &&
                          m->n_visited < MAX_WARM_UP && atomic_load(&m->host->bytes) < most_bytes;
-         f++) {
-        uint32_t config = slm_automaton_config(a, (slm_item){f, SLM_STACK_FRAME});
-        if (a->status == SLM_OK && !a->configs[config].expanded)
-            (void)slm_automaton_expand(a, config);
-        if (a->status != SLM_OK)
+         f++)
+        if (warm_frame(m, f, &unheard) != SLM_OK)
             break;
-        if (!is_wide(m, &a->configs[config]) ||
-            (m->free_string != 0 && between_characters(a, &a->frames[f])) ||
-            only_calls(&a->frames[f]))
-            continue;
-        m->n_before = m->n_visited;
-        if (find_frame(m, f, 1, &found, &unheard) != SLM_OK)
-            break;
-    }
     m->is_warm = 1;
     return SLM_OK;
 }

@@ -4,7 +4,8 @@
  * frame and in what it calls, and the tails of those in which the frame ends. Both are found once for
  * a frame by a walk over the trie on an unknown stack; for a config the tokens of its frames are
  * joined, and only the tails are tried on its stack. The frames of JSON strings differ only in how many
- * characters may still come: there one walk serves all.
+ * characters may still come: there one walk serves all, and so it does for other counted rules of one
+ * class of characters (mask_class.c).
  *
  * A walk passes over what it need not look at: below a node whose characters are all of kinds that the
  * frame takes alike (kinds.h), all tokens may come; and tails are kept only of tokens that go on with a
@@ -46,6 +47,22 @@ typedef struct slm_string_mask {
     slm_tails tails;     /* behind the quote                                                     */
 } slm_string_mask;
 
+/* Of the characters of a class that counted rules repeat. */
+typedef struct slm_class_mask {
+    uint64_t *bits;  /* tokens that are such characters, whole or begun at their end             */
+    slm_tails tails; /* behind one or more of them                                               */
+    uint8_t is_open; /* the tails are of too many tokens                                         */
+} slm_class_mask;
+
+/* How many characters tokens have begun, in one spelling. */
+#define SLM_LENGTHS 32u
+typedef struct slm_token_lengths {
+    uint64_t *up_to;   /* [SLM_LENGTHS][n_words] tokens of at most so many                       */
+    int32_t *longer;   /* [n_longer] those of more                                               */
+    uint16_t *need;    /* [n_longer] how many they have                                          */
+    uint32_t n_longer;
+} slm_token_lengths;
+
 /* Where a walk has got to: a config, which is expanded, and its table. */
 typedef struct slm_walk_level {
     uint32_t config;
@@ -60,6 +77,8 @@ typedef struct slm_masker {
     slm_frame_mask **frames; /* [cap_frames] by frame */
     uint32_t cap_frames;
     slm_call_sites sites;
+    slm_class_mask *classes[SLM_MAX_CLASSES];
+    slm_token_lengths *lengths[2]; /* by spelling */
     uint32_t free_string;    /* the counted rule without limits, plus 1; 0: there is none */
     uint32_t *path;          /* [max_depth + 1] configs along a walk                              */
     uint64_t *scratch;       /* [n_words + 1], all but the last 0 between calls */

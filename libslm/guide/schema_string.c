@@ -95,7 +95,7 @@ slm_status slm_schema_dfa(slm_schema *s, const slm_json *node, slm_str text, int
 static uint32_t counted(slm_schema *s, uint32_t min, uint32_t max) {
     for (uint32_t r = 0; r < s->g->n_rules; r++) {
         const slm_grammar_rule *rule = &s->g->rules[r];
-        if (rule->counted && rule->min == min && rule->max == max)
+        if (rule->counted == SLM_COUNTED_STRING && rule->min == min && rule->max == max)
             return r;
     }
     return slm_grammar_counted(s->g, min, max);
