@@ -249,7 +249,8 @@ SLM_API slm_status slm_model_open_memory(const void *data, size_t size,
  * appears whole or not at all, and takes about as much room as the tensors. However the model was
  * loaded, a few MB of memory are enough.
  *   path      an old file there is replaced; the model's own files are refused (SLM_ERR_ARG)
- *   progress  may be NULL; as when loading, in bytes of the new file. Not 0: SLM_ERR_CANCEL
+ *   progress  may be NULL; as when loading, in bytes of the new file, done being total before the file
+ *             takes its name. Not 0: SLM_ERR_CANCEL
  * SLM_ERR_UNSUP when no matrix of the model has a packed form, SLM_ERR_MISSING when it was opened
  * without weights, SLM_ERR_CHANGED when its file has changed, SLM_ERR_IO when path cannot be
  * written. Any thread. The format: docs/FORMATS.md. */
@@ -731,7 +732,8 @@ typedef struct slm_snapshot_options {
     uint32_t flags;           /* none yet: 0                                                        */
     const void *attachment;   /* bytes of yours to be kept with it; NULL: none                      */
     size_t attachment_len;
-    slm_progress_fn progress; /* as when loading a model, in bytes of the file; NULL: none          */
+    slm_progress_fn progress; /* as when loading a model, in bytes of the file, done being total
+                                 before it takes its name; NULL: none                               */
     void *progress_user;
 } slm_snapshot_options;
 
@@ -844,6 +846,13 @@ typedef struct slm_sampling {
 
 /* Fills *sampling with the defaults named above, as far as its struct_size goes. */
 SLM_API slm_status slm_sampling_init(slm_sampling *sampling);
+
+/* The same with what the model's file recommends in place of the defaults: general.sampling.temp,
+ * top_k, top_p, min_p, penalty_repeat and penalty_last_n, as far as they are there. Nothing follows
+ * them unasked: generations take what their options say. SLM_ERR_TYPE or SLM_ERR_RANGE, with the key in
+ * error->subject, for what is no such number; *sampling is then as it was. Any thread. */
+SLM_API slm_status slm_model_get_sampling(const slm_model *model, slm_sampling *sampling,
+                                          slm_error *error);
 
 /* ---------------------------------------------------------------- guides --------------------- */
 

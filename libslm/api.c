@@ -469,13 +469,6 @@ void slm_session_cancel(slm_session *session) {
 
 /* ---------------------------------------------------------------- generation ----------------- */
 
-slm_status slm_sampling_init(slm_sampling *sampling) {
-    slm_error *error = NULL;
-    REQUIRE(sampling);
-    return slm_copy_info(sampling, &slm_sampling_defaults, sizeof slm_sampling_defaults,
-                         "slm_sampling", error);
-}
-
 slm_status slm_generate_begin(slm_session *session, const slm_generate_options *options,
                               slm_generator **out, slm_error *error) {
     REQUIRE(out);

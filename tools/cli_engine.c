@@ -2,7 +2,6 @@
 
 #include "cli.h"
 
-#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -132,22 +131,16 @@ slm_status slm_cli_depth_bytes(const slm_model *model, slm_kv_type kv, uint32_t 
 
 /* ---------------------------------------------------------------- sampling options ----------- */
 
-/* What a file may say of sampling, under general.sampling; the names are those that llama.cpp gives
- * them. */
+/* What a file may say of sampling. */
 typedef struct file_choice {
-    const char *key;
     size_t at; /* in slm_sampling */
     int is_int;
-    float least, most; /* of numbers that are not whole: what slm_sampling allows */
 } file_choice;
 
 static const file_choice FILE_CHOICES[] = {
-    {"temp", offsetof(slm_sampling, temperature), 0, 0, 1000},
-    {"top_k", offsetof(slm_sampling, top_k), 1, 0, 0},
-    {"top_p", offsetof(slm_sampling, top_p), 0, 0, 1},
-    {"min_p", offsetof(slm_sampling, min_p), 0, 0, 1},
-    {"penalty_repeat", offsetof(slm_sampling, repeat_penalty), 0, FLT_MIN, 1000},
-    {"penalty_last_n", offsetof(slm_sampling, penalty_last_n), 1, 0, 0},
+    {offsetof(slm_sampling, temperature), 0},    {offsetof(slm_sampling, top_k), 1},
+    {offsetof(slm_sampling, top_p), 0},          {offsetof(slm_sampling, min_p), 0},
+    {offsetof(slm_sampling, repeat_penalty), 0}, {offsetof(slm_sampling, penalty_last_n), 1},
 };
 enum { N_FILE_CHOICES = sizeof FILE_CHOICES / sizeof *FILE_CHOICES };
 
@@ -179,31 +172,11 @@ void slm_cli_sampling_init(slm_cli_sampling *s) {
 }
 
 int slm_cli_model_sampling(const char *path, const slm_model *model, slm_sampling *sampling) {
+    slm_error error = SLM_ERROR_INIT;
     sampling->struct_size = sizeof *sampling;
-    slm_sampling_init(sampling);
-    for (size_t i = 0; i < N_FILE_CHOICES; i++) {
-        const file_choice *c = &FILE_CHOICES[i];
-        char key[64], text[64];
-        size_t n = 0;
-        float f32;
-        int64_t i64;
-        snprintf(key, sizeof key, "general.sampling.%s", c->key);
-        slm_status status = slm_model_get_meta(model, key, text, sizeof text - 1, &n, NULL);
-        if (status == SLM_ERR_MISSING)
-            continue;
-        text[status == SLM_OK ? n : 0] = 0;
-        if (c->is_int && slm_cli_parse_i64(text, -1, INT32_MAX, &i64))
-            *i32_at(sampling, c) = c->at == offsetof(slm_sampling, top_k) && i64 < 0 ? 0 : (int32_t)i64;
-        else if (!c->is_int && slm_cli_parse_f32(text, (double)c->least, (double)c->most, &f32))
-            *f32_at(sampling, c) = f32;
-        else if (c->is_int)
-            return slm_cli_fail("%s: %s: got \"%s\", wanted a whole number from -1 up", path, key,
-                                text);
-        else
-            return slm_cli_fail("%s: %s: got \"%s\", wanted a number %s 0 to %.0f", path, key, text,
-                                c->least > 0 ? "above" : "from", (double)c->most);
-    }
-    return 0;
+    return slm_model_get_sampling(model, sampling, &error) == SLM_OK
+               ? 0
+               : slm_cli_fail_error(path, &error);
 }
 
 int slm_cli_sampling_settle(slm_cli_sampling *s, const char *path, const slm_model *model) {

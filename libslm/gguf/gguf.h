@@ -79,6 +79,8 @@ slm_status slm_gguf_get_u64(const slm_gguf *g, const char *key, int required, ui
                             uint64_t hi, uint64_t *value, slm_error *error);
 slm_status slm_gguf_get_u32(const slm_gguf *g, const char *key, int required, uint32_t lo,
                             uint32_t hi, uint32_t *value, slm_error *error);
+slm_status slm_gguf_get_i32(const slm_gguf *g, const char *key, int required, int32_t lo, int32_t hi,
+                            int32_t *value, slm_error *error);
 /* From f32, or from f64 rounded to nearest. NaN and infinities are out of range. */
 slm_status slm_gguf_get_f32(const slm_gguf *g, const char *key, int required, float lo, float hi,
                             float *value, slm_error *error);

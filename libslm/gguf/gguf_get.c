@@ -64,6 +64,25 @@ slm_status slm_gguf_get_u32(const slm_gguf *g, const char *key, int required, ui
     return SLM_OK;
 }
 
+slm_status slm_gguf_get_i32(const slm_gguf *g, const char *key, int required, int32_t lo, int32_t hi,
+                            int32_t *value, slm_error *error) {
+    const slm_gguf_kv *kv = slm_gguf_find(g, key);
+    uint64_t v;
+    int negative;
+    if (!kv)
+        return required ? missing(g, key, error) : SLM_OK;
+    if (!integer_of(kv, &v, &negative))
+        return wrong_type(g, kv, key, "an integer", error);
+    int64_t i = v > INT32_MAX ? INT64_MAX : (int64_t)v;
+    i = negative ? -i : i;
+    if (i < lo || i > hi)
+        return slm_fail(error, SLM_ERR_RANGE, key, kv->offset,
+                        "%s: key '%s' is %s%" PRIu64 ", wanted %" PRId32 " to %" PRId32,
+                        g->parts[0]->name, key, negative ? "-" : "", v, lo, hi);
+    *value = (int32_t)i;
+    return SLM_OK;
+}
+
 slm_status slm_gguf_get_f32(const slm_gguf *g, const char *key, int required, float lo, float hi,
                             float *value, slm_error *error) {
     const slm_gguf_kv *kv = slm_gguf_find(g, key);

@@ -49,6 +49,9 @@ static slm_status fill_sampling(void *p) {
     }
     return status;
 }
+static slm_status fill_model_sampling(void *p) {
+    return slm_model_get_sampling(model, p, &golden_err);
+}
 static slm_status fill_profile(void *p) {
     return slm_device_profile_get(0, p, &golden_err);
 }
@@ -104,6 +107,7 @@ static void infos(void **state) {
     FILL(slm_prediction, n_prompt, fill_prediction);
     FILL(slm_weight_cost, type, fill_cost);
     FILL(slm_sampling, order, fill_sampling);
+    FILL(slm_sampling, order, fill_model_sampling);
     FILL(slm_prompt_report, n_evaluated, fill_report);
 #undef FILL
     slm_cache_close(&watched_cache);

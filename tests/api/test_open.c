@@ -3,6 +3,7 @@
 #include "support/temp_folder.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const int32_t some[] = {1, 260, 261, 262};
@@ -187,6 +188,66 @@ static void log_lines(void **state) {
     assert_true(logged.level == 0 || logged.level > SLM_LOG_WARNING);
 }
 
+/* ---------------------------------------------------------------- sampling ------------------- */
+
+static void all_choices(gb *b) {
+    gb_kv_f32(b, "general.sampling.temp", 0.25f);
+    gb_kv_i32(b, "general.sampling.top_k", -1);
+    gb_kv_f64(b, "general.sampling.top_p", 0.5);
+    gb_kv_u8(b, "general.sampling.min_p", 0);
+    gb_kv_u32(b, "general.sampling.penalty_repeat", 2);
+    gb_kv_i64(b, "general.sampling.penalty_last_n", -1);
+}
+static void warm(gb *b) { gb_kv_str(b, "general.sampling.temp", "warm"); }
+static void below_zero(gb *b) { gb_kv_f32(b, "general.sampling.temp", -1); }
+static void not_whole(gb *b) { gb_kv_f32(b, "general.sampling.top_k", 1.5f); }
+static void too_large(gb *b) { gb_kv_u64(b, "general.sampling.top_k", 1ull << 40); }
+static void above_one(gb *b) { gb_kv_i32(b, "general.sampling.top_p", 2); }
+static void no_penalty(gb *b) { gb_kv_i32(b, "general.sampling.penalty_repeat", 0); }
+
+static slm_status sampling_of(void (*extra)(gb *b), slm_sampling *s) {
+    gb *b = tiny_model(&(tiny_tweak){.extra = extra});
+    size_t size;
+    const uint8_t *bytes = gb_finish(b, &size);
+    slm_model *m = NULL;
+    OK(slm_model_open_memory(bytes, size, NULL, &m, &golden_err));
+    slm_status status = slm_model_get_sampling(m, s, &golden_err);
+    slm_model_close(&m);
+    gb_free(b);
+    return status;
+}
+
+static void sampling_of_the_file(void **state) {
+    (void)state;
+    static const struct {
+        void (*extra)(gb *b);
+        slm_status status;
+        const char *key;
+    } bad[] = {
+        {warm, SLM_ERR_TYPE, "general.sampling.temp"},
+        {below_zero, SLM_ERR_RANGE, "general.sampling.temp"},
+        {not_whole, SLM_ERR_TYPE, "general.sampling.top_k"},
+        {too_large, SLM_ERR_RANGE, "general.sampling.top_k"},
+        {above_one, SLM_ERR_RANGE, "general.sampling.top_p"},
+        {no_penalty, SLM_ERR_RANGE, "general.sampling.penalty_repeat"},
+    };
+    slm_sampling usual = {.struct_size = sizeof usual}, s = usual;
+    OK(slm_sampling_init(&usual));
+    OK(sampling_of(NULL, &s));
+    assert_memory_equal(&s, &usual, sizeof s);
+    OK(sampling_of(all_choices, &s));
+    assert_true(s.temperature == 0.25f && s.top_k == 0 && s.top_p == 0.5f && s.min_p == 0 &&
+                s.repeat_penalty == 2 && s.penalty_last_n == -1);
+    assert_true(s.typical_p == usual.typical_p && s.seed == usual.seed);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        slm_sampling before = s;
+        REFUSED(sampling_of(bad[i].extra, &s), bad[i].status, bad[i].key);
+        assert_string_equal(golden_err.subject, bad[i].key);
+        assert_memory_equal(&s, &before, sizeof s);
+    }
+    REFUSED(slm_model_get_sampling(NULL, &s, &golden_err), SLM_ERR_ARG, "model");
+}
+
 /* ---------------------------------------------------------------- progress ------------------- */
 
 static struct {
@@ -252,11 +313,44 @@ static void progress_is_told(void **state) {
     gb_free(b);
 }
 
+/* What is written is told to its end, and can be stopped there, too: then there is no file. */
+static void progress_of_saving(void **state) {
+    (void)state;
+    gb *b = tiny_model(NULL);
+    size_t size;
+    const uint8_t *bytes = gb_finish(b, &size);
+    const char *path = temp_path("told");
+    slm_model *m = NULL;
+    slm_session *s = NULL;
+    OK(slm_model_open_memory(bytes, size, NULL, &m, &golden_err));
+    OK(slm_session_open(m, NULL, &s, &golden_err));
+    OK(slm_session_eval(s, some, 4, SLM_LOGITS_LAST, &golden_err));
+    slm_snapshot_options o = {.struct_size = sizeof o, .progress = keep_progress};
+    for (int stop = 0, n = 0; stop <= n; stop++) { /* 0: not at all */
+        struct stat there;
+        memset(&progress, 0, sizeof progress);
+        progress.stop_at = stop;
+        slm_status status = slm_session_save(s, path, &o, &golden_err);
+        assert_int_equal(status, stop == 0 ? SLM_OK : SLM_ERR_CANCEL);
+        assert_int_equal(stat(path, &there), stop == 0 ? 0 : -1);
+        if (stop > 0)
+            continue;
+        n = progress.n;
+        assert_true(n > 0 && progress.done == progress.total);
+        assert_int_equal(progress.total, there.st_size);
+        assert_int_equal(remove(path), 0);
+    }
+    slm_session_close(&s);
+    slm_model_close(&m);
+    gb_free(b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(descriptor), cmocka_unit_test(descriptor_refused),
         cmocka_unit_test(memory),     cmocka_unit_test(log_lines),
-        cmocka_unit_test(progress_is_told),
+        cmocka_unit_test(progress_is_told), cmocka_unit_test(progress_of_saving),
+        cmocka_unit_test(sampling_of_the_file),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -50,6 +50,7 @@ int32_t slm_guide_compile_json_schema(slm_model *, const char *, size_t, const v
 int32_t slm_guide_compile_gbnf(slm_model *, const char *, size_t, const void *, slm_guide **, slm_error *);
 void slm_guide_close(slm_guide **);
 int32_t slm_sampling_init(slm_sampling *);
+int32_t slm_model_get_sampling(const slm_model *, slm_sampling *, slm_error *);
 int32_t slm_generate_begin(slm_session *, const slm_generate_options *, slm_generator **, slm_error *);
 int32_t slm_generate_next(slm_generator *, slm_event *, slm_error *);
 void slm_generate_end(slm_generator **);
@@ -105,6 +106,14 @@ function M.open(path)
 end
 
 function Model:close() lib.slm_model_close(self.handle) end
+
+-- How the file recommends to choose tokens, else the defaults: options of generate and ask.
+function Model:sampling()
+    local s = sized("slm_sampling")
+    check(lib.slm_model_get_sampling(self.handle[0], s, err))
+    return {temperature = s.temperature, top_k = s.top_k, top_p = s.top_p, min_p = s.min_p,
+            repeat_penalty = s.repeat_penalty, penalty_last_n = s.penalty_last_n}
+end
 
 -- The ids of a text, as a Lua table.
 function Model:tokenize(text)

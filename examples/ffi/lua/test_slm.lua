@@ -19,6 +19,7 @@ assert(not ok and message.name == "FORMAT" and message.offset == 0, tostring(mes
 local hearth = here .. "/../../models/hearth.gguf"
 local model = slm.open(hearth)
 assert(#model:tokenize("Hello there") > 0)
+assert(math.abs(model:sampling().temperature - 0.2) < 1e-6 and model:sampling().top_k == 40)
 local session = model:session{n_ctx = 256, n_threads = 1}
 local function ask(text)
     local answer = {}

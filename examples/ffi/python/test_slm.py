@@ -347,6 +347,7 @@ class Files(unittest.TestCase):
             path, seen = os.path.join(folder, "packed"), []
             model.save_packed(path, progress=lambda *at: seen.append(at))
             self.assertEqual(seen, sorted(seen))
+            self.assertEqual(*seen[-1])
             self.assertEqual({total for _, total in seen}, {os.path.getsize(path)})
             with slm.Model(HEARTH, packed_path=path) as again:
                 self.assertEqual(again.info.n_vocab, model.info.n_vocab)
@@ -359,6 +360,13 @@ class Files(unittest.TestCase):
             token = model.token(model.info.eot_id if model.info.eot_id >= 0 else model.info.eos_id)
             self.assertIn(slm.TokenFlag.CONTROL, token.flags)
             self.assertEqual(model.tool_format, slm.ToolFormat.HERMES)
+
+    def test_sampling_that_the_file_recommends(self):
+        with slm.Model(HEARTH) as model, model.session(n_ctx=128) as session:
+            self.assertAlmostEqual(model.sampling["temperature"], 0.2)
+            self.assertEqual(model.sampling["top_k"], 40)
+            session.prompt(model.tokenize("Once"))
+            self.assertTrue("".join(session.generate(max_tokens=4, **model.sampling)))
 
     def test_plans(self):
         with slm.Model(HEARTH) as model:

@@ -417,6 +417,7 @@ FUNCTIONS: Dict[str, Tuple[Any, ...]] = {
     "slm_snapshot_get_info": (c_int32, c_char_p, c_void_p, c_void_p),
     "slm_session_cancel": (None, c_void_p),
     "slm_sampling_init": (c_int32, c_void_p),
+    "slm_model_get_sampling": (c_int32, c_void_p, c_void_p, c_void_p),
     "slm_guide_compile_gbnf": (c_int32, c_void_p, c_char_p, c_size_t, c_void_p, c_void_p, c_void_p),
     "slm_guide_compile_json_schema": (c_int32, c_void_p, c_char_p, c_size_t, c_void_p, c_void_p,
         c_void_p),

@@ -12,8 +12,8 @@ from typing import (TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, NamedTup
 from . import _abi
 from ._native import (Error, Handle, Log, Progress, bytes_at, call, encoded, filled, ids_array,
                       log_callback, progress_callback, result, spans, text_at)
-from ._options import (BatchOptions, Json, Message, Tools, as_json, cache_struct, chat_input,
-                       speech_struct, tools_struct)
+from ._options import (BatchOptions, Json, Message, SamplingOptions, Tools, as_json, cache_struct,
+                       chat_input, speech_struct, tools_struct)
 from ._types import (AnswerEventType, CacheOptions, CpuLevel, Device, DeviceProfile, Load, LogLevel, Match,
                      MatcherInfo, ModelInfo, Plan, PredictOptions, Prediction, SpeechEventType,
                      Status, TokenFlag, ToolChoice, ToolEventType, ToolFormat, WeightCost)
@@ -153,6 +153,15 @@ class Model(Handle):
                 return None
             raise
         return bytes(data).decode(errors="replace")
+
+    @property
+    def sampling(self) -> SamplingOptions:
+        """How the file recommends to choose tokens, else the defaults: options of generate and ask."""
+        chain = _abi.slm_sampling()
+        call("slm_model_get_sampling", self, ctypes.byref(chain))
+        return {"temperature": chain.temperature, "top_k": chain.top_k, "top_p": chain.top_p,
+                "min_p": chain.min_p, "repeat_penalty": chain.repeat_penalty,
+                "penalty_last_n": chain.penalty_last_n}
 
     def token(self, token_id: int) -> TokenInfo:
         """A token of the vocabulary."""
