@@ -388,6 +388,12 @@ static slm_status pad_to(slm_packed_writer *w, uint64_t offset, slm_error *error
     return put(w, zeros, offset - w->at, error);
 }
 
+static slm_status report(const slm_packed_writer *w, slm_error *error) {
+    if (w->progress == NULL || w->progress(w->progress_user, w->at, w->file_bytes) == 0)
+        return SLM_OK;
+    return stopped(error, "writing", w->at, w->file_bytes);
+}
+
 static slm_status put_matrix(slm_packed_writer *w, uint32_t i, slm_error *error) {
     const slm_linear *l = w->list->all[i];
     uint32_t n = slm_pack_panels(l), per = slm_pack_chunk(l);
@@ -406,8 +412,7 @@ static slm_status put_matrix(slm_packed_writer *w, uint32_t i, slm_error *error)
         }
         w->table[i].hash = hash_panels(l, panels, some, w->table[i].hash);
         SLM_TRY(put(w, panels, some * bytes, error));
-        if (w->progress != NULL && w->progress(w->progress_user, w->at, w->file_bytes) != 0)
-            return stopped(error, "writing", w->at, w->file_bytes);
+        SLM_TRY(report(w, error));
     }
     return SLM_OK;
 }
@@ -423,7 +428,7 @@ static slm_status put_all(slm_packed_writer *w, const slm_packed_header *h, slm_
     SLM_TRY(put(w, &hash, sizeof hash, error));
     for (uint32_t i = 0; i < slm_gguf_n_parts(w->model->gguf); i++)
         SLM_TRY(slm_file_check(slm_gguf_part(w->model->gguf, i), error));
-    return SLM_OK;
+    return report(w, error);
 }
 
 static slm_status write_file(slm_packed_writer *w, const char *path, slm_error *error) {

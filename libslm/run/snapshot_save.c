@@ -30,15 +30,19 @@ typedef struct slm_snapshot_writer {
 
 /* ---------------------------------------------------------------- bytes ---------------------- */
 
-static slm_status end_block(slm_snapshot_writer *w, slm_error *error) {
+static slm_status report(const slm_snapshot_writer *w, slm_error *error) {
     const slm_snapshot_options *o = w->options;
-    w->checks[w->n_blocks++] = w->check;
-    w->check = 0;
     if (o->progress == NULL || o->progress(o->progress_user, w->at, w->header.file_bytes) == 0)
         return SLM_OK;
     return slm_fail(error, SLM_ERR_CANCEL, NULL, SLM_NO_OFFSET,
                     "saving the session was stopped at %" PRIu64 " of %" PRIu64 " bytes", w->at,
                     w->header.file_bytes);
+}
+
+static slm_status end_block(slm_snapshot_writer *w, slm_error *error) {
+    w->checks[w->n_blocks++] = w->check;
+    w->check = 0;
+    return report(w, error);
 }
 
 /* Bytes of blocks. */
@@ -252,7 +256,9 @@ static slm_status put_all(slm_snapshot_writer *w, slm_error *error) {
         SLM_TRY(end_block(w, error));
     size_t size = w->n_blocks * sizeof *w->checks;
     w->checks[w->n_blocks] = slm_crc32c(&w->crc, w->checks, size, 0);
-    return slm_out_write(w->out, w->checks, size + sizeof *w->checks, error);
+    SLM_TRY(slm_out_write(w->out, w->checks, size + sizeof *w->checks, error));
+    w->at = w->header.file_bytes;
+    return report(w, error);
 }
 
 /* Which pages there are to write. */

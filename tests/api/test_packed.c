@@ -433,6 +433,42 @@ static slm_status add_one(void *context, uint8_t *buffer, uint64_t from, uint64_
     return SLM_OK;
 }
 
+typedef struct told {
+    int n, stop_at;
+    uint64_t done, total;
+} told;
+
+static int32_t tell(void *user, uint64_t done, uint64_t total) {
+    told *t = user;
+    assert_true(done > t->done && done <= total);
+    t->done = done;
+    t->total = total;
+    return ++t->n == t->stop_at;
+}
+
+/* To the end, where it can be stopped as well: then there is no file. */
+static void saving_is_told(void **state) {
+    (void)state;
+    char path[700], beside[700];
+    temp_clear();
+    snprintf(path, sizeof path, "%s", temp_path("m.gguf"));
+    snprintf(beside, sizeof beside, "%s", temp_path("m.gguf.packed"));
+    write_model(&packable[0], path);
+    slm_model *m = open_with(path, SLM_LOAD_MAP, NULL);
+    told all = {0};
+    OK(slm_model_save_packed(m, beside, tell, &all, &golden_err));
+    assert_true(all.done == all.total && all.n >= 2);
+    assert_int_equal(all.total, file_size(beside));
+    assert_int_equal(remove(beside), 0);
+    for (int stop = 1; stop <= all.n; stop++) {
+        told some = {.stop_at = stop};
+        REFUSED(slm_model_save_packed(m, beside, tell, &some, &golden_err), SLM_ERR_CANCEL,
+                "stopped");
+        assert_int_equal(temp_count(), 1);
+    }
+    slm_model_close(&m);
+}
+
 static void all_of_the_memory_is_filled(void **state) {
     (void)state;
     const size_t large = (size_t)2 << 20, sizes[] = {1, 4096, large, 3 * large - 5, 9 * large + 77};
@@ -523,6 +559,7 @@ int main(void) {
         cmocka_unit_test_teardown(without_memory, clear),
         cmocka_unit_test_teardown(limits, clear),
         cmocka_unit_test_teardown(any_spans, clear),
+        cmocka_unit_test(saving_is_told),
         cmocka_unit_test(all_of_the_memory_is_filled),
         cmocka_unit_test(the_order_of_panels_is_that_of_the_version),
     };
