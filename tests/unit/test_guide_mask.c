@@ -195,20 +195,56 @@ static void walk(slm_model *model, const slm_guide_source *source, const slm_gui
 
 /* Grammars of which a walk that passes over branches would pass over little. */
 static const char *const hostile[] = {
-    /* several frames at once */
-    "root ::= ([^e]{1,300} \"!\" | [^t]{1,300} \"?\")",
-    "root ::= a | b | c | d\na ::= [^a]{1,50} \"0\"\nb ::= [^b]{1,51} \"1\"\n"
-    "c ::= [^c]{1,52} \"2\"\nd ::= [^d]{1,53} \"3\"",
+    /* several frames at once; a class under a name is written out */
+    "root ::= (e{1,300} \"!\" | t{1,300} \"?\")\ne ::= [^e]\nt ::= [^t]",
+    "root ::= a{1,50} \"0\" | b{1,51} \"1\" | c{1,52} \"2\" | d{1,53} \"3\"\na ::= [^a]\n"
+    "b ::= [^b]\nc ::= [^c]\nd ::= [^d]",
     /* so many together that each is walked from alone */
-    "root ::= a | b | c | d | e | f | g\na ::= [^a]{1,90} \"0\"\nb ::= [^b]{1,91} \"1\"\n"
-    "c ::= [^c]{1,92} \"2\"\nd ::= [^d]{1,93} \"3\"\ne ::= [^e]{1,94} \"4\"\n"
-    "f ::= [^f]{1,95} \"5\"\ng ::= [^g]{1,96} \"6\"",
+    "root ::= ra | rb | rc | rd | re | rf | rg\nra ::= a{1,90} \"0\"\nrb ::= b{1,91} \"1\"\n"
+    "rc ::= c{1,92} \"2\"\nrd ::= d{1,93} \"3\"\nre ::= e{1,94} \"4\"\nrf ::= f{1,95} \"5\"\n"
+    "rg ::= g{1,96} \"6\"\na ::= [^a]\nb ::= [^b]\nc ::= [^c]\nd ::= [^d]\ne ::= [^e]\n"
+    "f ::= [^f]\ng ::= [^g]",
     /* frames that end within most tokens */
     "root ::= (a b)*\na ::= [^x]{1,5}\nb ::= [^y]{1,6}",
     "root ::= [a-z ] root [a-z ] | [^0-9]",
     /* every letter by itself */
     "root ::= ([^a] [^b] [^c] [^d] [^e] [^f] [^g] [^h] [^i] [^j] [^k] [^l] [^m] [^n] [^o])*",
     "root ::= (([^\\u0100-\\u0fff] | \"x\" [^e]) [^\\u00e9x]){1,90}",
+    /* characters of a class that end within most tokens, and too many classes */
+    "root ::= (a b)*\na ::= [^x]{1,30}\nb ::= [^y]{1,40}",
+};
+
+/* The same texts twice: the first counts the characters of classes, the second has them written
+ * out, as those are that have a name. */
+static const struct {
+    const char *counted;
+    int is_schema;
+    const char *written;
+} pairs[] = {
+    {"root ::= [^x]{1,30}", 0, "root ::= c{1,30}\nc ::= [^x]"},
+    {"root ::= [^x]{0,18} \"x\" [ -~]{18}", 0,
+     "root ::= c{0,18} \"x\" d{18}\nc ::= [^x]\nd ::= [ -~]"},
+    {"root ::= [a-z ]{20,} [^e]{3,19} \".\"", 0,
+     "root ::= c{20,} d{3,19} \".\"\nc ::= [a-z ]\nd ::= [^e]"},
+    /* texts that can be divided in many ways, of which one covers the others */
+    {"root ::= ([a-m ]{1,20} | [k-z ]{2,30} \"k\")* \"!\"", 0,
+     "root ::= (c{1,20} | d{2,30} \"k\")* \"!\"\nc ::= [a-m ]\nd ::= [k-z ]"},
+    {"root ::= ([^aeiou]{1,17} [^t]{4,16})+", 0,
+     "root ::= (c{1,17} d{4,16})+\nc ::= [^aeiou]\nd ::= [^t]"},
+    {"root ::= \"a\" [^\\u0100-\\u0fff]{16,25} | [^e]{1,16} root?", 0,
+     "root ::= \"a\" c{16,25} | d{1,16} root?\nc ::= [^\\u0100-\\u0fff]\nd ::= [^e]"},
+    {"root ::= a | b\na ::= [^a]{1,16} \"0\"\nb ::= [^a]{9,99} [0a]", 0,
+     "root ::= a | b\na ::= c{1,16} \"0\"\nb ::= c{9,99} [0a]\nc ::= [^a]"},
+    {"{\"type\":\"string\",\"pattern\":\"^[a-f ]{0,40}x[ b-e]{2,30}$\"}", 1,
+     "root ::= \"\\\"\" c{0,40} \"x\" d{2,30} \"\\\"\"\nc ::= [a-f ]\nd ::= [ b-e]"},
+    {"{\"type\":\"string\",\"pattern\":\"^[a-z]{5,30}[0-9 ]{20}\\\\.[^\\\\n]{16}$\"}", 1,
+     "root ::= \"\\\"\" c{5,30} d{20} \".\" e{16} \"\\\"\"\nc ::= [a-z]\nd ::= [0-9 ]\n"
+     "e ::= [^\"\\\\\\x00-\\x1f] | \"\\\\\" ([\"\\\\bfrt] | \"u00\" ("
+     "\"0\" [0-7bB] | \"0\" [eEfF] | \"1\" [0-9a-fA-F]))"},
+    {"{\"type\":\"array\",\"items\":{\"type\":\"string\",\"pattern\":\"^[a-z]*$\","
+     "\"minLength\":3,\"maxLength\":20}}",
+     1,
+     "root ::= \"[\" (s (\",\" \" \"? s)*)? \"]\"\ns ::= \"\\\"\" c{3,20} \"\\\"\"\nc ::= [a-z]"},
 };
 
 static void walk_hostile(slm_model *model, size_t which, slm_rng *rng, int n_walks) {
@@ -218,6 +254,23 @@ static void walk_hostile(slm_model *model, size_t which, slm_rng *rng, int n_wal
     walk_guides(guides, "", source.text, rng, n_walks, 6);
     assert_non_null(guides[0]->masker.flat.at); /* it did walk over all nodes */
     close_guides(guides);
+}
+
+static void walk_pair(slm_model *model, size_t which, slm_rng *rng, int n_walks) {
+    const slm_guide_source sources[2] = {{pairs[which].counted, SLM_NTS, pairs[which].is_schema},
+                                         {pairs[which].written, SLM_NTS, 0}};
+    slm_guide *short_ones[2], *written[2];
+    compile(model, &sources[0], NULL, short_ones);
+    compile(model, &sources[1], NULL, written);
+    assert_true(short_ones[0]->grammar.n_classes > 0);
+    assert_int_equal(written[0]->grammar.n_classes, 0);
+    slm_guide *both[2] = {short_ones[0], written[1]};
+    walk_guides(both, "", sources[0].text, rng, n_walks, 8);
+    both[0] = written[0];
+    both[1] = short_ones[1];
+    walk_guides(both, "", sources[0].text, rng, n_walks, 8);
+    close_guides(short_ones);
+    close_guides(written);
 }
 
 /* With so many characters left of those that a pattern counts, in one guide: what it found out for
@@ -275,6 +328,8 @@ static void masks(void **state) {
         walk(model, &(slm_guide_source){grammars[i], SLM_NTS, 0}, NULL, &rng, n);
     for (size_t i = 0; i < COUNT(hostile); i++)
         walk_hostile(model, i, &rng, n > 1 ? 2 : 1);
+    for (size_t i = 0; i < COUNT(pairs); i++)
+        walk_pair(model, i, &rng, n > 1 ? 2 : 1);
     for (size_t i = 0; i < COUNT(schemas); i++)
         walk(model, &(slm_guide_source){schemas[i], SLM_NTS, 1}, NULL, &rng, n);
     walk(model, &(slm_guide_source){schemas[0], SLM_NTS, 1}, &lenient, &rng, n);
