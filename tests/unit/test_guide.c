@@ -127,6 +127,32 @@ static void hostile_grammars(void **state) {
             "x ::= y z | \"a\" z y | \"a\"",
             0, SLM_OK, SLM_OK);
     hostile("root ::= \"a\" | \"a\" root root root", 0, SLM_OK, SLM_OK);
+    /* characters of a class, counted */
+    hostile("root ::= ([a-z]{1,2000} [a-z]{1,2000})*", 0, SLM_OK, SLM_OK);
+    hostile("root ::= ([a-z]{1999} | [a-z]{2000} | [ab]{3,1998})*", 0, SLM_OK, SLM_OK);
+    hostile("root ::= [a-z]{1,99} root? [a-z]{1,99}", 0, SLM_OK, SLM_OK);
+    hostile_repeated("root ::= ", "[^x]{1,2000}", 20000, "", 0, SLM_OK, SLM_ERR_LIMIT);
+    hostile_repeated("root ::= ", "[a-z]{0,2000}", 20000, "", 0, SLM_OK, SLM_ERR_LIMIT);
+}
+
+/* An alternative may be empty; behind ::= a line may end, so that an empty rule before another one
+ * takes its name in. */
+static void empty_sides(void **state) {
+    (void)state;
+    static const char *const empty[] = {
+        "root ::=",     "root ::= \n\n",    "root ::= # nothing",  "root ::= | \"a\"",
+        "root ::= ()?", "root ::= \"a\" |", "root ::= x\nx ::=\n", "root ::= (\"a\" | )"};
+    for (size_t i = 0; i < COUNT(empty); i++) {
+        slm_guide *g = must_compile(empty[i], 0, 0);
+        assert_int_equal(match(g, ""), SLM_MATCH_WHOLE);
+        assert_int_equal(match(g, "b"), SLM_MATCH_NONE);
+        slm_guide_close(&g);
+    }
+    slm_guide *g;
+    slm_error error;
+    assert_int_equal(compile("root ::=\nx ::= \"a\"", SLM_NTS, 0, 0, &g, &error), SLM_ERR_GRAMMAR);
+    assert_int_equal(error.offset, 11);
+    assert_non_null(strstr(error.message, "line 2, column 3"));
 }
 
 static void many_rules(void **state) {
@@ -178,8 +204,8 @@ static void many_parts(void **state) {
     hostile_numbered("{\"type\":\"object\",\"properties\":{", "\"p#\":{}", 10000,
                      "},\"required\":[\"p9999\"]}", SLM_OK, SLM_ERR_LIMIT);
     hostile_numbered("{\"anyOf\":[", "{\"const\":#}", 10000, "]}", SLM_OK, SLM_ERR_LIMIT);
-    hostile_numbered("{\"anyOf\":[", "{\"type\":\"object\",\"properties\":{\"p#\":{}}}", 10000, "]}",
-                     SLM_OK, SLM_ERR_LIMIT);
+    hostile_numbered("{\"anyOf\":[", "{\"type\":\"object\",\"properties\":{\"p#\":{}}}", 10000,
+                     "]}", SLM_OK, SLM_ERR_LIMIT);
 }
 
 static void hostile_schemas(void **state) {
@@ -238,7 +264,8 @@ static void hostile_rules(void **state) {
     assert_non_null(text);
     n = (size_t)snprintf(text, cap, "root ::= r20 \"a\"*\nr0 ::= \"a\"\n");
     for (int i = 1; i <= 20; i++)
-        n += (size_t)snprintf(text + n, cap - n, "r%d ::= (r%d r%d r%d){0}\n", i, i - 1, i - 1, i - 1);
+        n += (size_t)snprintf(text + n, cap - n, "r%d ::= (r%d r%d r%d){0}\n", i, i - 1, i - 1,
+                              i - 1);
     hostile(text, 0, SLM_OK, SLM_OK);
     n = (size_t)snprintf(text, cap, "root ::= (r0");
     for (int i = 1; i < 20000; i++)
@@ -300,6 +327,7 @@ static void refused_memory(void **state) {
         const char *input;
     } cases[] = {
         {"root ::= \"(\" root \")\" | x{2,3} [^a-z]\nx ::= \"x\" | \"y\" root", 0, "((xx1))"},
+        {"root ::= ([a-c]{1,20} [b-d]{2,30} | [^a]{16})* \"!\"", 0, "abcabcddbbb!"},
         {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"pattern\":\"^x+$\","
          "\"maxLength\":4},"
          "\"b\":{\"type\":\"integer\",\"minimum\":-3,\"multipleOf\":3},\"c\":{\"enum\":[1,\"two\"]}"
@@ -324,18 +352,14 @@ static void refused_memory(void **state) {
 
 /* A long text through a grammar whose every byte is a new config: what is held stays within the
  * limit. */
-static void forgetting(void **state) {
-    (void)state;
+static void forget(const char *schema) {
     fail_alloc fa = FAIL_ALLOC_INIT;
     slm_allocator a = fail_alloc_start(&fa);
     slm_guide_options o = {.struct_size = sizeof o, .memory_limit = 4u << 20, .allocator = &a};
     slm_guide *g;
     slm_matcher *m;
     slm_error error = SLM_ERROR_INIT;
-    assert_int_equal(slm_guide_compile_json_schema(NULL,
-                                                   "{\"type\":\"string\",\"maxLength\":60000}",
-                                                   SLM_NTS, &o, &g, &error),
-                     SLM_OK);
+    assert_int_equal(slm_guide_compile_json_schema(NULL, schema, SLM_NTS, &o, &g, &error), SLM_OK);
     assert_int_equal(slm_matcher_open(g, &m, &error), SLM_OK);
     assert_int_equal(slm_matcher_accept_bytes(m, "\"", 1, &error), SLM_OK);
     for (int i = 0; i < 3000; i++)
@@ -347,6 +371,12 @@ static void forgetting(void **state) {
     slm_matcher_close(&m);
     slm_guide_close(&g);
     assert_int_equal(fa.outstanding, 0);
+}
+
+static void forgetting(void **state) {
+    (void)state;
+    forget("{\"type\":\"string\",\"maxLength\":60000}");
+    forget("{\"type\":\"string\",\"pattern\":\"^[^y]{1,4000}$\"}");
 }
 
 /* What is forced is found after something was forgotten for it, too. */
@@ -365,7 +395,8 @@ static void forced_after_forgetting(void **state) {
                      SLM_OK);
     assert_int_equal(slm_matcher_open(g, &m, &error), SLM_OK);
     for (int i = 0; i < 5000; i++) {
-        assert_int_equal(slm_matcher_accept_bytes(m, "777777777777777777777777", 24, &error), SLM_OK);
+        assert_int_equal(slm_matcher_accept_bytes(m, "777777777777777777777777", 24, &error),
+                         SLM_OK);
         assert_int_equal(slm_matcher_get_forced(m, &bytes, &n, &error), SLM_OK);
         assert_int_equal(n, 3);
         assert_memory_equal(bytes, "abc", 3);
@@ -509,12 +540,19 @@ static void arguments(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hostile_grammars), cmocka_unit_test(many_rules),
-        cmocka_unit_test(hostile_schemas),  cmocka_unit_test(refused_memory),
-        cmocka_unit_test(many_parts),       cmocka_unit_test(hostile_pairs),
-        cmocka_unit_test(hostile_rules),    cmocka_unit_test(forced_after_forgetting),
-        cmocka_unit_test(forgetting),       cmocka_unit_test(spacing),
-        cmocka_unit_test(forced_bytes),     cmocka_unit_test(lazy),
+        cmocka_unit_test(hostile_grammars),
+        cmocka_unit_test(many_rules),
+        cmocka_unit_test(empty_sides),
+        cmocka_unit_test(hostile_schemas),
+        cmocka_unit_test(refused_memory),
+        cmocka_unit_test(many_parts),
+        cmocka_unit_test(hostile_pairs),
+        cmocka_unit_test(hostile_rules),
+        cmocka_unit_test(forced_after_forgetting),
+        cmocka_unit_test(forgetting),
+        cmocka_unit_test(spacing),
+        cmocka_unit_test(forced_bytes),
+        cmocka_unit_test(lazy),
         cmocka_unit_test(arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
