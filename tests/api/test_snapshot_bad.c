@@ -572,7 +572,7 @@ static void stopped(void **state) {
             free(old);
         }
     }
-    assert_int_equal(turn, 4);
+    assert_int_equal(turn, 5); /* three blocks, and the end of the file */
     OK(slm_session_prompt(live, live_ids, N_LIVE, NULL, &golden_err));
     for (turn = 0, status = SLM_ERR_CANCEL; status != SLM_OK; turn++) {
         left = turn;
