@@ -13,13 +13,13 @@ recognizer *recognizer_open_wyoming(const recognizer_options *options, char *why
 recognizer *recognizer_open_program(const recognizer_options *options, char *why, size_t why_size);
 
 /* For tests. `address` is its script, what it "hears" in turn, utterances divided by '|'; NULL:
- * nothing is ever understood. The words become known one by one, each after 300 ms of sound. In
- * place of words:
+ * nothing is ever understood. The words become known one by one, each after 300 ms of sound; those
+ * behind a '/' not before what was said went on after a pause, or at the end. In place of words:
  *
  *   !die     the utterance fails
  *   !hang    finishing fails when the timeout is over
  *   !late N  finishing takes N ms, and then gives the words that follow N
- *   !doubt   gives the words that follow, and doubts them
+ *   !doubt   gives the words that follow, and in the end doubts them
  *
  * After the last utterance the script starts again. */
 recognizer *recognizer_open_fake(const recognizer_options *options, char *why, size_t why_size);

@@ -73,6 +73,7 @@ void line_press(line *l, bool pressed) {
 
 static void drop(line *l) {
     line_take_back(l);
+    l->n_guesses = 0;
     if (l->answering && !l->speaking)
         line_resume(l);
     else if (!l->answering)
@@ -99,11 +100,14 @@ static bool only_shows_attention(const line *l, const utterance *u, const char *
 
 static void refuse(line *l, const char *text, const message *m) {
     bool again = l->n_refused < MOST_REFUSED || line_ms(l) - l->refused_at > REFUSED_AGAIN_MS;
+    int n_guesses = l->n_guesses;
     drop(l);
     l->n_refused = again ? l->n_refused % MOST_REFUSED + 1 : l->n_refused;
     l->refused_at = line_ms(l);
-    if (again && !l->answering)
-        line_refuse(l, &l->last, text, (double)m->due_us / 1000, m->measured_ms);
+    if (!again || l->answering)
+        return;
+    l->n_guesses = n_guesses;
+    line_refuse(l, &l->last, text, (double)m->due_us / 1000, m->measured_ms);
 }
 
 static void take_final(line *l, const message *m) {

@@ -70,7 +70,7 @@ typedef struct line {
     bool slow_partials;
     bool guessing; /* the model answers `guess`, of which it is not known yet whether it is all */
     double guessed_at; /* ms */
-    int n_guesses; /* since a turn began */
+    int n_guesses; /* about what will be the next turn */
     char guess[PARTIAL_SIZE];
 
     bool answering;   /* `turn` is not over */

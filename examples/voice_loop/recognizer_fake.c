@@ -2,17 +2,22 @@
 #include "engines.h"
 #include "stream.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { WORD_MS = 300 };
+/* What is no louder is silence, and so much of it a pause. */
+enum { WORD_MS = 300, QUIET = 300, PAUSE_MS = 150 };
+
+static const char DOUBT[] = "!doubt ";
 
 typedef struct fake {
     recognizer base;
     char *script;
     size_t at; /* in the script, where the present or next utterance begins */
-    size_t heard;
+    size_t heard, quiet; /* samples: of the utterance, of the present silence */
+    int n_parts;         /* of what was said: as many as pauses, and one */
     int timeout_ms;
     bool open, doubted;
 } fake;
@@ -21,14 +26,19 @@ static void sleep_ms(long ms) {
     nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
 }
 
-/* The first `words` words (at least one) of the present utterance, from `skip` bytes on. */
-static void copy_words(const fake *f, size_t skip, size_t words, char *text, size_t size) {
+/* The first `words` words of the first `parts` parts (at least one) of the present utterance, from
+ * `skip` bytes on. */
+static void copy_words(const fake *f, size_t skip, size_t words, int parts, char *text, size_t size) {
     const char *from = f->script + f->at + skip;
     size_t n = 0;
-    for (; from[n] && from[n] != '|' && n + 1 < size; n++)
-        if (from[n] == ' ' && --words == 0)
+    for (; *from && *from != '|' && n + 1 < size; from++) {
+        if (*from == '/' && --parts == 0)
             break;
-    memcpy(text, from, n);
+        if (*from == ' ' && --words == 0)
+            break;
+        if (*from != '/')
+            text[n++] = *from;
+    }
     text[n] = 0;
 }
 
@@ -48,16 +58,21 @@ static bool begin(recognizer *r, char *why, size_t why_size) {
     (void)why;
     (void)why_size;
     f->open = true;
-    f->heard = 0;
+    f->heard = f->quiet = 0;
+    f->n_parts = 0;
     return true;
 }
 
 static bool feed(recognizer *r, const int16_t *samples, size_t n, char *why, size_t why_size) {
     fake *f = (fake *)r;
-    (void)samples;
     if (!f->open)
         return fail(why, why_size, "fake: no utterance was begun");
     f->heard += n;
+    for (size_t i = 0; i < n; i++) {
+        bool loud = samples[i] > QUIET || samples[i] < -QUIET;
+        f->n_parts += loud && (f->n_parts == 0 || f->quiet >= RECOGNIZER_RATE * PAUSE_MS / 1000);
+        f->quiet = loud ? 0 : f->quiet + 1;
+    }
     if (is(f, "!die") && f->heard >= RECOGNIZER_RATE / 2) {
         step(f);
         return fail(why, why_size, "fake: it died");
@@ -70,10 +85,11 @@ static bool partial(recognizer *r, char *text, size_t size, char *why, size_t wh
     (void)why;
     (void)why_size;
     size_t words = f->heard / (RECOGNIZER_RATE * WORD_MS / 1000);
-    if (f->open && words > 0 && !is(f, "!"))
-        copy_words(f, 0, words, text, size);
-    else
-        text[0] = 0;
+    text[0] = 0;
+    if (f->open && words > 0 && is(f, DOUBT))
+        copy_words(f, strlen(DOUBT), words, f->n_parts, text, size);
+    else if (f->open && words > 0 && !is(f, "!"))
+        copy_words(f, 0, words, f->n_parts, text, size);
     return true;
 }
 
@@ -88,10 +104,10 @@ static bool finish(recognizer *r, char *text, size_t size, char *why, size_t why
         sleep_ms(strtol(f->script + f->at + 6, &behind, 10));
         skip = (size_t)(behind - (f->script + f->at)) + (*behind == ' ');
     }
-    f->doubted = is(f, "!doubt ");
+    f->doubted = is(f, DOUBT);
     if (f->doubted)
-        skip = strlen("!doubt ");
-    copy_words(f, skip, SIZE_MAX, text, size);
+        skip = strlen(DOUBT);
+    copy_words(f, skip, SIZE_MAX, INT_MAX, text, size);
     step(f);
     if (hangs)
         sleep_ms(f->timeout_ms);

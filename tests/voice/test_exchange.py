@@ -147,15 +147,17 @@ class Doubt(Case):
     def test_an_answer_goes_on(self):
         one, = self.done(self.hear(mix([(0.5, say(LAMP))], 6), said="turn on the lamp"), 1)
         parts = [(0.5, say(LAMP)), (one["first_audio_ms"] / 1000 + 0.4, say("Milk."))]
-        turn, = self.done(self.hear(mix(parts, 8), said="turn on the lamp|!doubt milk or beans"), 1)
+        turn, = self.done(self.hear(mix(parts, 8), said="turn on the lamp|!doubt milk/ or beans"), 1)
         self.assertFalse(turn["interrupted"])
         self.assertEqual((turn["resumed"], turn["spoken"]), (1, turn["answer"]))
 
     def test_who_goes_on_talking_is_not_told_for_ever(self):
-        parts = [(0.5 + 8 * i, say(LAMP)) for i in range(6)]
+        parts = [(0.5 + 8 * i, say("Turn on the lamp.")) for i in range(6)]
         said = "|".join(["!doubt the lady"] * 5 + ["turn on the lamp"])
         turns = self.done(self.hear(mix(parts, 46), said=said), 4)
         self.assertEqual([t["also_said"] for t in turns], [[self.REFUSAL]] * 3 + [[]])
+        # Nor is the beginning of an answer to what was passed over counted as of the next turn.
+        self.assertEqual([t["guesses"] for t in turns], [1] * 4)
         self.assertTrue(turns[3]["calls"])
 
     def test_while_it_is_told_somebody_speaks(self):
@@ -191,20 +193,19 @@ class EarlyAnswer(Case):
             self.assertLess(one["total_ms"], other["total_ms"] - 50)
 
     def test_another_final_transcript_takes_it_back(self):
-        said = "turn on the lamp in the kitchen and in the bedroom and in the hall and in the study"
-        early, _ = self.both(mix([(0.5, say("Turn on the lamp."))], 5), said)
-        self.assertEqual(early[0]["transcript"], said)
-        self.assertGreaterEqual(early[0]["begun_ms"], early[0]["asr_ms"])
-        self.assertGreaterEqual(early[0]["guesses"], 1)
+        said = "turn on the lamp/ in the kitchen"
+        turn, = self.both(mix([(0.5, say("Turn on the lamp."))], 5), said)[0]
+        self.assertEqual(turn["transcript"], "turn on the lamp in the kitchen")
+        self.assertGreaterEqual(turn["begun_ms"], turn["asr_ms"])
+        self.assertEqual(turn["guesses"], 1)
 
     def test_who_goes_on_takes_it_back(self):
         """The pause is longer than what begins an answer and shorter than an end."""
-        parts = [(0.4, say("Turn on the lamp.")), (1.5, say("I mean in the kitchen."))]
-        early, _ = self.both(mix(parts, 6), "turn on the lamp i mean in the kitchen")
-        self.assertEqual(len(early), 1)
-        self.assertGreater(early[0]["begun_ms"], early[0]["speech_end_ms"])
-        self.assertGreaterEqual(early[0]["guesses"], 1)
-        self.assertEqual(len(early[0]["calls"]), 2)
+        parts = [(0.4, say("Turn on the lamp.")), (1.65, say("I mean in the kitchen."))]
+        turn, = self.both(mix(parts, 6), "turn on the lamp/ i mean in the kitchen")[0]
+        self.assertGreater(turn["begun_ms"], turn["speech_end_ms"])
+        self.assertEqual(turn["guesses"], 2)
+        self.assertEqual(len(turn["calls"]), 2)
 
     def whisper(self, *how):
         """Port of a server as whisper.cpp's."""
