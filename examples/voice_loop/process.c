@@ -14,7 +14,7 @@ extern char **environ;
 
 enum { GRACE_MS = 200 };
 
-static int spawn(pid_t *pid, char *const *command, int in, int out) {
+static int spawn(pid_t *pid, char *const *command, int in, int out, process_errors errors) {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t how;
     sigset_t none, fresh;
@@ -32,14 +32,18 @@ static int spawn(pid_t *pid, char *const *command, int in, int out) {
     posix_spawnattr_setsigdefault(&how, &fresh);
     posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
-    posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    if (errors == ERRORS_READ)
+        posix_spawn_file_actions_adddup2(&files, out, STDERR_FILENO);
+    else
+        posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
     int error = posix_spawnp(pid, command[0], &files, &how, command, environ);
     posix_spawnattr_destroy(&how);
     posix_spawn_file_actions_destroy(&files);
     return error;
 }
 
-bool process_start(process *p, char *const *command, char *why, size_t why_size) {
+bool process_start(process *p, char *const *command, process_errors errors, char *why,
+                   size_t why_size) {
     int to[2], from[2];
     *p = (process){.io = {.in = -1, .out = -1}};
     if (!command || !command[0])
@@ -52,7 +56,7 @@ bool process_start(process *p, char *const *command, char *why, size_t why_size)
         close(to[1]);
         return false;
     }
-    int error = spawn(&p->pid, command, to[0], from[1]);
+    int error = spawn(&p->pid, command, to[0], from[1], errors);
     close(to[0]);
     close(from[1]);
     if (error != 0) {

@@ -25,7 +25,7 @@ static bool start(espeak *e, process *p, char *why, size_t why_size) {
         command[8] = "-s";
         command[9] = e->speed;
     }
-    return process_start(p, command, why, why_size);
+    return process_start(p, command, ERRORS_DROPPED, why, why_size);
 }
 
 static void stop(speaker *s) {

@@ -135,7 +135,8 @@ bool wyoming_link_open(wyoming_link *l, char *why, size_t why_size) {
     if (l->open)
         return true;
     l->owed = 0;
-    l->open = l->command ? process_start(&l->program, l->command, reason, sizeof reason)
+    l->open = l->command ? process_start(&l->program, l->command, ERRORS_DROPPED, reason,
+                                       sizeof reason)
                          : stream_connect(&l->io, l->address, clock_ms() + l->timeout_ms, reason,
                                           sizeof reason);
     return l->open || fail(why, why_size, "%s: %s", l->engine, reason);

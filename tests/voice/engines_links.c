@@ -39,7 +39,7 @@ static int count_descriptors(void) {
 
 /* A server in a process of its own; its address in `address`. */
 static void start_server(process *p, char **command, char *address, size_t size) {
-    assert_true(process_start(p, command, why, sizeof why));
+    assert_true(process_start(p, command, ERRORS_DROPPED, why, sizeof why));
     char *port = stream_read_line(&p->io, 100, clock_ms() + LONG_MS, why, sizeof why);
     assert_non_null(port);
     snprintf(address, size, "127.0.0.1:%s", port);
@@ -248,6 +248,19 @@ static void speaker_links(void **state) {
         }
 }
 
+/* What Piper says of why it ended is told, and nothing is left in the folder for temporary files. */
+static void piper_says_why(void **state) {
+    (void)state;
+    char *command[] = {"python3", "-B", script, "piper", "error", NULL};
+    speaker_options o = {.engine = "piper", .command = command, .timeout_ms = LONG_MS};
+    speaker *s = speaker_open(&o, why, sizeof why);
+    assert_non_null(s);
+    assert_int_equal(spoken(s, "Hello"), -1);
+    assert_non_null(strstr(why, "out of coffee"));
+    assert_int_equal(spoken(s, " \n "), 0); /* it would give no file for that */
+    s->close(s);
+}
+
 static void sound_of_another_form(void **state) {
     (void)state;
     /* A recorded line of a server, with two channels. */
@@ -358,7 +371,7 @@ static void ends(void **state) {
     (void)state;
     char *stubborn[] = {"sh", "-c", "trap '' TERM; echo ready; sleep 600 & wait; sleep 600", NULL};
     process p;
-    assert_true(process_start(&p, stubborn, why, sizeof why));
+    assert_true(process_start(&p, stubborn, ERRORS_DROPPED, why, sizeof why));
     assert_non_null(stream_read_line(&p.io, 100, clock_ms() + LONG_MS, why, sizeof why));
     pid_t pid = p.pid;
     int64_t begun = clock_ms();
@@ -367,14 +380,14 @@ static void ends(void **state) {
     assert_int_equal(kill(pid, 0), -1);
     process_end(&p); /* once more does nothing */
     char *brief[] = {"true", NULL};
-    assert_true(process_start(&p, brief, why, sizeof why));
+    assert_true(process_start(&p, brief, ERRORS_DROPPED, why, sizeof why));
     for (int64_t end = clock_ms() + LONG_MS; process_runs(&p) && clock_ms() < end;)
         usleep(1000);
     assert_false(process_runs(&p));
     assert_false(stream_write(&p.io, "x", 1, clock_ms() + 1000, why, sizeof why)); /* no SIGPIPE */
     process_end(&p);
     char *talks[] = {"yes", NULL};
-    assert_true(process_start(&p, talks, why, sizeof why));
+    assert_true(process_start(&p, talks, ERRORS_DROPPED, why, sizeof why));
     process_end(&p);
 }
 
@@ -408,6 +421,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(recognizer_wyoming, before, nothing_left),
         cmocka_unit_test_setup_teardown(recognizer_whisper, before, nothing_left),
         cmocka_unit_test_setup_teardown(speaker_links, before, nothing_left),
+        cmocka_unit_test_setup_teardown(piper_says_why, before, nothing_left),
         cmocka_unit_test_setup_teardown(sound_of_another_form, before, nothing_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

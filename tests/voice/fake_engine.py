@@ -19,6 +19,8 @@ import time
 class Engine:
     """One conversation over two binary files."""
 
+    folder = None  # of the WAV files
+
     def __init__(self, source, sink, behaviour, mark):
         self.source, self.sink, self.behaviour, self.mark = source, sink, behaviour, mark
 
@@ -100,17 +102,32 @@ class Engine:
             self.send("audio-stop")
 
     def piper(self):
-        """As Piper with --json-input: the file is written, then its name."""
+        """As Piper with -d: a line of text in, a WAV file, then its name in the log. As the one in C++
+        has it, the file's last bytes come after its name."""
         import wave
-        for line in self.source:
-            task = json.loads(line)
-            if self.answer_badly(self.how()):
+        print(f"[info] Output directory: {self.folder}", file=sys.stderr, flush=True)
+        for count, line in enumerate(self.source):
+            text = line.removesuffix(b"\n")
+            assert text.strip(), line
+            how, path = self.how(), os.path.join(self.folder, f"{count}.wav")
+            if how == "error":
+                sys.exit("ValueError: out of coffee")
+            if how == "wrong":
+                with open(path, "wb") as file:
+                    file.write(bytes(100))
+                print(f"INFO:__main__:Wrote {path}", file=sys.stderr, flush=True)
+            if self.answer_badly(how):
                 continue
-            with wave.open(task["output_file"], "wb") as file:
+            with wave.open(path, "wb") as file:
                 file.setparams((1, 2, 16000, 0, "NONE", "not compressed"))
-                file.writeframes(b"\x01\x02" * (100 * len(task["text"].encode())))
-            self.sink.write(task["output_file"].encode() + b"\n")
-            self.sink.flush()
+                file.writeframes(b"\x01\x02" * (100 * len(text)))
+            with open(path, "rb") as file:
+                whole = file.read()
+            os.truncate(path, 50)
+            print(f"INFO:__main__:Wrote {path}", file=sys.stderr, flush=True)
+            time.sleep(0.02)
+            with open(path, "ab") as file:
+                file.write(whole[50:])
 
 
 def serve(kind, behaviour, mark):
@@ -176,6 +193,8 @@ def whisper(behaviour, mark):
 def main():
     """Command line."""
     kind, *rest = sys.argv[1:]
+    if "-d" in rest:
+        rest, (_, Engine.folder) = rest[:-2], rest[-2:]
     served = kind == "serve"
     if served:
         kind, *rest = rest
