@@ -129,7 +129,7 @@ static bool work(void *self) {
         settles && r->settle ? r->settle : r->partial;
     h->asked = h->pauses = false;
     if (!ask(r, text, sizeof text, why, sizeof why)) {
-        if (r->streams) /* of the others the final transcript is asked for as if nothing had been */
+        if (!settles) /* else the final transcript is asked for as if nothing had been */
             failed(h, why);
         return true;
     }

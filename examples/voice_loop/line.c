@@ -18,8 +18,7 @@ enum { LEARNS_AFTER_MS = 8000 };
 enum { CLEAR_WORDS = 2, CLEAR_VOICED = 25 };
 /* A pause after which what was understood may be all: longer than those within words. */
 enum { GUESS_AFTER_MS = 160 };
-/* An engine that does not stream and takes longer is not asked in pauses any more: the final transcript
- * would wait for it. */
+/* An engine that takes longer is not asked in pauses any more: the final transcript would wait for it. */
 enum { SLOW_PARTIAL_MS = 1000 };
 /* Shorter than that, one word is more often misheard attention than meant. */
 enum { SHORT_MS = 500 };
@@ -239,8 +238,7 @@ static void ask_partial(line *l) {
     double now = line_ms(l);
     bool streams = l->hear->recognizer->streams;
     bool pauses = now - u->end >= GUESS_AFTER_MS && u->asked - u->end < GUESS_AFTER_MS &&
-                  u->n_voiced >= LEAST_VOICED && !l->options->no_early &&
-                  (streams || !l->slow_partials);
+                  u->n_voiced >= LEAST_VOICED && !l->options->no_early && !l->slow_partials;
     if (u->failed || !(pauses || (streams && now - u->asked >= PARTIAL_EVERY_MS)))
         return;
     message *m = message_text(HEAR_PARTIAL, u->id, NULL, 0);
@@ -282,9 +280,9 @@ static void go_on(line *l, const int16_t *mic) {
     if (l->finishing) /* one at a time */
         return;
     bool is_noise = u->n_voiced < LEAST_VOICED;
-    bool known = l->hear->recognizer->streams || (u->heard_to > u->end && u->partial[0]);
+    bool known = u->partial[0] && (l->hear->recognizer->streams || u->heard_to > u->end);
     double wait = endpoint_wait_ms(&l->endpoint, known ? u->partial : NULL);
-    if (known && u->during_answer && u->partial[0] && is_backchannel(u->partial) && !l->asking)
+    if (known && u->during_answer && is_backchannel(u->partial) && !l->asking)
         wait = BACKCHANNEL_WAIT_MS;
     if (is_noise)
         wait = NOISE_WAIT_MS;

@@ -18,7 +18,7 @@ typedef struct recognizer recognizer;
 
 struct recognizer {
     const char *name; /* "pocketsphinx", "whisper", "wyoming", "program", "fake" */
-    bool streams;     /* partial costs little; else it is settle, and asked in pauses alone */
+    bool streams;     /* partial costs little; else it is settle, and asked for in pauses alone */
     /* What finishing is charged on the virtual clock: fixed, and per second of the utterance. So is
      * settle. */
     int charge_ms, charge_ms_per_s;
@@ -26,8 +26,8 @@ struct recognizer {
     bool (*feed)(recognizer *r, const int16_t *samples, size_t n, char *why, size_t why_size);
     /* The best text so far, "" where there is none yet. */
     bool (*partial)(recognizer *r, char *text, size_t size, char *why, size_t why_size);
-    /* What finish would say if nothing more came; more may come. NULL: partial does that where it does
-     * not stream, and nothing does where it does. */
+    /* What finish would say if nothing more came; more may come. Where it fails the utterance is not
+     * over. NULL: partial does that where it does not stream, and nothing does where it does. */
     bool (*settle)(recognizer *r, char *text, size_t size, char *why, size_t why_size);
     /* The final text, "" where nothing was understood. */
     bool (*finish)(recognizer *r, char *text, size_t size, char *why, size_t why_size);

@@ -1,6 +1,9 @@
 /* Recognition by a Wyoming server, or by a program that has the same events on its standard input
  * and output: transcribe, audio-start, audio-chunk..., audio-stop; transcript, and before it, where
- * the engine streams, transcript-chunk. */
+ * the engine streams, transcript-chunk.
+ *
+ * Most do not stream, and tell something only when the sound is over. So in a pause the sound is ended
+ * for their sake; should more be said, they get all of it again, from memory. */
 #define _GNU_SOURCE
 #include "engines.h"
 #include "wyoming.h"
@@ -8,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_SIZE = 4096 };
+/* A longer utterance than that is not asked about in pauses. */
+enum { TEXT_SIZE = 4096, MOST_SAMPLES = 40 * RECOGNIZER_RATE };
 
 typedef struct wyoming {
     recognizer base;
@@ -16,39 +20,59 @@ typedef struct wyoming {
     char *language;
     char heard[TEXT_SIZE]; /* of the pieces that came so far */
     bool open;
+    bool streams; /* a piece came before the end of the sound */
+    bool ended;   /* for the engine; what was fed since it does not have */
+    int16_t *sound; /* of the utterance */
+    size_t n_sound;
 } wyoming;
 
 static json_t *audio_format(void) {
     return json_pack("{s:i, s:i, s:i}", "rate", RECOGNIZER_RATE, "width", 2, "channels", 1);
 }
 
-static bool begin(recognizer *r, char *why, size_t why_size) {
-    wyoming *w = (wyoming *)r;
+static bool begin_sound(wyoming *w, char *why, size_t why_size) {
     w->heard[0] = 0;
+    w->ended = false;
     if (!wyoming_link_open(&w->link, why, why_size))
         return false;
     json_t *data = w->language ? json_pack("{s:s}", "language", w->language) : NULL;
-    w->open = wyoming_link_send(&w->link, "transcribe", data, NULL, 0, why, why_size) &&
-              wyoming_link_send(&w->link, "audio-start", audio_format(), NULL, 0, why, why_size);
+    return wyoming_link_send(&w->link, "transcribe", data, NULL, 0, why, why_size) &&
+           wyoming_link_send(&w->link, "audio-start", audio_format(), NULL, 0, why, why_size);
+}
+
+static bool begin(recognizer *r, char *why, size_t why_size) {
+    wyoming *w = (wyoming *)r;
+    w->n_sound = 0;
+    w->open = begin_sound(w, why, why_size);
     return w->open;
 }
 
-static bool feed(recognizer *r, const int16_t *samples, size_t n, char *why, size_t why_size) {
-    wyoming *w = (wyoming *)r;
+static bool send_sound(wyoming *w, const int16_t *samples, size_t n, char *why, size_t why_size) {
     unsigned char bytes[2 * 1024];
-    if (!w->open)
-        return fail(why, why_size, "%s: no utterance was begun", w->link.engine);
-    while (n > 0 && w->open) {
-        size_t m = n < 1024 ? n : 1024;
+    for (size_t m; n > 0; samples += m, n -= m) {
+        m = n < 1024 ? n : 1024;
         for (size_t i = 0; i < m; i++) {
             bytes[2 * i] = (unsigned char)((uint16_t)samples[i] & 255);
             bytes[2 * i + 1] = (unsigned char)((uint16_t)samples[i] >> 8);
         }
-        w->open =
-            wyoming_link_send(&w->link, "audio-chunk", audio_format(), bytes, 2 * m, why, why_size);
-        samples += m;
-        n -= m;
+        if (!wyoming_link_send(&w->link, "audio-chunk", audio_format(), bytes, 2 * m, why, why_size))
+            return false;
     }
+    return true;
+}
+
+static bool feed(recognizer *r, const int16_t *samples, size_t n, char *why, size_t why_size) {
+    wyoming *w = (wyoming *)r;
+    if (!w->open)
+        return fail(why, why_size, "%s: no utterance was begun", w->link.engine);
+    bool fits = n <= MOST_SAMPLES && w->n_sound <= MOST_SAMPLES - n;
+    if (fits)
+        memcpy(w->sound + w->n_sound, samples, n * sizeof *samples);
+    w->n_sound = fits ? w->n_sound + n : SIZE_MAX;
+    if (w->ended)
+        w->open = fits || fail(why, why_size, "%s: too much was said", w->link.engine);
+    else
+        w->open = send_sound(w, samples, n, why, why_size);
     return w->open;
 }
 
@@ -67,6 +91,7 @@ static void copy_text(const char *from, char *text, size_t size) {
 static bool take_event(wyoming *w, const wyoming_event *e) {
     const char *text = json_string_value(json_object_get(e->data, "text"));
     if (strcmp(e->type, "transcript-chunk") == 0 && w->link.owed == 0 && text) {
+        w->streams = w->streams || !w->ended;
         size_t n = strlen(w->heard);
         copy_text(text, w->heard + n + (n > 0), sizeof w->heard - n - 1);
         if (n > 0)
@@ -82,7 +107,7 @@ static bool partial(recognizer *r, char *text, size_t size, char *why, size_t wh
     wyoming *w = (wyoming *)r;
     wyoming_event e;
     text[0] = 0;
-    while (w->open && w->link.open &&
+    while (w->open && w->link.open && !w->ended &&
            stream_has_line(wyoming_link_stream(&w->link), why, why_size)) {
         if (!wyoming_link_receive(&w->link, &e, why, why_size)) {
             w->open = false;
@@ -95,14 +120,16 @@ static bool partial(recognizer *r, char *text, size_t size, char *why, size_t wh
     return true;
 }
 
-static bool finish(recognizer *r, char *text, size_t size, char *why, size_t why_size) {
-    wyoming *w = (wyoming *)r;
+/* Ends the sound and waits for what was heard. */
+static bool ask(wyoming *w, char *text, size_t size, char *why, size_t why_size) {
     wyoming_event e;
-    bool was_open = w->open, done = false;
+    bool done = false;
     int64_t deadline = clock_ms() + w->link.timeout_ms;
-    w->open = false;
-    if (!was_open)
-        return fail(why, why_size, "%s: no utterance was begun", w->link.engine);
+    bool has_all = !w->ended || (begin_sound(w, why, why_size) &&
+                                 send_sound(w, w->sound, w->n_sound, why, why_size));
+    w->ended = true;
+    if (!has_all)
+        return false;
     if (!wyoming_link_send(&w->link, "audio-stop", NULL, NULL, 0, why, why_size))
         return false;
     while (!done) {
@@ -120,10 +147,26 @@ static bool finish(recognizer *r, char *text, size_t size, char *why, size_t why
     return true;
 }
 
+static bool settle(recognizer *r, char *text, size_t size, char *why, size_t why_size) {
+    wyoming *w = (wyoming *)r;
+    if (w->streams || !w->open || w->n_sound > MOST_SAMPLES)
+        return partial(r, text, size, why, why_size);
+    return ask(w, text, size, why, why_size);
+}
+
+static bool finish(recognizer *r, char *text, size_t size, char *why, size_t why_size) {
+    wyoming *w = (wyoming *)r;
+    bool was_open = w->open;
+    w->open = false;
+    if (!was_open)
+        return fail(why, why_size, "%s: no utterance was begun", w->link.engine);
+    return ask(w, text, size, why, why_size);
+}
+
 static void cancel(recognizer *r) {
     wyoming *w = (wyoming *)r;
     char why[300];
-    if (w->open && w->link.command &&
+    if (w->open && !w->ended && w->link.command &&
         wyoming_link_send(&w->link, "audio-stop", NULL, NULL, 0, why, sizeof why))
         w->link.owed++;
     w->open = false;
@@ -134,16 +177,20 @@ static void close_engine(recognizer *r) {
     wyoming *w = (wyoming *)r;
     wyoming_link_free(&w->link);
     free(w->language);
+    free(w->sound);
     free(w);
 }
 
 static recognizer *open_link(const char *engine, const char *address, char *const *command,
                              const recognizer_options *options, char *why, size_t why_size) {
     wyoming *w = calloc(1, sizeof *w);
-    if (!w) {
+    int16_t *sound = w ? malloc(MOST_SAMPLES * sizeof *sound) : NULL;
+    if (!sound) {
         fail(why, why_size, "%s: out of memory", engine);
+        free(w);
         return NULL;
     }
+    w->sound = sound;
     w->base = (recognizer){
         .name = engine,
         .streams = true,
@@ -152,6 +199,7 @@ static recognizer *open_link(const char *engine, const char *address, char *cons
         .begin = begin,
         .feed = feed,
         .partial = partial,
+        .settle = settle,
         .finish = finish,
         .cancel = cancel,
         .close = close_engine,

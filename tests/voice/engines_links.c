@@ -146,6 +146,51 @@ static void recognizer_partial(void **state) {
     r->close(r);
 }
 
+/* What was heard so far, then all of it, of engines that do not stream; and of one that fails first. */
+static void recognizer_settles(void **state) {
+    (void)state;
+    int16_t sound[500] = {0};
+    char address[64], mark[300];
+    process server = {0};
+    for (int i = 0; i < 4; i++) {
+        char *how = i < 2 ? "ok" : "die";
+        char *program[] = {"python3", "-B", script, "asr_whole", how, mark, NULL};
+        char *serve[] = {"python3", "-B", script, "serve", "asr_whole", how, mark, NULL};
+        snprintf(mark, sizeof mark, "%s", temp_path("mark"));
+        remove(mark);
+        recognizer_options o = {.engine = i % 2 ? "wyoming" : "program",
+                                .address = address,
+                                .command = program,
+                                .timeout_ms = LONG_MS};
+        if (i % 2)
+            start_server(&server, serve, address, sizeof address);
+        recognizer *r = recognizer_open(&o, why, sizeof why);
+        assert_non_null(r);
+        for (int round = 0; round < 2; round++) {
+            assert_true(r->begin(r, why, sizeof why) && r->feed(r, sound, 500, why, sizeof why));
+            assert_int_equal(r->settle(r, text, sizeof text, why, sizeof why), i < 2 || round > 0);
+            if (i < 2 || round > 0)
+                assert_string_equal(text, "heard 500 samples, the last 0");
+            sound[399] = 7;
+            assert_true(r->feed(r, sound, 400, why, sizeof why));
+            assert_true(r->settle(r, text, sizeof text, why, sizeof why));
+            assert_string_equal(text, "heard 900 samples, the last 7");
+            assert_true(r->partial(r, text, sizeof text, why, sizeof why));
+            assert_string_equal(text, "heard 900 samples, the last 7");
+            assert_true(r->feed(r, sound, 100, why, sizeof why));
+            if (round == 0)
+                assert_true(r->finish(r, text, sizeof text, why, sizeof why));
+            else
+                r->cancel(r);
+            assert_string_equal(text, round == 0 ? "heard 1000 samples, the last 0"
+                                                 : "heard 900 samples, the last 7");
+            sound[399] = 0;
+        }
+        r->close(r);
+        process_end(&server);
+    }
+}
+
 static void recognizer_whisper(void **state) {
     (void)state;
     char address[64], url[100], mark[300];
@@ -419,6 +464,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(recognizer_program, before, nothing_left),
         cmocka_unit_test_setup_teardown(recognizer_partial, before, nothing_left),
         cmocka_unit_test_setup_teardown(recognizer_wyoming, before, nothing_left),
+        cmocka_unit_test_setup_teardown(recognizer_settles, before, nothing_left),
         cmocka_unit_test_setup_teardown(recognizer_whisper, before, nothing_left),
         cmocka_unit_test_setup_teardown(speaker_links, before, nothing_left),
         cmocka_unit_test_setup_teardown(piper_says_why, before, nothing_left),

@@ -1,8 +1,8 @@
 """Engines for the tests of the voice loop, good ones and bad ones.
 
-    fake_engine.py asr|tts|piper BEHAVIOUR [MARK]      on standard input and output
-    fake_engine.py serve asr|tts BEHAVIOUR [MARK]      the same over TCP; prints the port
-    fake_engine.py whisper BEHAVIOUR [MARK]            an HTTP server; prints the port
+    fake_engine.py asr|asr_whole|tts|piper BEHAVIOUR [MARK]   on standard input and output
+    fake_engine.py serve asr|asr_whole|tts BEHAVIOUR [MARK]   the same over TCP; prints the port
+    fake_engine.py whisper BEHAVIOUR [MARK]                   an HTTP server; prints the port
 
 BEHAVIOUR: ok, die (in place of an answer), hang, wrong (bytes that are no answer), half (an answer that
 ends in its middle), endless (events, but never the answer), error. Where the file MARK is named, the
@@ -74,7 +74,11 @@ class Engine:
         self.sink.flush()
         return how != "ok"
 
-    def asr(self):
+    def asr_whole(self):
+        """The same, and tells nothing before all was said."""
+        self.asr(streams=False)
+
+    def asr(self, streams=True):
         """Hears how many samples there were and how loud the last was."""
         n, last = 0, 0
         for kind, data, payload in self.events():
@@ -82,7 +86,7 @@ class Engine:
                 n = 0
                 assert data == {"rate": 16000, "width": 2, "channels": 1}, data
             elif kind == "audio-chunk":
-                if n == 0:
+                if n == 0 and streams:
                     self.send("transcript-chunk", {"text": "so far"})
                 n += len(payload) // 2
                 last = int.from_bytes(payload[-2:], "little", signed=True)

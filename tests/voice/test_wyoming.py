@@ -42,6 +42,9 @@ class Wyoming(Case):
         turns = self.done(result, 2)
         self.assertEqual(result.err, "")
         self.assertEqual([t["transcript"] for t in turns], HEARD.split("|"))
+        for turn in turns:  # it was asked in the pause, and nobody waited for it afterwards
+            self.assertEqual(turn["asr_ms"] - turn["vad_end_ms"], 0)
+            self.assertLessEqual(turn["begun_ms"], turn["vad_end_ms"])
         words = sum(len(t["spoken"].split()) for t in turns)
         for turn in turns:
             self.assertEqual(turn["spoken"], turn["answer"])

@@ -1,6 +1,6 @@
 """Engines for the voice loop, made of the server of the wyoming package.
 
-    wyoming_engines.py asr URI TEXT|TEXT...    hears these texts, one after the other
+    wyoming_engines.py asr URI TEXT|TEXT       hears the first in more than 1.3 s of speech, or the other
     wyoming_engines.py tts URI                 says a tone, 0.1 s for each word
 
 Over TCP the port is printed.
@@ -19,14 +19,14 @@ RATE, CHUNK = 22050, 1024
 
 
 class Asr(AsyncEventHandler):
-    """Streams the transcript once it has heard speech."""
+    """Tells what was said when all of it has been heard, as most do."""
 
     texts = []
 
     async def handle_event(self, event):
         if Transcribe.is_type(event.type):
             assert Transcribe.from_event(event).language == "en", event
-            self.loudest = 0
+            self.n, self.loud = 0, []
         elif AudioStart.is_type(event.type):
             start = AudioStart.from_event(event)
             assert (start.rate, start.width, start.channels) == (16000, 2, 1), event
@@ -34,10 +34,10 @@ class Asr(AsyncEventHandler):
             chunk = AudioChunk.from_event(event)
             assert chunk.samples * 2 == len(chunk.audio) > 0, event
             samples = memoryview(chunk.audio).cast("h")
-            self.loudest = max(self.loudest, *map(abs, samples))
+            self.loud += [self.n + i for i, x in enumerate(samples) if abs(x) > 1000]
+            self.n += len(samples)
         elif AudioStop.is_type(event.type):
-            assert self.loudest > 1000, self.loudest
-            text = self.texts.pop(0)
+            text = self.texts[self.loud[-1] - self.loud[0] < 1.3 * 16000]
             await self.write_event(TranscriptStart(language="en").event())
             for word in text.split():
                 await self.write_event(TranscriptChunk(text=word + " ").event())
