@@ -67,10 +67,10 @@ def speak(folder, voice="en-us"):
 
 
 def heard(args, folder):
-    """The turns of the dialogues as the packaged recogniser hears them. What is not understood may
-    have no answer, and may be more than one turn."""
+    """The turns of the dialogues as the packaged recogniser hears them. What is not understood has no
+    answer of the model's, and may be more than one turn."""
     turns = [turn for voice in VOICES for wav in speak(folder, voice) for turn in ledger(args, wav, [])]
-    return [turn for turn in turns if turn["first_audio_ms"] is not None and turn["asr_ms"]]
+    return [turn for turn in turns if turn["first_audio_ms"] is not None and turn["begun_ms"]]
 
 
 def ledger(args, wav, words):

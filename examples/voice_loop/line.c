@@ -3,6 +3,7 @@
 #include "line.h"
 #include "stream.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -12,6 +13,10 @@ enum { ONSET_BLOCKS = 8, ONSET_LOUD = 6, LASTING_BLOCKS = 5, LASTING_LOUD = 3 };
 /* With fewer voiced blocks it was a noise, about which no recogniser is asked. */
 enum { LEAST_VOICED = 4, NOISE_WAIT_MS = 200, BACKCHANNEL_WAIT_MS = 300 };
 enum { PARTIAL_EVERY_MS = 200, LONGEST_MS = 30000, LONGEST_FINISH_MS = 10000 };
+/* What begins so long after the speaker was last heard, and is so much quieter, is somebody else, or
+ * music. */
+enum { TRAILS_MS = 150 };
+static const double QUIETER_DB = 12;
 /* What goes on for so long without a pause may be the room. */
 enum { LEARNS_AFTER_MS = 8000 };
 /* An answer is given up before all of what was said is there, when that much speaks for it. */
@@ -232,15 +237,18 @@ static void end_utterance(line *l, bool was_noise) {
 }
 
 /* Partials come from engines that tell something before the end, and, of all engines, where somebody
- * pauses. */
+ * pauses. What was settled then is not asked again before somebody goes on: it is the final text, and
+ * what streams may differ. */
 static void ask_partial(line *l) {
     utterance *u = &l->now;
     double now = line_ms(l);
     bool streams = l->hear->recognizer->streams;
     bool pauses = now - u->end >= GUESS_AFTER_MS && u->asked - u->end < GUESS_AFTER_MS &&
                   u->n_voiced >= LEAST_VOICED && !l->options->no_early && !l->slow_partials;
-    if (u->failed || !(pauses || (streams && now - u->asked >= PARTIAL_EVERY_MS)))
+    bool goes_on = streams && !(u->settles && l->hear->recognizer->settle);
+    if (u->failed || !(pauses || (goes_on && now - u->asked >= PARTIAL_EVERY_MS)))
         return;
+    u->settles = pauses;
     message *m = message_text(HEAR_PARTIAL, u->id, NULL, 0);
     if (m) {
         m->value = (int64_t)now;
@@ -263,15 +271,29 @@ static void guess(line *l) {
         line_guess(l, text);
 }
 
+/* Whether what is loud now can be of who speaks in this utterance. */
+static bool is_of_speaker(const line *l, utterance *u) {
+    double power = pow(10, l->activity.level_db / 10);
+    if (line_ms(l) - u->end >= TRAILS_MS &&
+        power * u->n_voiced <= u->power * pow(10, -QUIETER_DB / 10))
+        return false;
+    if (l->activity.is_voiced) {
+        u->n_voiced++;
+        u->power += power;
+    }
+    return true;
+}
+
 static void go_on(line *l, const int16_t *mic) {
     utterance *u = &l->now;
     double now = line_ms(l), silence;
     if (!u->failed)
         feed(l, mic, LINE_BLOCK);
-    u->n_voiced += l->activity.is_voiced;
-    if (l->activity.is_loud && activity_count(&l->activity, LASTING_BLOCKS) >= LASTING_LOUD) {
+    if (is_of_speaker(l, u) && l->activity.is_loud &&
+        activity_count(&l->activity, LASTING_BLOCKS) >= LASTING_LOUD) {
         endpoint_note_pause(&l->endpoint, now - 10 - u->end);
         u->end = now;
+        u->settles = false;
         line_take_back(l);
     }
     ask_partial(l);

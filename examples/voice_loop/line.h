@@ -31,7 +31,9 @@ typedef struct utterance {
     double asked;               /* for a partial, ms */
     double heard_to;            /* up to when the partial heard, ms; -1: there was none */
     int n_voiced;               /* blocks with a pitch */
+    double power;               /* of these, summed */
     bool during_answer;
+    bool settles; /* its partial was asked for in the present pause */
     bool failed; /* nobody recognises it */
     bool doubted; /* the partial, by who heard it */
     char partial[PARTIAL_SIZE];

@@ -54,6 +54,16 @@ class Dialogues(Case):
         # Of eight wishes; the words of the recogniser and the size of the model take some.
         self.assertGreaterEqual(done, 3)
 
+    def test_what_was_settled_in_the_pause_is_the_answer(self):
+        """The first pass of the recogniser goes on and has other words; they are nobody's answer."""
+        said = ["Add milk and eggs to the shopping list.", "What is on the list?",
+                "Take milk off the list."]
+        parts = [(0.5 + EVERY_S * i, say(text, "en-us+f2")) for i, text in enumerate(said)]
+        wav = write_wav(self.dir / "in.wav", mix(parts, EVERY_S * len(said)))
+        for turn in self.done(loop("--wav-in", wav, "--virtual-clock"), len(said)):
+            self.assertEqual(turn["guesses"], 1, turn)
+            self.assertLess(turn["begun_ms"], turn["vad_end_ms"], turn)
+
     def test_the_same_bytes_again_and_for_other_threads(self):
         seen = []
         for threads in 1, 2:

@@ -1,6 +1,7 @@
 """One exchange and several: the contract of the ledger and of what is played."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from voice_case import Case, loop, main, mix, read_wav, say, without_measured, write_wav
 
 LAMP = "Turn on the lamp in the kitchen, please."
+SAID = "turn on the lamp in the kitchen"
 
 
 class Exchange(Case):
@@ -93,6 +95,19 @@ class Exchange(Case):
         parts = [(0.4, say("Turn on the lamp in the")), (2.35, say("kitchen."))]
         turn, = self.done(self.hear(mix(parts, 6), said="turn on the lamp in the kitchen"), 1)
         self.assertGreater(turn["speech_end_ms"], 2500)
+
+    def test_music_behind_it_does_not_hold_the_end_up(self):
+        """A note right after the voice, and loud in a room that is quiet otherwise."""
+        lamp, note = say(LAMP), [math.sin(i * 0.09) for i in range(4410)]
+        alone, = self.done(self.hear(mix([(0.5, lamp)], 7), said=SAID), 1)
+        at = alone["speech_end_ms"] / 1000 + 0.2
+        ends = []
+        for level in 300, 8000:
+            tone = [int(level * x) for x in note]
+            turn, = self.done(self.hear(mix([(0.5, lamp), (at, tone)], 7), said=SAID), 1)
+            ends.append(turn["speech_end_ms"] - alone["speech_end_ms"])
+        self.assertEqual(ends[0], 0)
+        self.assertGreater(ends[1], 300)  # as loud as the voice, it is the voice for all that is known
 
     def test_who_goes_on_before_the_answer_has_one_turn(self):
         parts = [(0.4, say("Turn on the lamp.")), (2.0, say("I mean in the kitchen."))]
