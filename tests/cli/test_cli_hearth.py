@@ -2,7 +2,11 @@
 calls are read as calls."""
 
 import json
+import os
+import subprocess
 import sys
+import unittest
+from pathlib import Path
 
 from cli_case import ROOT, Case, main, slm
 
@@ -12,6 +16,8 @@ import corpus
 from grammar import Gen
 
 HEARTH = ROOT / "examples/models/hearth.gguf"
+PROGRAMS = ROOT / "tools/demo_model"
+LIBRARY = Path(os.environ.get("SLM_BINARY_DIR") or ROOT / "build/release") / "libslm.so"
 
 
 def conversation(dialogue):
@@ -58,6 +64,23 @@ class Hearth(Case):
                 with self.subTest(arguments=said, content=content):
                     self.done(self.render(talk), (chatml.message("user", "a timer")
                                                   + chatml.message("assistant", want)).encode())
+
+    @unittest.skipIf(os.environ.get("SLM_SANITIZE") or not LIBRARY.exists(),
+                     "Python loads no sanitized library")
+    def test_quality_is_measured(self):
+        asked, told = self.dir / "asked.jsonl", self.dir / "told.jsonl"
+        for program, *options in (
+                ("corpus.py", "--split", "test", "--tools", 1, "--count", 25, "--seed", 4, "--out", asked),
+                ("evaluate.py", "--gguf", HEARTH, "--tool-corpus", asked, "--library", LIBRARY,
+                 "--report", told)):
+            done = subprocess.run([sys.executable, "-B", PROGRAMS / program, *map(str, options)],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            self.assertEqual(done.returncode, 0, done.stdout.decode())
+        self.assertIn(b"Held-out phrasings with tools: calls", done.stdout)
+        answers = [json.loads(line) for line in told.read_text(encoding="utf-8").splitlines()]
+        right = [a["right"] for a in answers if a["kind"] == "call"]
+        self.assertGreater(len(right), 100)
+        self.assertGreater(sum(right), 0.8 * len(right))
 
     def test_calls_are_read(self):
         call = {"name": "light", "arguments": {"place": "study", "state": "on"}}

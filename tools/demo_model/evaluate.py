@@ -113,7 +113,7 @@ class Examiner:
         if tools and self.held:
             key = tuple(names)
             guide = self.guides.get(key) or self.guides.setdefault(key, model.tool_guide(tools))
-        self.session.prompt(model.conversation_ids(chat, tools or None))
+        self.session.prompt(model.chat_ids(chat, tools or None))
         return "".join(self.session.generate(max_tokens=160, temperature=0, guide=guide))
 
     def measure(self, dialogues):
