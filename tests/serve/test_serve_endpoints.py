@@ -220,11 +220,11 @@ class Chat(Case):
                "tools": TOOLS, "temperature": 2, "top_k": 0, "top_p": 1, "min_p": 0,
                "max_tokens": 200, "parallel_tool_calls": False, "response_format": {
                    "type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}}
-        kinds = set()
+        kinds, opening = set(), self.ok("/tokenize", {"content": "<tool_call>"})["tokens"][0]
         for seed in range(24):
             asked = dict(ask, seed=seed, temperature=2 if seed % 2 else 0)
             if seed % 4 == 0:
-                asked["messages"] = ASK["messages"]
+                asked |= {"messages": ASK["messages"], "logit_bias": {str(opening): -100}}
             c = self.ok("/v1/chat/completions", asked)["choices"][0]
             kinds.add(c["finish_reason"])
             if c["finish_reason"] == "tool_calls":

@@ -27,15 +27,20 @@ def texts(path, limit):
                 yield "assistant\n" + turn["bot"]
 
 
-def train(path, size, limit):
-    """A tokenizer with the pre-tokenizer of Qwen 2 and all 256 bytes."""
-    tokenizer = Tokenizer(models.BPE())
+def with_steps(tokenizer):
+    """The tokenizer with the pre-tokenizer of Qwen 2, at work on bytes."""
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
         pre_tokenizers.Split(Regex(SPLIT), behavior="isolated"),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
     ])
     tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def train(path, size, limit):
+    """A tokenizer of all 256 bytes and what comes often together."""
+    tokenizer = with_steps(Tokenizer(models.BPE()))
     trainer = trainers.BpeTrainer(
         vocab_size=size, special_tokens=CONTROL, show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), min_frequency=2)

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Builds examples/models/hearth.gguf from nothing: corpus, vocabulary, training, export, measure.
 #
-#   SLM_LIBRARY=build/release/libslm.so tools/demo_model/build.sh WORK [MINUTES [MINUTES [MINUTES [MINUTES [MINUTES]]]]]
+#   SLM_LIBRARY=build/release/libslm.so tools/demo_model/build.sh WORK [MINUTES...]
 #
 # WORK is a folder outside the repository (about 600 MB); MINUTES are the most time of both processor
-# cores that the five stages of the training may take (47, 10.5, 40, 60 and 40).  Wants the packages of
+# cores that the six stages of the training may take (47, 10.5, 40, 60, 40 and 30).  Wants the packages of
 # requirements.txt in $PYTHON (python3), a C++ compiler for the compiled layers (train.py --no-compile
 # does without), and a built shared library, which answers the questions of the measurement.
 
@@ -19,6 +19,7 @@ second=${3:-10.5}
 third=${4:-40}
 fourth=${5:-60}
 fifth=${6:-40}
+sixth=${7:-30}
 cd "$(dirname "$0")"
 python=${PYTHON:-python3}
 
@@ -51,9 +52,19 @@ cat "$work/both1.jsonl" "$work/both2.jsonl" > "$work/train4.jsonl"
 "$python" -u train.py --corpus "$work/train5.jsonl" --tokenizer "$work/tokenizer3.json" \
     --start "$work/model4.pt" --out "$work/model5.pt" \
     --tokens 9000000 --minutes "$fifth" --rate 0.008 --seed 13 | tee -a "$work/train.log"
-"$python" export.py --model "$work/model5.pt" --tokenizer "$work/tokenizer3.json" \
-    --full "$work/hearth-f16.gguf" --small "$work/hearth.gguf"
 "$python" corpus.py --split test --tools 1 --count 1200 --seed 4 --out "$work/tools.jsonl"
+for half in 31:48000 32:20000; do
+    "$python" corpus.py --split train --stage 4 --tools 0.55 --count "${half#*:}" --seed "${half%:*}" \
+        --without "$work/test.jsonl" "$work/tools.jsonl" fresh_wordings.jsonl --out "$work/train-${half%:*}.jsonl"
+done
+"$python" -u train.py --corpus "$work/train-31.jsonl" --tokenizer "$work/tokenizer3.json" \
+    --start "$work/model5.pt" --out "$work/model6.pt" --tokens 4000000 --minutes "$sixth" \
+    --rate 0.005 --floor 0.25 --mean 150 --seed 14 | tee -a "$work/train.log"
+"$python" -u train.py --corpus "$work/train-32.jsonl" --tokenizer "$work/tokenizer3.json" \
+    --start "$work/model6.pt" --out "$work/model7.pt" --tokens 1800000 --minutes "$sixth" \
+    --rate 0.0015 --mean 60 --seed 15 | tee -a "$work/train.log"
+"$python" export.py --model "$work/model5.pt" "$work/model7.pt" --tokenizer "$work/tokenizer3.json" \
+    --full "$work/hearth-f16.gguf" --small "$work/hearth.gguf"
 "$python" evaluate.py --gguf "$work/hearth.gguf" --corpus "$work/test.jsonl" \
     --tool-corpus "$work/tools.jsonl" --library "$library" --report "$work/answers.jsonl" | tee "$work/quality.md"
 mkdir -p ../../examples/models

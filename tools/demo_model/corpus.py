@@ -5,6 +5,7 @@
 
 import argparse
 import json
+import re
 
 import intents_clock as clock
 import intents_home as home
@@ -94,9 +95,26 @@ LAST_WITH_TOOLS = WITH_TOOLS | {
     shopping.shopping: 18,
     no.refuse: 15,
 }
+# And for the very last: whether a tool is there at all, and what is none of its business.
+WHICH_TOOL = LAST_WITH_TOOLS | {
+    home.heating: 9,
+    home.blinds: 12,
+    music.music: 16,
+    music.control: 11,
+    smalltalk.small_talk: 17,
+    smalltalk.my_name: 5,
+    no.unknown: 13,
+    no.refuse: 24,
+}
 TOOLS_ONLY = [(times.ask_list, 5), (times.asked_back, 6)]
-# Of each stage of the training: what has other weights than MIX, without tools and with them.
-STAGES = {1: ({}, WITH_TOOLS), 2: (SECOND, WITH_TOOLS), 3: (LAST, LAST_WITH_TOOLS)}
+# Of each stage of the training: what has other weights than MIX, without tools and with them, and
+# how many of the dialogues with tools offer all of them.
+STAGES = {
+    1: ({}, WITH_TOOLS, 0.7),
+    2: (SECOND, WITH_TOOLS, 0.7),
+    3: (LAST, LAST_WITH_TOOLS, 0.7),
+    4: (LAST, WHICH_TOOL, 0.55),
+}
 
 
 class Context:
@@ -170,9 +188,9 @@ def dialogue(gen, mix):
     return {"system": system, "turns": [tooltalk.in_words(turn) for turn in turns]}
 
 
-def tool_dialogue(gen, mix):
+def tool_dialogue(gen, mix, whole=0.7):
     """One conversation with tools, or None where a phrasing was of the wrong split."""
-    offered = tooltalk.offer(gen)
+    offered = tooltalk.offer(gen, whole)
     ctx = Context(gen, gen.chance(0.25), offered)
     facts = ctx.facts(gen) + tooltalk.state(gen)
     behind = gen.chance(0.5)  # facts may come with each question
@@ -196,6 +214,21 @@ def tool_dialogue(gen, mix):
     return {"system": gen.pick([" ", " ", "\n"]).join(system), "tools": offered, "turns": turns}
 
 
+def wording(user):
+    """What the user says, without capitals, punctuation and what stands on a line of its own."""
+    return " ".join(re.findall(r"[^\W_]+", user.split("\n")[0].lower().replace("'", "")))
+
+
+def wordings(paths):
+    """All that is asked in these lists of dialogues or of single questions."""
+    asked = set()
+    for path in paths:
+        with open(path, encoding="utf-8") as lines:
+            for entry in map(json.loads, lines):
+                asked |= {wording(turn["user"]) for turn in entry.get("turns", [entry])}
+    return asked
+
+
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -204,18 +237,21 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--stage", type=int, choices=STAGES, default=1, help="of the training")
     parser.add_argument("--tools", type=float, default=0, help="share of dialogues with tools")
+    parser.add_argument("--without", nargs="*", default=[],
+                        help="lists whose very wordings no dialogue may have: two carriers can "
+                        "differ by a comma alone")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
-    in_words, with_tools = STAGES[args.stage]
+    in_words, with_tools, whole = STAGES[args.stage]
     mix = [(s, in_words.get(s, w)) for s, w in MIX]
     tool_mix = [(s, with_tools.get(s, w)) for s, w in MIX] + TOOLS_ONLY
     gen = Gen(args.seed, args.split)
-    written = 0
+    barred, written = wordings(args.without), 0
     with open(args.out, "w", encoding="utf-8") as out:
         while written < args.count:
             tools = args.tools > 0 and gen.chance(args.tools)
-            conversation = tool_dialogue(gen, tool_mix) if tools else dialogue(gen, mix)
-            if conversation:
+            conversation = tool_dialogue(gen, tool_mix, whole) if tools else dialogue(gen, mix)
+            if conversation and barred.isdisjoint(wording(t["user"]) for t in conversation["turns"]):
                 out.write(json.dumps(conversation, ensure_ascii=False) + "\n")
                 written += 1
 

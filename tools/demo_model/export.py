@@ -12,11 +12,10 @@ import json
 
 import gguf
 import numpy as np
-import torch
 from gguf import GGMLQuantizationType as Kind
 
 from chatml import CONTROL, END, END_OF_TEXT, TEMPLATE
-from model import Config
+from model import Config, mean_of
 
 
 def add_facts(writer, config, kind):
@@ -83,12 +82,12 @@ def write(path, config, weights, tokenizer, kind):
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True)
+    parser.add_argument("--model", required=True, nargs="+", help="of several, the mean")
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--full", required=True)
     parser.add_argument("--small", required=True)
     args = parser.parse_args()
-    saved = torch.load(args.model, map_location="cpu", weights_only=True)
+    saved = mean_of(args.model)
     config = Config(**saved["config"])
     write(args.full, config, saved["weights"], args.tokenizer, Kind.F16)
     write(args.small, config, saved["weights"], args.tokenizer, Kind.Q8_0)

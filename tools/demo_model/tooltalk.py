@@ -20,9 +20,9 @@ the {word} is missing|unknown place {word}|error {number}""".replace("\n", "").s
 CANNOT = "Sorry, I can't do that here."
 
 
-def offer(gen):
-    """The tools of one conversation: mostly all."""
-    if gen.chance(0.7):
+def offer(gen, whole):
+    """The tools of one conversation: in this share of them all."""
+    if gen.chance(whole):
         return list(TOOLS)
     some = gen.rng.sample(list(TOOLS), gen.rng.randint(1, len(TOOLS) - 1))
     return some if gen.chance(0.5) else [name for name in TOOLS if name in some]

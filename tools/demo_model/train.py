@@ -97,9 +97,25 @@ def optimisers_for(model, peak):
     return muon, adam
 
 
-def save(model, path):
+class Tail:
+    """The mean of the weights over the last steps: each counts less, the longer it is past."""
+
+    def __init__(self, model, steps):
+        self.model, self.steps, self.seen = model, steps, 0
+        self.mean = {name: value.clone() for name, value in model.state_dict().items()}
+
+    @torch.no_grad()
+    def step(self):
+        """Takes the weights as they are now; the first ones are a plain mean."""
+        self.seen += 1
+        share = 1 / min(self.seen, self.steps)
+        for name, value in self.model.state_dict().items():
+            self.mean[name].lerp_(value, share)
+
+
+def save(model, weights, path):
     """Weights and sizes, replaced in one step."""
-    torch.save({"config": asdict(model.config), "weights": model.state_dict()}, path + ".part")
+    torch.save({"config": asdict(model.config), "weights": weights}, path + ".part")
     os.replace(path + ".part", path)
 
 
@@ -128,6 +144,7 @@ def train(args):
         loss_of(model, next(batches(samples, args.batch, random.Random(0))), args.half).backward()
         model.zero_grad(set_to_none=True)
     stream = batches(samples, args.batch, random.Random(args.seed))
+    tail = Tail(model, args.mean)
     begun, kept = time.process_time(), time.time()
     seen, step, mean = 0, 0, None
     while True:
@@ -136,7 +153,7 @@ def train(args):
         if done >= 1:
             break
         for group in (g for o in optimisers for g in o.param_groups):
-            group["lr"] = group["peak"] * rate(done)
+            group["lr"] = group["peak"] * rate(done, floor=args.floor)
         batch = next(stream)
         loss = loss_of(model, batch, args.half)
         loss.backward()
@@ -144,6 +161,7 @@ def train(args):
         for optimiser in optimisers:
             optimiser.step()
         model.zero_grad(set_to_none=True)
+        tail.step()
         seen += batch[0].numel()
         step += 1
         mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
@@ -151,9 +169,9 @@ def train(args):
             print(f"step {step} loss {mean:.4f} tokens {seen} done {done:.3f} "
                   f"{seen / spent:.0f} tokens/s", flush=True)
         if time.time() - kept > 60:
-            save(model, args.out)
+            save(model, tail.mean, args.out)
             kept = time.time()
-    save(model, args.out)
+    save(model, tail.mean, args.out)
     print(f"{step} steps, {seen} tokens, {spent / 60:.1f} minutes, loss {mean:.4f}", flush=True)
 
 
@@ -168,6 +186,9 @@ def main():
     parser.add_argument("--minutes", type=float, default=47, help="most time of the processor that it may take on each thread")
     parser.add_argument("--batch", type=int, default=4096, help="tokens in a batch")
     parser.add_argument("--rate", type=float, default=0.02)
+    parser.add_argument("--floor", type=float, default=0.02, help="share of the rate at the end")
+    parser.add_argument("--mean", type=int, default=1,
+                        help="steps whose weights the saved ones are the mean of")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True,
