@@ -65,6 +65,7 @@ static int serve(const char *path, const slm_cli_common *common, serve_options *
     serve_server server = {.options = options, .created = (int64_t)time(NULL), .log = &log,
                            .listen_fd = -1};
     slm_error error = SLM_ERROR_INIT;
+    size_t n = 0;
     int status = slm_cli_open_model(path, common, 0, &server.model);
     if (status == 0)
         status = slm_cli_model_sampling(path, server.model, &server.sampling);
@@ -72,6 +73,9 @@ static int serve(const char *path, const slm_cli_common *common, serve_options *
         slm_model_close(&server.model);
         return status;
     }
+    if (slm_model_get_meta(server.model, "general.sampling.penalty_last_n", NULL, 0, &n, NULL) ==
+        SLM_ERR_MISSING)
+        server.sampling.penalty_last_n = -1; /* as the API has it: over the whole text */
     server.info.struct_size = sizeof server.info;
     slm_model_get_info(server.model, &server.info, NULL);
     name_model(path, server.model_id, sizeof server.model_id);

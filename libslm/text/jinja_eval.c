@@ -22,7 +22,7 @@ const slm_jvalue *slm_j_find_var(slm_jinja *j, const slm_jframe *f, slm_str name
 }
 
 slm_status slm_j_set_var(slm_jinja *j, slm_jframe *f, slm_str name, slm_jvalue v) {
-    j->steps += vars_seen(f);
+    SLM_TRY(slm_j_charge(j, vars_seen(f))); /* checked here: names may be set in a loop of ours */
     for (size_t i = 0; i < f->n; i++) {
         if (slm_str_equal(f->vars[i].name, name)) {
             f->vars[i].value = v;

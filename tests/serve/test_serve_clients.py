@@ -165,10 +165,12 @@ class Long(Case):
             self.refused(reply, 503, None, "overloaded")
             self.assertGreaterEqual(int(reply.headers["retry-after"]), 1)
         self.assertLess(min(took), REFUSED, took)
-        # Two prompts where there is room for one: none of them is taken.
+        # Where there is room for one answer a request of several is taken, whole.
         held.pop().close()
         self.until(lambda: self.waiting() == 1, "it still waits")
-        self.refused(self.post("/v1/completions", dict(LONG, n=2)), 503)
+        held.append(self.begin(n=2))
+        self.until(lambda: self.waiting() == 3, "they were not taken")
+        self.refused(self.post("/v1/completions", LONG), 503, None, "overloaded")
         self.assertEqual(self.get("/health").status, 200)
         for s in held:
             s.close()

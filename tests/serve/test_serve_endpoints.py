@@ -5,9 +5,15 @@ import json
 import math
 import struct
 import subprocess
+import sys
+import tempfile
 import unittest
+from pathlib import Path
 
-from serve_case import HEARTH, SLM, Case, in_threads, main
+from serve_case import HEARTH, SLM, STORIES, Case, Server, in_threads, main
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
+from cli_case import Gguf  # pylint: disable=wrong-import-position
 
 ASK = {"messages": [{"role": "user", "content": "What can you do?"}], "temperature": 0,
        "max_tokens": 24}
@@ -429,6 +435,62 @@ class Embeddings(Case):
             reply = self.post("/v1/embeddings", body)
             self.assertEqual(reply.status, 400, (body, reply))
             self.assertTrue(reply.json()["error"]["param"].startswith(param), reply)
+    def test_more_than_may_wait(self):
+        """A request of many texts needs room for one of them: else it would never find any."""
+        texts = [f"text number {i}" for i in range(100)]
+        r = self.ok("/v1/embeddings", {"input": texts})
+        self.assertEqual([d["index"] for d in r["data"]], list(range(100)))
+        one = self.ok("/v1/embeddings", {"input": texts[99]})
+        self.assertEqual(one["data"][0]["embedding"], r["data"][99]["embedding"])
+
+
+@unittest.skipUnless(STORIES.exists(), "no reference data")
+class OfTheFile(Case):
+    """What a file says of its template and of sampling."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.MODEL = Path(cls.folder.name) / "names.gguf"
+        cls.MODEL.write_bytes(Gguf(STORIES).with_text(
+            "tokenizer.chat_template", "{% for m in messages %}{{ m.role }} {{ m.name }};{% endfor %}"))
+        cls.MODEL.write_bytes(Gguf(cls.MODEL).with_u32("general.sampling.penalty_last_n", 0))
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.folder.cleanup()
+
+    def test_names_of_results(self):
+        """A result has the name of the tool that was called; of equal ids the last call before it counts."""
+        def calls(*named):
+            return {"role": "assistant", "tool_calls": [
+                {"id": i, "type": "function", "function": {"name": n, "arguments": "{}"}}
+                for i, n in named]}
+
+        def result(i, **more):
+            return dict({"role": "tool", "tool_call_id": i, "content": "1"}, **more)
+
+        messages = [calls(("a", "lamp"), ("b", "song")), result("b"), result("a"),
+                    calls(("a", "door")), result("a"), result("a", name="mine"), result("x")]
+        ids = self.ok("/tokenize", {"messages": messages})["tokens"]
+        said = self.ok("/detokenize", {"tokens": ids})["content"].split(";")
+        self.assertEqual([s.strip()[5:] for s in said if s.strip().startswith("tool")],
+                         ["song", "lamp", "door", "mine", ""])
+
+    def test_penalties_look_back_as_far_as_the_file_says(self):
+        def said(server, **fields):
+            return self.ok("/v1/completions", dict({"prompt": "Once upon a time", "max_tokens": 60,
+                                                    "temperature": 0}, **fields),
+                           server=server)["choices"][0]["text"]
+
+        self.assertEqual(said(self.server, frequency_penalty=2), said(self.server))
+        whole = Server(STORIES)  # says nothing of it: the whole text, as the API has it
+        try:
+            self.assertNotEqual(said(whole, frequency_penalty=2), said(whole))
+        finally:
+            self.assertEqual(whole.stop(), 0)
 
 
 if __name__ == "__main__":

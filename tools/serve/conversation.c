@@ -88,8 +88,9 @@ static json_t *read_call(const serve_server *server, const serve_object *call, s
                      name, "arguments", value);
 }
 
+/* names: of tools, by the ids of the calls to them; of equal ids the last counts. */
 static int read_calls(const serve_server *server, const serve_object *message, json_t *out,
-                      serve_fault *fault) {
+                      json_t *names, serve_fault *fault) {
     const json_t *calls = NULL;
     if (!serve_get_array(message, "tool_calls", MAX_CALLS, &calls, fault))
         return 0;
@@ -104,28 +105,18 @@ static int read_calls(const serve_server *server, const serve_object *message, j
         if (!call)
             break;
         json_array_append_new(list, call);
+        const char *id = json_string_value(json_object_get(call, "id"));
+        if (id)
+            json_object_set(names, id, json_object_get(json_object_get(call, "function"), "name"));
     }
     json_object_set_new(out, "tool_calls", list);
     return fault->status == 0;
 }
 
-/* The name of the tool that an earlier call with this id was to: templates may want it beside the
- * result, and the API gives the id alone. */
-static const char *called(const json_t *messages, const char *id) {
-    size_t i, k;
-    json_t *message, *call;
-    json_array_foreach(messages, i, message)
-        json_array_foreach(json_object_get(message, "tool_calls"), k, call) {
-            const char *other = json_string_value(json_object_get(call, "id"));
-            if (other && strcmp(other, id) == 0)
-                return json_string_value(
-                    json_object_get(json_object_get(call, "function"), "name"));
-        }
-    return NULL;
-}
-
-static json_t *read_message(const serve_server *server, const serve_object *message,
-                            const json_t *before, serve_fault *fault) {
+/* names has those of the tools that were called before: templates may want one beside a result, and the
+ * API gives the id of the call alone. */
+static json_t *read_message(const serve_server *server, const serve_object *message, json_t *names,
+                            serve_fault *fault) {
     static const char *const roles[] = {"system", "developer", "user", "assistant", "tool"};
     const char *role = NULL, *name = NULL, *id = NULL, *thinking = NULL;
     size_t r = 0;
@@ -149,12 +140,12 @@ static json_t *read_message(const serve_server *server, const serve_object *mess
     if (!content)
         return NULL;
     if (r == 4 && !name && id)
-        name = called(before, id);
+        name = json_string_value(json_object_get(names, id));
     /* Templates know one role for who runs the program. */
     json_t *out = json_pack("{s:s, s:o, s:s*, s:s*, s:s*}", "role", r == 1 ? "system" : role,
                             "content", content, "name", name, "tool_call_id", id,
                             "reasoning_content", is_assistant ? thinking : NULL);
-    if (out && is_assistant && !read_calls(server, message, out, fault)) {
+    if (out && is_assistant && !read_calls(server, message, out, names, fault)) {
         json_decref(out);
         return NULL;
     }
@@ -171,44 +162,46 @@ static json_t *read_all(const serve_server *server, const serve_object *request,
         serve_refuse_field(fault, "messages", "messages: got none, wanted at least one");
         return NULL;
     }
-    json_t *list = json_array();
+    json_t *list = json_array(), *names = json_object();
     for (size_t i = 0; list && i < json_array_size(messages); i++) {
         serve_object item;
         json_t *message = NULL;
         if (serve_get_item(request, "messages", messages, i, &item, fault))
-            message = read_message(server, &item, list, fault);
+            message = read_message(server, &item, names, fault);
         if (!message || json_array_append_new(list, message) != 0) {
             json_decref(list);
             list = NULL;
         }
     }
+    json_decref(names);
     if (!list)
         serve_refuse(fault, 503, "overloaded", "messages", "messages: got no memory");
     return list;
 }
 
+typedef struct chat_source {
+    const serve_server *server;
+    const slm_chat_input *input;
+} chat_source;
+
+static slm_status tokenize_chat(const void *source, int32_t *ids, size_t cap, size_t *n,
+                                slm_error *error) {
+    const chat_source *s = source;
+    return slm_chat_tokenize_input(s->server->model, s->input, ids, cap, n, error);
+}
+
 static int tokenize(const serve_server *server, const json_t *conversation, int32_t **ids,
                     size_t *n_ids, serve_fault *fault) {
-    slm_error error = SLM_ERROR_INIT;
     char *text = json_dumps(conversation, JSON_COMPACT);
     *ids = NULL;
     if (!text)
         return serve_refuse(fault, 503, "overloaded", "messages", "messages: got no memory");
     const slm_chat_input input = {.struct_size = sizeof input, .conversation = text,
                                   .conversation_len = SLM_NTS, .now = slm_cli_wall_clock()};
-    slm_status status = slm_chat_tokenize_input(server->model, &input, NULL, 0, n_ids, &error);
-    if (status == SLM_OK && !(*ids = malloc((*n_ids + 1) * sizeof **ids)))
-        serve_refuse(fault, 503, "overloaded", "messages", "messages: got no memory");
-    else if (status == SLM_OK && *n_ids > 0)
-        status = slm_chat_tokenize_input(server->model, &input, *ids, *n_ids, n_ids, &error);
+    const chat_source source = {.server = server, .input = &input};
+    int good = serve_make_ids(tokenize_chat, &source, strlen(text), ids, n_ids, "messages", fault);
     free(text);
-    if (status != SLM_OK)
-        serve_refuse_status(fault, "messages", &error);
-    if (fault->status) {
-        free(*ids);
-        *ids = NULL;
-    }
-    return fault->status == 0;
+    return good;
 }
 
 int serve_read_messages(const serve_server *server, const serve_object *request, int32_t **ids,

@@ -35,7 +35,7 @@ struct serve_engine {
     slm_model *model;
     slm_batch *batch;
     serve_guides *guides;
-    uint32_t max_open;
+    uint32_t max_open; /* from so many tasks on no request is taken */
     pthread_t thread;
     int fd;
     task_list unready; /* these three are the thread's: tasks whose guides are not compiled, */
@@ -348,7 +348,8 @@ slm_status serve_engine_open(slm_model *model, const serve_engine_options *optio
     }
     const slm_batch_options batch = {.struct_size = sizeof batch,
                                      .max_running = options->n_running,
-                                     .max_requests = options->n_running + options->n_waiting,
+                                     .max_requests = options->n_running + options->n_waiting +
+                                                     SERVE_MAX_TASKS,
                                      .stall_ms = options->stall_ms,
                                      .cache = &options->cache};
     engine->model = model;
@@ -436,7 +437,7 @@ int serve_engine_submit(serve_engine *engine, serve_want *wants, size_t n, void 
         *task = (serve_task){.want = wants[made], .user = user, .index = made};
     }
     pthread_mutex_lock(&engine->mutex);
-    int room = made == n && n <= engine->max_open - engine->n_open;
+    int room = made == n && engine->n_open < engine->max_open;
     if (room) {
         for (size_t i = 0; i < n; i++) {
             *engine->fresh_last = out[i];

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_STOP = 16, MAX_STOP_BYTES = 256, MAX_BIAS = 1024, MAX_ANSWERS = 8 };
+enum { MAX_STOP = 16, MAX_STOP_BYTES = 256, MAX_BIAS = 1024, MAX_ANSWERS = 8, SPARE_IDS = 64 };
 
 int serve_read_model(const serve_server *server, const serve_object *request, serve_fault *fault) {
     const char *model = NULL;
@@ -98,7 +98,6 @@ static int read_sampling(serve_server *server, const serve_object *request, slm_
     s->repeat_penalty = (float)repeat;
     s->presence_penalty = (float)presence;
     s->frequency_penalty = (float)frequency;
-    s->penalty_last_n = -1; /* as the API has it: over the whole text */
     s->seed = (uint64_t)seed + 1;
     if (seed < 0) { /* another one each time */
         char id[33];
@@ -185,21 +184,43 @@ int serve_make_wants(const serve_generation *g, slm_request_kind kind, const int
     return 1;
 }
 
+int serve_make_ids(serve_tokenizer *tokenizer, const void *source, size_t n_bytes, int32_t **ids,
+                   size_t *n, const char *param, serve_fault *fault) {
+    slm_error error = SLM_ERROR_INIT;
+    slm_status status = SLM_ERR_LIMIT;
+    *n = 0;
+    for (size_t cap = n_bytes + SPARE_IDS; status == SLM_ERR_LIMIT; cap = *n) {
+        *ids = malloc(cap * sizeof **ids);
+        if (!*ids)
+            return serve_refuse(fault, 503, "overloaded", param, "%s: got no memory", param);
+        status = tokenizer(source, *ids, cap, n, &error);
+        if (status == SLM_OK)
+            return 1;
+        free(*ids);
+        *ids = NULL;
+        if (*n <= cap) /* it was not that there were more */
+            break;
+    }
+    return serve_refuse_status(fault, param, &error);
+}
+
+typedef struct text_source {
+    const serve_server *server;
+    const slm_span *span;
+    int32_t bos;
+} text_source;
+
+static slm_status tokenize_text(const void *source, int32_t *ids, size_t cap, size_t *n,
+                                slm_error *error) {
+    const text_source *s = source;
+    return slm_tokenize(s->server->model, s->span, 1, s->bos, ids, cap, n, error);
+}
+
 int serve_text_ids(const serve_server *server, const char *text, size_t len, int trusted,
                    int32_t bos, int32_t **ids, size_t *n, const char *param, serve_fault *fault) {
-    slm_error error = SLM_ERROR_INIT;
     const slm_span span = {.text = text, .len = len, .trusted = (uint32_t)trusted};
-    slm_status status = slm_tokenize(server->model, &span, 1, bos, NULL, 0, n, &error);
-    *ids = NULL;
-    if (status == SLM_OK && !(*ids = malloc((*n + 1) * sizeof **ids)))
-        return serve_refuse(fault, 503, "overloaded", param, "got no memory for %zu ids", *n);
-    if (status == SLM_OK && *n > 0)
-        status = slm_tokenize(server->model, &span, 1, bos, *ids, *n, n, &error);
-    if (status == SLM_OK)
-        return 1;
-    free(*ids);
-    *ids = NULL;
-    return serve_refuse_status(fault, param, &error);
+    const text_source source = {.server = server, .span = &span, .bos = bos};
+    return serve_make_ids(tokenize_text, &source, len, ids, n, param, fault);
 }
 
 int serve_check_room(const serve_server *server, size_t n_ids, const char *param,

@@ -34,6 +34,12 @@ void serve_generation_free(serve_generation *g);
 int serve_make_wants(const serve_generation *g, slm_request_kind kind, const int32_t *ids,
                      size_t n_ids, serve_want *wants);
 
+/* Writes the ids of a source, as slm_tokenize does: *n is how many there are, also where they do not fit. */
+typedef slm_status serve_tokenizer(const void *source, int32_t *ids, size_t cap, size_t *n,
+                                   slm_error *error);
+/* Its ids, malloc'ed, in one pass where they are no more than its bytes. */
+int serve_make_ids(serve_tokenizer *tokenizer, const void *source, size_t n_bytes, int32_t **ids,
+                   size_t *n, const char *param, serve_fault *fault);
 /* Ids of a text, malloc'ed. */
 int serve_text_ids(const serve_server *server, const char *text, size_t len, int trusted,
                    int32_t bos, int32_t **ids, size_t *n, const char *param, serve_fault *fault);
