@@ -140,6 +140,8 @@ if(BUILD_TESTING)
         list(APPEND SLM_TEST_ENV "SLM_LIBRARY=$<TARGET_FILE:slm_shared>")
         slm_add_test(ffi/python ffi Python3::Interpreter -B
             "${CMAKE_SOURCE_DIR}/examples/ffi/python/test_slm.py")
+        slm_add_test(ffi/python_aio ffi Python3::Interpreter -B
+            "${CMAKE_SOURCE_DIR}/examples/ffi/python/test_aio.py")
         find_program(SLM_LUAJIT luajit)
         if(SLM_LUAJIT)
             slm_add_test(ffi/lua ffi "${SLM_LUAJIT}" "${CMAKE_SOURCE_DIR}/examples/ffi/lua/test_slm.lua")

@@ -21,9 +21,11 @@ PACKAGES = ("mypy==2.4.1", "typing_extensions==4.16.0")
 OTHERWISE = {"slm_status_name", "slm_tool_format_name", "slm_chat_render", "slm_chat_tokenize"}
 
 PROGRAM = '''
+import asyncio
 import sys
 from typing import Iterator, List
 import slm
+from slm import aio
 
 def said(chat: slm.Chat, text: str) -> Iterator[str]:
     chat.add("user", text)
@@ -38,6 +40,18 @@ def both(model: slm.Model, texts: List[str]) -> List[str]:
         batch.wait(asked)
         return [request.text for request in asked]
 
+async def together(model: slm.Model, texts: List[str]) -> List[str]:
+    async with await aio.Batch.open(model, max_running=2, cache={"n_ctx": 256}) as batch:
+        async def one(text: str) -> str:
+            said = ""
+            async with batch.answer(model.chat_ids([("user", text)]), temperature=0) as request:
+                async for part in request:
+                    said += part if isinstance(part, str) else part.name
+            return said
+        async with await aio.Session.open(model, n_ctx=256) as session:
+            pieces: List[str] = [p async for p in session.ask("Thank you", temperature=0)]
+        return [*await asyncio.gather(*map(one, texts)), "".join(pieces)]
+
 with slm.Model(sys.argv[1]) as model, model.session(n_ctx=512, kv_type=slm.KvType.F16) as session:
     n: int = model.info.n_layers
     with session.chat(system="You are Hearth.") as chat:
@@ -49,6 +63,7 @@ with slm.Model(sys.argv[1]) as model, model.session(n_ctx=512, kv_type=slm.KvTyp
     except slm.Error as error:
         print(error.status.name, error.subject, error.offset, n > 0, first != 0)
     print(both(model, ["Set a timer for ten minutes."])[0])
+    print(asyncio.run(together(model, ["Set a timer for ten minutes.", "Thank you"]))[0])
 '''
 
 # (a line of a program, what mypy says of it)
@@ -59,6 +74,8 @@ MISTAKES = [
     ("session.info.n_token", "attr-defined"),
     ("x: str = model.tokenize('a')", "assignment"),
     ("model.plan(kv_type=slm.Pooling.MEAN)", "arg-type|typeddict-item"),
+    ("aio.Session(session).generate(heat=1.0)", "call-arg"),
+    ("aio.Batch.open(model, running=1)", "call-arg"),
 ]
 
 
@@ -87,7 +104,7 @@ def check_types(python, folder):
     program.write_text(PROGRAM, encoding="utf-8")
     status, out = mypy(python, folder, BINDING / "slm", program)
     check(status == 0, f"mypy --strict: exit status {status}\n{out}")
-    head = "import slm\nmodel = slm.Model('x')\nsession = model.session()\n"
+    head = "import slm\nfrom slm import aio\nmodel = slm.Model('x')\nsession = model.session()\n"
     wrong.write_text(head + "".join(f"{line}\n" for line, _ in MISTAKES), encoding="utf-8")
     _, out = mypy(python, folder, wrong)
     for number, (line, wanted) in enumerate(MISTAKES, head.count("\n") + 1):
@@ -96,7 +113,8 @@ def check_types(python, folder):
     env = dict(os.environ, PYTHONPATH=str(BINDING), SLM_LIBRARY=str(BINARY / "libslm.so"))
     out = run(sys.executable, "-B", "-W", "error", program, HEARTH, env=env).splitlines()
     check(re.search("ten|10", out[0]) and out[1].startswith("RANGE ") and
-          out[1].endswith(" None True True") and re.search("ten|10", out[2]),
+          out[1].endswith(" None True True") and re.search("ten|10", out[2]) and
+          re.search("ten|10", out[3]),
           f"the program says {out}")
 
 

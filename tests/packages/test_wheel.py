@@ -88,13 +88,15 @@ def use(python, work):
     # The binding's tests, where there is no binding beside them.
     tests = work / "examples/ffi/python"
     tests.mkdir(parents=True)
-    (tests / "test_slm.py").write_bytes((ROOT / "examples/ffi/python/test_slm.py").read_bytes())
+    for name in ("test_slm.py", "test_aio.py"):
+        (tests / name).write_bytes((ROOT / "examples/ffi/python" / name).read_bytes())
     for folder in ("models", "household"):
         (work / "examples" / folder).symlink_to(ROOT / "examples" / folder)
-    done = subprocess.run([python, "-B", tests / "test_slm.py"], env=plain_environment(CI="false"),
-                          cwd=work, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          check=False)
-    check(done.returncode in (0, 77), f"test_slm.py: exit status {done.returncode}\n{done.stdout}")
+    for name in ("test_slm.py", "test_aio.py"):
+        done = subprocess.run([python, "-B", tests / name], env=plain_environment(CI="false"),
+                              cwd=work, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              check=False)
+        check(done.returncode in (0, 77), f"{name}: exit status {done.returncode}\n{done.stdout}")
 
 
 def main():

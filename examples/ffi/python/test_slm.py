@@ -98,6 +98,35 @@ class Conversation(unittest.TestCase):
                 break
             self.assertTrue(self.ask(session, "Set a timer for ten minutes."))
 
+    def test_closing_waits_for_cancel(self):
+        """What another thread cancels is not freed meanwhile."""
+        from slm import _session
+
+        entered, go_on = threading.Event(), threading.Event()
+
+        class Slow:
+            @staticmethod
+            def slm_session_cancel(_):
+                entered.set()
+                go_on.wait(60)
+
+        session, load = self.model.session(), _session.load
+        threads = [threading.Thread(target=f) for f in (session.cancel, session.close)]
+        _session.load = Slow
+        try:
+            threads[0].start()
+            self.assertTrue(entered.wait(60))
+            threads[1].start()
+            threads[1].join(0.1)
+            self.assertFalse(session.closed)
+        finally:
+            go_on.set()
+            for thread in threads:
+                thread.join()
+            _session.load = load
+        self.assertTrue(session.closed)
+        session.cancel()  # after all that: nothing
+
     def test_cancel(self):
         with self.model.session() as session:
             threading.Thread(target=session.cancel).start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 import array
 import ctypes
 import os
+import threading
 import weakref
 from typing import (TYPE_CHECKING, Any, Dict, Generator, Iterable, List, NamedTuple, Optional, Sequence,
                     Tuple, Union)
@@ -116,12 +117,14 @@ class Session(Handle):
         self.end_reason: Optional[EndReason] = None  # why the last answer ended
         self.report: Optional[PromptReport] = None   # of the last prompt
         self._chats: weakref.WeakSet[Chat] = weakref.WeakSet()
+        self._lock = threading.RLock()  # between cancel() and close()
 
     def close(self) -> None:
         """Closes the session, and the conversations that live in it."""
         for chat in list(self._chats):
             chat.close()
-        super().close()
+        with self._lock:
+            super().close()
 
     def fork(self) -> Session:
         """A second session with the same tokens on the same cache, which needs a place for it."""
@@ -163,8 +166,9 @@ class Session(Handle):
 
     def cancel(self) -> None:
         """Stops what is running in this session; any thread."""
-        if self._as_parameter_.value:
-            load().slm_session_cancel(self)
+        with self._lock:
+            if self._as_parameter_.value:
+                load().slm_session_cancel(self)
 
     @property
     def tokens(self) -> List[int]:
