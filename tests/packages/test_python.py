@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "tests/serve"))
 import pypi  # pylint: disable=wrong-import-position
 
 BINDING = ROOT / "examples/ffi/python"
-PACKAGES = ("mypy==2.4.1", "typing_extensions==4.16.0")
+PACKAGES = ("mypy", "typing_extensions")
 
 # What Python has in another way: enumerations have names; one function renders lists of messages and
 # whole conversations.

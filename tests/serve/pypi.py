@@ -1,4 +1,5 @@
-"""Packages of PyPI for tests, installed once into an environment in the folder of the build."""
+"""Packages of PyPI for tests, installed once into an environment in the folder of the build, in the
+versions of tests/pypi.txt."""
 
 import fcntl
 import hashlib
@@ -11,6 +12,8 @@ from pathlib import Path
 
 ROOT = Path(os.environ.get("SLM_SOURCE_DIR") or Path(__file__).resolve().parents[2])
 FOLDER = Path(os.environ.get("SLM_BINARY_DIR") or ROOT / "build/release")
+VERSIONS = ROOT / "tests/pypi.txt"
+PINS = VERSIONS.read_text(encoding="utf-8") if sys.version_info >= (3, 11) else ""
 SKIP = 77
 PAUSES = (5, 20, 0) # seconds behind each attempt
 INSTALL_SECONDS = 200
@@ -25,14 +28,16 @@ def install(name, packages):
 
 def install_alone(folder, packages):
     python, stamp = folder / "bin/python", folder / "installed"
-    wanted = hashlib.sha256(" ".join(packages).encode()).hexdigest()
+    wanted = hashlib.sha256((" ".join(packages) + PINS).encode()).hexdigest()
+    pinned = ("--constraint", VERSIONS) if PINS else ()
     if stamp.exists() and stamp.read_text() == wanted:
         return python
     shutil.rmtree(folder, ignore_errors=True)
     if not succeeds(sys.executable, "-m", "venv", folder):
         return None
     for pause in PAUSES: # a network may be away for a moment
-        if succeeds(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages):
+        if succeeds(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *pinned,
+                    *packages):
             stamp.write_text(wanted)
             return python
         time.sleep(pause)
