@@ -79,6 +79,15 @@ class Framing(Case):
             self.assertEqual(self.status(s.recv(4096)), 200)
             self.assertEqual(s.recv(4096), b"")
 
+    def test_126_head_right_behind_a_reply(self):
+        """A head that begins before anybody has looked has the time of a head, not that of silence."""
+        with self.server.connect() as s:
+            for _ in range(2):
+                s.sendall(self.head("GET", "/health"))
+                self.assertEqual(self.status(s.recv(4096)), 200)
+            s.sendall(b"GET /hea")
+            self.assertEqual(self.status(s.recv(4096)), 408)
+
     def test_127_lengths(self):
         for lines in (["Content-Length: 5", "Transfer-Encoding: chunked"],
                       ["Content-Length: 5", "Content-Length: 5"],

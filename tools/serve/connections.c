@@ -65,11 +65,12 @@ void serve_connection_notice(void *cls, struct MHD_Connection *connection, void 
     }
 }
 
+void serve_connection_note(serve_connection *c) { c->n_bytes = bytes_received(c->fd); }
+
 void serve_connection_rest(serve_connection *c) {
     c->exchange = NULL;
     c->since = slm_cli_now();
     c->head_begun = 0;
-    c->n_bytes = UINT64_MAX; /* the next look says what has come until then */
 }
 
 void serve_connection_close(serve_connection *c) {
@@ -88,8 +89,6 @@ static void say_timed_out(serve_connection *c) {
 
 static void look_at_idle(const serve_options *o, serve_connection *c, double now) {
     uint64_t n = bytes_received(c->fd);
-    if (c->n_bytes == UINT64_MAX)
-        c->n_bytes = n;
     if (!c->head_begun && n > c->n_bytes) {
         c->head_begun = 1;
         c->since = now;

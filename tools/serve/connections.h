@@ -22,12 +22,14 @@ struct serve_connection {
     int refused;              /* it is beyond the limit: its request is told so */
     double since;             /* when the wait for a head began, or its first bytes came */
     int head_begun;
-    uint64_t n_bytes;         /* that had come when the wait began */
+    uint64_t n_bytes;         /* that had come when the last request was whole */
 };
 
 /* MHD_NotifyConnectionCallback: one begins or ends. */
 void serve_connection_notice(void *server, struct MHD_Connection *connection, void **context,
                              enum MHD_ConnectionNotificationCode code);
+/* The request on it is whole: what comes from now on is of the next one. */
+void serve_connection_note(serve_connection *c);
 /* A request on it has been answered: the next one may come. */
 void serve_connection_rest(serve_connection *c);
 void serve_connection_close(serve_connection *c);

@@ -310,6 +310,7 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
         if (!x)
             return MHD_NO;
         *context = x;
+        serve_connection_note(peer);
         take_head(x, version);
         return x->status ? queue_reply(x) : MHD_YES;
     }
@@ -328,6 +329,7 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
         return MHD_YES;
     if (!x->status && !x->job) {
         serve_fault fault = {0};
+        serve_connection_note(x->peer);
         if (x->body_too_large)
             serve_refuse(&fault, 413, NULL, NULL, "body: got more than %u bytes, wanted no more",
                          server->options->max_body);
