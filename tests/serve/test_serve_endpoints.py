@@ -431,17 +431,17 @@ class Embeddings(Case):
                             ({"input": [[-1]]}, "input[0]"), ({"input": "a", "dimensions": 3},
                             "dimensions"), ({"input": "a", "encoding_format": "x"},
                             "encoding_format"), ({"input": "a", "pooling": "x"}, "pooling"),
-                            ({"input": ["a"] * 300}, "input")):
+                            ({"input": ["a"] * 2049}, "input")):
             reply = self.post("/v1/embeddings", body)
             self.assertEqual(reply.status, 400, (body, reply))
             self.assertTrue(reply.json()["error"]["param"].startswith(param), reply)
     def test_more_than_may_wait(self):
         """A request of many texts needs room for one of them: else it would never find any."""
-        texts = [f"text number {i}" for i in range(100)]
+        texts = [f"text number {i}" for i in range(400)]
         r = self.ok("/v1/embeddings", {"input": texts})
-        self.assertEqual([d["index"] for d in r["data"]], list(range(100)))
-        one = self.ok("/v1/embeddings", {"input": texts[99]})
-        self.assertEqual(one["data"][0]["embedding"], r["data"][99]["embedding"])
+        self.assertEqual([d["index"] for d in r["data"]], list(range(400)))
+        one = self.ok("/v1/embeddings", {"input": texts[399]})
+        self.assertEqual(one["data"][0]["embedding"], r["data"][399]["embedding"])
 
 
 @unittest.skipUnless(STORIES.exists(), "no reference data")

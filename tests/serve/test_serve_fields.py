@@ -147,8 +147,12 @@ class Ranges(Case):
                     "type": "thing"}}}}, "response_format"),
                 ({"response_format": {"type": "json_schema", "json_schema": {"schema": {
                     "$ref": "#/nowhere"}}}}, "response_format"),
+                ({"response_format": {"type": "json_schema", "json_schema": {"schema": False}}},
+                 "response_format"),
                 ({"chat_template_kwargs": []}, "chat_template_kwargs")):
             self.refused(self.post(path, dict(CHAT, **fields)), 400, param)
+        free = {"type": "json_schema", "json_schema": {"name": "any", "schema": True}}
+        self.assertEqual(self.post(path, dict(CHAT, response_format=free)).status, 200)
 
     def test_large_guides(self):
         """A schema that needs more than a guide may hold is the request's fault, not the machine's."""

@@ -325,7 +325,7 @@ static int read_tools(const serve_object *request, serve_generation *g, const js
 /* Beside tools the answer is a call or a text of the schema; where a call is required it is a call. */
 static int set_schema(serve_generation *g, const json_t *schema, serve_fault *fault) {
     static const char param[] = "response_format";
-    char *text = json_dumps(schema, JSON_COMPACT);
+    char *text = json_dumps(schema, JSON_COMPACT | JSON_ENCODE_ANY);
     if (!text)
         return serve_refuse(fault, 503, "overloaded", param, "%s: got no memory", param);
     size_t len = strlen(text);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_INPUTS = 256 };
+enum { MAX_INPUTS = 2048 };
 
 static const char *const known[] = {"model", "input", "encoding_format", "dimensions", "pooling",
                                     "user", NULL};

@@ -93,7 +93,7 @@ void serve_engine_close(serve_engine **engine);
 /* Readable when there are events. */
 int serve_engine_fd(const serve_engine *engine);
 
-enum { SERVE_MAX_TASKS = 512 }; /* of one request */
+enum { SERVE_MAX_TASKS = 2048 }; /* of one request */
 
 /* Hands tasks over, all or none: 0 when there is no room in the queue, or no memory (*out is then NULL).
  * Room for one is room for all, as a request of many would else find none, however often it came. What the wants point to is the tasks' from then on, in any case. user comes back by
