@@ -53,6 +53,8 @@ assert made.output[0].name == "set_timer"
 
 vectors = client.embeddings.create(model=MODEL, input=["turn on the light", "turn off the lamp"])
 assert len(vectors.data) == 2 and abs(sum(x * x for x in vectors.data[0].embedding) - 1) < 1e-3
+many = client.embeddings.create(model=MODEL, input=["turn on the light"] * 300).data # more than may wait
+assert len(many) == 300 and many[299].embedding == many[0].embedding
 
 for wrong, kind in (({"temperature": 3}, openai.BadRequestError),
                     ({"model": "other"}, openai.NotFoundError)):

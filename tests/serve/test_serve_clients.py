@@ -175,6 +175,18 @@ class Long(Case):
         for s in held:
             s.close()
 
+    def test_a_crowd_of_texts_keeps_nobody_waiting(self):
+        """Embeddings of 400 texts, and somebody who comes behind them and is answered before them."""
+        texts = [[3 + i, *[5] * 1500] for i in range(400)]  # no two of them begin alike
+        body = json.dumps({"input": texts}).encode()
+        with self.server.connect() as s:
+            s.sendall(self.head("POST", "/v1/embeddings", "Content-Type: application/json",
+                                f"Content-Length: {len(body)}") + body)
+            self.until(lambda: self.waiting() > 390, "they do not wait")
+            self.assertTrue(self.quick())
+            self.assertGreater(self.waiting(), 0)
+        self.until(self.is_quiet, "it still runs")
+
     def test_151_cancel_races_the_end(self):
         """Answers of one token, whose clients leave at any moment: each task ends once."""
         rng = random.Random(1)

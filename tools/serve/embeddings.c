@@ -97,6 +97,7 @@ static int read_request(serve_server *server, const serve_object *request, serve
         snprintf(path, sizeof path, single ? "input" : "input[%zu]", i);
         serve_want *w = &wants[(*n)++];
         *w = (serve_want){.kind = SLM_REQUEST_EMBED,
+                          .priority = i > 0 ? -1 : 0, /* whoever asks for little does not wait for all */
                           .pooling = strcmp(pooling, "last") == 0 ? SLM_POOLING_LAST
                                                                   : SLM_POOLING_MEAN};
         if (!read_input(server, single ? input : json_array_get(input, i), path, w, fault))

@@ -35,7 +35,7 @@ struct serve_engine {
     slm_model *model;
     slm_batch *batch;
     serve_guides *guides;
-    uint32_t max_open; /* from so many tasks on no request is taken */
+    uint32_t max_open; /* from so many tasks on no request is taken; those that stand back count apart */
     pthread_t thread;
     int fd;
     task_list unready; /* these three are the thread's: tasks whose guides are not compiled, */
@@ -45,6 +45,7 @@ struct serve_engine {
     pthread_cond_t wanted;
     serve_task *fresh, **fresh_last; /* handed over; these and what follows under the mutex */
     uint32_t n_open;   /* without a last event */
+    uint32_t n_back;   /* of these, tasks that stand back: of a priority below 0 */
     int stop, any_cancelled, any_compiled;
     event_list events;
     serve_engine_state state;
@@ -270,13 +271,17 @@ static void step(serve_engine *engine) {
 /* Gives what was made to the other thread. */
 static void publish(serve_engine *engine) {
     static const uint64_t one = 1;
-    uint32_t n_ended = 0;
+    uint32_t n_ended = 0, n_back = 0;
     serve_engine_state state = {.batch = {.struct_size = sizeof state.batch}};
-    for (serve_event *e = engine->made.first; e; e = e->next)
-        n_ended += e->type == SERVE_END || e->type == SERVE_FAILED;
+    for (serve_event *e = engine->made.first; e; e = e->next) {
+        uint32_t is_last = e->type == SERVE_END || e->type == SERVE_FAILED;
+        n_ended += is_last;
+        n_back += is_last && e->task->want.priority < 0;
+    }
     slm_batch_get_info(engine->batch, &state.batch, NULL);
     pthread_mutex_lock(&engine->mutex);
     engine->n_open -= n_ended;
+    engine->n_back -= n_back;
     engine->state.batch = state.batch;
     if (engine->made.first) {
         *engine->events.last = engine->made.first;
@@ -348,8 +353,8 @@ slm_status serve_engine_open(slm_model *model, const serve_engine_options *optio
     }
     const slm_batch_options batch = {.struct_size = sizeof batch,
                                      .max_running = options->n_running,
-                                     .max_requests = options->n_running + options->n_waiting +
-                                                     SERVE_MAX_TASKS,
+                                     .max_requests = 2 * (options->n_running + options->n_waiting +
+                                                          SERVE_MAX_TASKS),
                                      .stall_ms = options->stall_ms,
                                      .cache = &options->cache};
     engine->model = model;
@@ -427,23 +432,31 @@ void serve_engine_close(serve_engine **out) {
 
 int serve_engine_fd(const serve_engine *engine) { return engine->fd; }
 
+/* Those that stand back keep one another out, and nobody else. */
+static int has_room(const serve_engine *engine, size_t n_back) {
+    return engine->n_open - engine->n_back < engine->max_open &&
+           (n_back == 0 || engine->n_back < engine->max_open);
+}
+
 int serve_engine_submit(serve_engine *engine, serve_want *wants, size_t n, void *user,
                         serve_task **out) {
-    size_t made = 0;
+    size_t made = 0, n_back = 0;
     for (; made < n; made++) {
+        n_back += wants[made].priority < 0;
         serve_task *task = out[made] = calloc(1, sizeof *task);
         if (!task)
             break;
         *task = (serve_task){.want = wants[made], .user = user, .index = made};
     }
     pthread_mutex_lock(&engine->mutex);
-    int room = made == n && engine->n_open < engine->max_open;
+    int room = made == n && has_room(engine, n_back);
     if (room) {
         for (size_t i = 0; i < n; i++) {
             *engine->fresh_last = out[i];
             engine->fresh_last = &out[i]->next;
         }
         engine->n_open += (uint32_t)n;
+        engine->n_back += (uint32_t)n_back;
         pthread_cond_signal(&engine->wanted);
     }
     pthread_mutex_unlock(&engine->mutex);
