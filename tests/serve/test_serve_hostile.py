@@ -127,9 +127,9 @@ def changed(rng, body):
             inner[rng.choice(("", "messages", "$ref", "type", "stream", "extra", "\u00e9"))] = \
                 inner.pop(at[-1])
         elif how == 3 and isinstance(inner[at[-1]], str):
-            text = inner[at[-1]]
+            text, more = inner[at[-1]], ("\u0301", "\U0001f600", "\ufffe", "\t", "x" * 600)
             i = rng.randrange(len(text) + 1)
-            inner[at[-1]] = text[:i] + rng.choice(("\u0301", "\U0001f600", "\ufffe", "\t", "x" * 600)) + text[i:]
+            inner[at[-1]] = text[:i] + rng.choice(more) + text[i:]
         else:
             inner[at[-1]] = copy.deepcopy(rng.choice(VALUES))
     return body
