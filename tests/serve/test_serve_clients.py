@@ -182,7 +182,7 @@ class Long(Case):
         with self.server.connect() as s:
             s.sendall(self.head("POST", "/v1/embeddings", "Content-Type: application/json",
                                 f"Content-Length: {len(body)}") + body)
-            self.until(lambda: self.waiting() > 390, "they do not wait")
+            self.until(lambda: self.waiting() > 380, "they do not wait")
             self.assertTrue(self.quick())
             self.assertGreater(self.waiting(), 0)
         self.until(self.is_quiet, "it still runs")

@@ -148,8 +148,7 @@ def torn(rng, data):
 
 class Hostile(Case):
     # A context in which nothing takes long.
-    OPTIONS = ("-c", "256", "--queue", "4096", "--head-timeout", "2", "--body-timeout", "2",
-               "--request-timeout", "20")
+    OPTIONS = ("-c", "256", "--queue", "4096", "--head-timeout", "2", "--body-timeout", "2")
     GOOD = {"messages": [USER], "max_tokens": 12, "temperature": 0}
 
     def good(self):

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_INPUTS = 2048 };
+enum { MAX_INPUTS = 2048, IN_ORDER = 8 };
 
 static const char *const known[] = {"model", "input", "encoding_format", "dimensions", "pooling",
                                     "user", NULL};
@@ -97,7 +97,7 @@ static int read_request(serve_server *server, const serve_object *request, serve
         snprintf(path, sizeof path, single ? "input" : "input[%zu]", i);
         serve_want *w = &wants[(*n)++];
         *w = (serve_want){.kind = SLM_REQUEST_EMBED,
-                          .priority = i > 0 ? -1 : 0, /* whoever asks for little does not wait for all */
+                          .priority = i < IN_ORDER ? 0 : -1, /* who asks for little waits for little */
                           .pooling = strcmp(pooling, "last") == 0 ? SLM_POOLING_LAST
                                                                   : SLM_POOLING_MEAN};
         if (!read_input(server, single ? input : json_array_get(input, i), path, w, fault))
