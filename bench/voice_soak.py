@@ -85,9 +85,10 @@ def look(pid):
     """What a process holds now, and which processes it has."""
     fields = dict(line.split(":", 1) for line in
                   pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
-    own = children(pid)
-    return {"memory_kb": int(fields["VmRSS"].split()[0]), "threads": int(fields["Threads"]),
-            "descriptors": len(os.listdir(f"/proc/{pid}/fd")), "processes": len(own)}, [(child, begun(child)) for child in own]
+    own = [(child, begun(child)) for child in children(pid)]
+    held = {"memory_kb": int(fields["VmRSS"].split()[0]), "threads": int(fields["Threads"]),
+            "descriptors": len(os.listdir(f"/proc/{pid}/fd")), "processes": len(own)}
+    return held, own
 
 
 def soak(args, rest, wav):
