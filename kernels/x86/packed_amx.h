@@ -306,9 +306,8 @@ SLM_INLINE void slm_amx_job_k(uint32_t type, slm_amx_work *u, int pair, const sl
             slm_amx_store(other, odd ? 0 : 2);
         if (s == 3 && before > 0)
             slm_amx_store(other + SLM_AMX_TILE / 4, odd ? 1 : 3);
-        if (before > 1)
-            SLM_UNROLL
-        for (size_t i = 0; i < per; i++)
+        SLM_UNROLL
+        for (size_t i = 0; before > 1 && i < per; i++)
             slm_amx_four_k(type, u->sums[p], own, &rest[p], a, done, 4 * (per * s + i));
     }
 }

@@ -124,6 +124,15 @@ static void wide_shapes(check *c) {
     }
 }
 
+/* Where AMX begins to pad, and more of k by more columns than it takes in one piece. */
+static void deep_shapes(check *c) {
+    static const size_t widths[] = {14, 15, 16, 32};
+    size_t unit = c->act == SLM_ACT_Q8_K_TILE ? 256 : 32;
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++)
+        one_shape(c, BLOCK_RANDOM, 1.5f, 1 + random_below(c, 50), widths[i], 2 * unit);
+    one_shape(c, BLOCK_RANDOM, 1.5f, 33 + random_below(c, 16), 257, 256 * 19 + unit);
+}
+
 static void extremes(check *c) {
     static const float scales[] = {1.0f, 3e4f, 1e-20f, 0x1p-101f, 0.0f};
     size_t unit = c->act == SLM_ACT_Q8_K_TILE ? 256 : 32;
@@ -140,6 +149,7 @@ const check_test tests_packed[] = {
     {"pack_and_unpack", pack_and_unpack, 0, 0},
     {"packed_random", random_shapes, 0, 2},
     {"packed_wide", wide_shapes, 0, 2},
+    {"packed_deep", deep_shapes, 0, 2},
     {"packed_extreme", extremes, 0, 2},
     {NULL, NULL, 0, 0},
 };
