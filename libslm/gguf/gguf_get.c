@@ -73,7 +73,7 @@ slm_status slm_gguf_get_i32(const slm_gguf *g, const char *key, int required, in
         return required ? missing(g, key, error) : SLM_OK;
     if (!integer_of(kv, &v, &negative))
         return wrong_type(g, kv, key, "an integer", error);
-    int64_t i = v > INT32_MAX ? INT64_MAX : (int64_t)v;
+    int64_t i = v > (uint64_t)INT32_MAX + (unsigned)negative ? INT64_MAX : (int64_t)v;
     i = negative ? -i : i;
     if (i < lo || i > hi)
         return slm_fail(error, SLM_ERR_RANGE, key, kv->offset,

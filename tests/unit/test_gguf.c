@@ -106,6 +106,36 @@ static void test_get_integers(void **state) {
     assert_true(u == 4000000000u);
 }
 
+/* The least of all integers too, and the next below it not. */
+static void test_get_signed(void **state) {
+    (void)state;
+    static const int64_t values[] = {INT32_MIN, INT32_MAX, (int64_t)INT32_MIN - 1,
+                                     (int64_t)INT32_MAX + 1, INT64_MIN};
+    slm_error e = SLM_ERROR_INIT;
+    slm_host own;
+    slm_gguf *g;
+    size_t size;
+    gb *b = gb_begin();
+    for (int i = 0; i < 5; i++)
+        gb_kv_i64(b, (const char[2]){(char)('a' + i), 0}, values[i]);
+    gb_kv_i32(b, "i32", INT32_MIN);
+    const uint8_t *bytes = gb_finish(b, &size);
+    assert_int_equal(gguf_try(bytes, size, SLM_GGUF_STRICT, &own, &g).status, SLM_OK);
+    for (int i = 0; i < 5; i++) {
+        int32_t v = 7;
+        slm_status status = slm_gguf_get_i32(g, (const char[2]){(char)('a' + i), 0}, 1, INT32_MIN,
+                                             INT32_MAX, &v, &e);
+        assert_int_equal(status, i < 2 ? SLM_OK : SLM_ERR_RANGE);
+        assert_true(v == (i < 2 ? values[i] : 7));
+    }
+    int32_t v = 7;
+    assert_int_equal(slm_gguf_get_i32(g, "i32", 1, INT32_MIN, -1, &v, &e), SLM_OK);
+    assert_true(v == INT32_MIN);
+    assert_int_equal(slm_gguf_get_i32(g, "i32", 1, INT32_MIN + 1, 0, &v, &e), SLM_ERR_RANGE);
+    slm_gguf_close(g);
+    gb_free(b);
+}
+
 static void test_get_absent(void **state) {
     (void)state;
     slm_error e = SLM_ERROR_INIT;
@@ -650,6 +680,7 @@ int main(void) {
         TEST(test_counts),
         TEST(test_find),
         TEST(test_get_integers),
+        TEST(test_get_signed),
         TEST(test_get_absent),
         TEST(test_get_wrong_type),
         TEST(test_get_floats),
