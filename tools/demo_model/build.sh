@@ -4,12 +4,13 @@
 #   SLM_LIBRARY=build/release/libslm.so tools/demo_model/build.sh WORK [MINUTES...]
 #
 # WORK is a folder outside the repository (about 600 MB); MINUTES are the most time of both processor
-# cores that the six stages of the training may take (47, 10.5, 40, 60, 40 and 30).  Wants the packages of
+# cores that the six stages of the training may take (47, 10.5, 40, 60, 40 and 30; the sixth takes its
+# own twice, for its two parts: together 257.5).  Wants the packages of
 # requirements.txt in $PYTHON (python3), a C++ compiler for the compiled layers (train.py --no-compile
 # does without), and a built shared library, which answers the questions of the measurement.
 
 set -eu
-[ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2; }
 [ -f "${SLM_LIBRARY:-}" ] || { echo "build.sh: SLM_LIBRARY: not a file, wanted libslm.so" >&2; exit 2; }
 library=$(cd "$(dirname "$SLM_LIBRARY")" && pwd)/$(basename "$SLM_LIBRARY")
 mkdir -p "$1"
