@@ -27,7 +27,8 @@ static size_t gather(emission *m, const uint32_t *next, uint32_t first) {
     const slm_dfa *d = m->dfa;
     slm_cp_range *ranges = m->ranges;
     size_t n = 0;
-    for (uint32_t i = first; i<d->n_classes; i = m->link[i]> 0 ? m->link[i] - 1 : d->n_classes) {
+    for (uint32_t after = first + 1; after != 0; after = m->link[after - 1]) {
+        uint32_t i = after - 1;
         uint32_t last = i + 1 < d->n_classes ? d->first[i + 1] - 1 : SLM_MAX_CODE_POINT;
         if (n > 0 && ranges[n - 1].hi + 1 == d->first[i])
             ranges[n - 1].hi = last;
@@ -76,11 +77,15 @@ static int steps_alike(const emission *m, uint32_t from, uint32_t to) {
     return 1;
 }
 
-/* How many steps a chain has whose first two states are on the path; the others are put there. */
+/* How many steps a chain has whose first two states are on the path; the others are put there. It
+ * ends where another begins, since states within that one are not made: nothing else leads into
+ * them, so there is no other way in. */
 static uint32_t follow_chain(emission *m, uint32_t class_of) {
     uint32_t n = 1, n_into = m->n_into[m->path[1]];
     for (; n + 1 < m->dfa->n_states && m->work > m->dfa->n_classes; n++) {
         uint32_t from = m->path[n], to = row(m, from)[class_of];
+        if (m->chain[from] != 0)
+            break;
         m->work -= m->dfa->n_classes;
         if (to == 0 || to == from || to == m->path[0] || m->n_into[to] != n_into ||
             !steps_alike(m, from, to))

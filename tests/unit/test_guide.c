@@ -1,4 +1,6 @@
 /* Guides: hostile grammars and schemas, refused memory, lazy guides, forced bytes, spacing. */
+#include "guide/automaton.h"
+#include "guide/dfa.h"
 #include "slm.h"
 #include "support/fail_alloc.h"
 
@@ -153,6 +155,60 @@ static void empty_sides(void **state) {
     assert_int_equal(compile("root ::=\nx ::= \"a\"", SLM_NTS, 0, 0, &g, &error), SLM_ERR_GRAMMAR);
     assert_int_equal(error.offset, 11);
     assert_non_null(strstr(error.message, "line 2, column 3"));
+}
+
+/* Whether a grammar takes "x" and n times "a". */
+static int takes(slm_host *host, slm_grammar *g, uint32_t n) {
+    slm_error error = SLM_ERROR_INIT;
+    slm_automaton a;
+    assert_int_equal(slm_automaton_open(host, g, &a, &error), SLM_OK);
+    slm_automaton_begin(&a, &error);
+    uint32_t frame = slm_automaton_start_frame(&a, g->root);
+    uint32_t config = slm_automaton_config(&a, (slm_item){frame, SLM_STACK_TEXT});
+    config = slm_automaton_step(&a, config, 'x');
+    for (uint32_t i = 0; i < n && config != 0; i++)
+        config = slm_automaton_step(&a, config, 'a');
+    int is = config != 0 && slm_automaton_expand(&a, config) && a.configs[config].accepts;
+    assert_int_equal(a.status, SLM_OK);
+    slm_automaton_close(&a);
+    return is;
+}
+
+/* An automaton whose states are numbered from its end: every chain of them begins before those that
+ * were found earlier. Where the search gives up depends on how many there are. */
+static void chain_from_the_end(uint32_t n_states) {
+    enum { N_CLASSES = 5 };
+    static const uint32_t first[N_CLASSES] = {0, 'a', 'b', 'x', 'y'};
+    slm_error error = SLM_ERROR_INIT;
+    slm_host host;
+    slm_host_init(&host, NULL, NULL, NULL, SLM_LOG_NONE);
+    slm_arena arena = {.host = &host};
+    slm_dfa_space space = {.arena = &arena};
+    slm_grammar g;
+    slm_dfa *d;
+    assert_int_equal(slm_dfa_make(&space, n_states, first, N_CLASSES, &d, &error), SLM_OK);
+    d->next[N_CLASSES + 3] = n_states - 1;
+    for (uint32_t s = 3; s < n_states; s++)
+        d->next[s * N_CLASSES + 1] = s - 1;
+    d->accepts[2] = 1;
+    slm_grammar_init(&g, &host);
+    g.root = slm_grammar_rule_new(&g);
+    slm_grammar_rule r = g.rules[g.root];
+    assert_int_equal(slm_dfa_emit(&host, &g, d, r.start, SLM_SPELL_RAW, 0, r.end, &error), SLM_OK);
+    assert_int_equal(g.n_classes, 1); /* some of it is counted */
+    assert_int_equal(slm_grammar_trim(&g, NULL, &error), SLM_OK);
+    assert_false(takes(&host, &g, n_states - 4));
+    assert_true(takes(&host, &g, n_states - 3));
+    assert_false(takes(&host, &g, n_states - 2));
+    slm_grammar_free(&g);
+    slm_arena_free(&arena);
+    assert_true(host.bytes == 0);
+}
+
+static void chains_from_the_end(void **state) {
+    (void)state;
+    for (uint32_t n = 30; n < 300; n += 9)
+        chain_from_the_end(n);
 }
 
 static void many_rules(void **state) {
@@ -541,6 +597,7 @@ static void arguments(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_grammars),
+        cmocka_unit_test(chains_from_the_end),
         cmocka_unit_test(many_rules),
         cmocka_unit_test(empty_sides),
         cmocka_unit_test(hostile_schemas),
