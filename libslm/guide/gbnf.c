@@ -12,6 +12,13 @@
  * less to call, and what is alternative is merged. */
 #define INLINE_SIZE 24u
 
+/* Classes are counted where what is around them is repeated at most so many times. Each that is
+ * counted is a call, and so a stack of its own, and a text that can be divided in many ways comes
+ * to be on all of them; those that are written out are nodes of one rule, which are one frame
+ * together. What would be more characters than can be written out is counted all the same. */
+#define MAX_COUNTED_COPIES 64u
+#define MAX_WRITTEN        (1u << 16)
+
 typedef enum kind { LITERAL, CLASS, SEQUENCE, CHOICE, REPEAT, REFERENCE } kind;
 
 typedef struct node node;
@@ -46,6 +53,7 @@ typedef struct parser {
     const char *text;
     size_t at, len;
     unsigned depth;
+    uint32_t copies; /* of what is being built: what repetitions around it make; bounded */
     rule *rules;
     uint32_t n_rules, cap_rules;
     uint32_t *slots; /* hash table of rules by name, number + 1; SLM_GRAMMAR_MAX_RULES * 2 slots */
@@ -401,6 +409,11 @@ static slm_status read_rules(parser *p) {
 /* ---- building ---------------------------------------------------------------------------------
  */
 
+/* How often a grammar has what is repeated. */
+static uint32_t copies_of(const node *repeat) {
+    return repeat->of.count.max == SLM_NO_MAXIMUM ? repeat->of.count.min + 1 : repeat->of.count.max;
+}
+
 /* The size of an expression written out, INLINE_SIZE + 1 when it is larger or calls a rule that is
  * not inlined. */
 static uint32_t size_of(const parser *p, const node *n) {
@@ -416,7 +429,7 @@ static uint32_t size_of(const parser *p, const node *n) {
         if (n->of.count.max == 0)
             return 0;
         size = size_of(p, n->first);
-        size *= n->of.count.max == SLM_NO_MAXIMUM ? (uint64_t)n->of.count.min + 1 : n->of.count.max;
+        size *= copies_of(n);
         break;
     default:
         for (const node *c = n->first; c != NULL && size <= INLINE_SIZE; c = c->next)
@@ -441,13 +454,9 @@ static void choose_inlined(parser *p) {
 
 static void build(parser *p, const node *n, uint32_t from, uint32_t to);
 
-static void build_repeat(parser *p, const node *n, uint32_t from, uint32_t to) {
+static void build_copies(parser *p, const node *n, uint32_t from, uint32_t to) {
     slm_grammar *g = p->g;
     uint32_t min = n->of.count.min, max = n->of.count.max;
-    if (n->first->kind == CLASS &&
-        slm_grammar_repeat(g, from, n->first->of.ranges.at, n->first->of.ranges.n, SLM_SPELL_RAW,
-                           min, max, to))
-        return;
     for (uint32_t i = 0; i < min && g->status == SLM_OK; i++) {
         uint32_t next = slm_grammar_node(g);
         build(p, n->first, from, next);
@@ -466,6 +475,18 @@ static void build_repeat(parser *p, const node *n, uint32_t from, uint32_t to) {
         from = next;
     }
     slm_grammar_empty(g, from, to);
+}
+
+static void build_repeat(parser *p, const node *n, uint32_t from, uint32_t to) {
+    uint32_t around = p->copies;
+    uint64_t all = (uint64_t)around * copies_of(n);
+    if (n->first->kind == CLASS && (around <= MAX_COUNTED_COPIES || all > MAX_WRITTEN) &&
+        slm_grammar_repeat(p->g, from, n->first->of.ranges.at, n->first->of.ranges.n, SLM_SPELL_RAW,
+                           n->of.count.min, n->of.count.max, to))
+        return;
+    p->copies = all < MAX_WRITTEN ? (uint32_t)all : MAX_WRITTEN;
+    build_copies(p, n, from, to);
+    p->copies = around;
 }
 
 static void build(parser *p, const node *n, uint32_t from, uint32_t to) {
@@ -533,7 +554,8 @@ static slm_status build_all(parser *p) {
 }
 
 slm_status slm_gbnf_compile(slm_grammar *g, const char *text, size_t len, slm_error *error) {
-    parser p = {.g = g, .arena = {.host = g->host}, .text = text, .len = len, .error = error};
+    parser p = {
+        .g = g, .arena = {.host = g->host}, .text = text, .len = len, .copies = 1, .error = error};
     if (len > SLM_GBNF_MAX_BYTES)
         return slm_fail(error, SLM_ERR_LIMIT, "grammar", SLM_NO_OFFSET,
                         "grammar: got %zu bytes, wanted at most %d", len, SLM_GBNF_MAX_BYTES);

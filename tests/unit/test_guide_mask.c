@@ -210,7 +210,7 @@ static const char *const hostile[] = {
     /* every letter by itself */
     "root ::= ([^a] [^b] [^c] [^d] [^e] [^f] [^g] [^h] [^i] [^j] [^k] [^l] [^m] [^n] [^o])*",
     "root ::= (([^\\u0100-\\u0fff] | \"x\" [^e]) [^\\u00e9x]){1,90}",
-    /* characters of a class that end within most tokens, and too many classes */
+    /* characters of a class that end within most tokens */
     "root ::= (a b)*\na ::= [^x]{1,30}\nb ::= [^y]{1,40}",
 };
 
@@ -245,6 +245,12 @@ static const struct {
      "\"minLength\":3,\"maxLength\":20}}",
      1,
      "root ::= \"[\" (s (\",\" \" \"? s)*)? \"]\"\ns ::= \"\\\"\" c{3,20} \"\\\"\"\nc ::= [a-z]"},
+    /* repeated so often that what is inside is written out, on both sides; a class is counted
+       behind */
+    {"root ::= ([a-z]{0,16} \",\"?){0,250} \"!\" [^x]{1,30}", 0,
+     "root ::= (c{0,16} \",\"?){0,250} \"!\" d{1,30}\nc ::= [a-z]\nd ::= [^x]"},
+    {"root ::= (([a-z]{1,20} \" \"?){1,20} \".\"?){1,20} \"!\" [^x]{1,30}", 0,
+     "root ::= ((c{1,20} \" \"?){1,20} \".\"?){1,20} \"!\" d{1,30}\nc ::= [a-z]\nd ::= [^x]"},
 };
 
 static void walk_hostile(slm_model *model, size_t which, slm_rng *rng, int n_walks) {
@@ -256,13 +262,12 @@ static void walk_hostile(slm_model *model, size_t which, slm_rng *rng, int n_wal
     close_guides(guides);
 }
 
-static void walk_pair(slm_model *model, size_t which, slm_rng *rng, int n_walks) {
-    const slm_guide_source sources[2] = {{pairs[which].counted, SLM_NTS, pairs[which].is_schema},
-                                         {pairs[which].written, SLM_NTS, 0}};
+static void walk_both(slm_model *model, const slm_guide_source sources[2], uint32_t n_classes,
+                      slm_rng *rng, int n_walks) {
     slm_guide *short_ones[2], *written[2];
     compile(model, &sources[0], NULL, short_ones);
     compile(model, &sources[1], NULL, written);
-    assert_true(short_ones[0]->grammar.n_classes > 0);
+    assert_true(short_ones[0]->grammar.n_classes >= n_classes);
     assert_int_equal(written[0]->grammar.n_classes, 0);
     slm_guide *both[2] = {short_ones[0], written[1]};
     walk_guides(both, "", sources[0].text, rng, n_walks, 8);
@@ -271,6 +276,34 @@ static void walk_pair(slm_model *model, size_t which, slm_rng *rng, int n_walks)
     walk_guides(both, "", sources[0].text, rng, n_walks, 8);
     close_guides(short_ones);
     close_guides(written);
+}
+
+static void walk_pair(slm_model *model, size_t which, slm_rng *rng, int n_walks) {
+    const slm_guide_source sources[2] = {{pairs[which].counted, SLM_NTS, pairs[which].is_schema},
+                                         {pairs[which].written, SLM_NTS, 0}};
+    walk_both(model, sources, 1, rng, n_walks);
+}
+
+/* More classes than are counted: the last ones are written out. Each has a letter of its own, and
+ * the first letter of the text says which of them may follow. */
+static void walk_many_classes(slm_model *model, slm_rng *rng, int n_walks) {
+    enum { N = SLM_MAX_CLASSES + 6, CAP = 64 * N };
+    char counts[CAP] = "root ::= ", written[2 * CAP] = "root ::= ";
+    size_t a = strlen(counts), b = a;
+    for (int i = 0; i < N; i++) {
+        const char *bar = i > 0 ? " | " : "";
+        int first = 'A' + i % 7, least = i / 7 + 1, own = 0x100 + i;
+        a += (size_t)snprintf(counts + a, sizeof counts - a, "%s\"%c\" [a-z\\u%04x]{%d,20} \"#\"",
+                              bar, first, own, least);
+        b += (size_t)snprintf(written + b, sizeof written - b, "%s\"%c\" c%d{%d,20} \"#\"", bar,
+                              first, i, least);
+    }
+    for (int i = 0; i < N; i++)
+        b += (size_t)snprintf(written + b, sizeof written - b, "\nc%d ::= [a-z\\u%04x]", i,
+                              0x100 + i);
+    assert_true(a < sizeof counts && b < sizeof written);
+    const slm_guide_source sources[2] = {{counts, SLM_NTS, 0}, {written, SLM_NTS, 0}};
+    walk_both(model, sources, SLM_MAX_CLASSES, rng, n_walks);
 }
 
 /* With so many characters left of those that a pattern counts, in one guide: what it found out for
@@ -330,6 +363,7 @@ static void masks(void **state) {
         walk_hostile(model, i, &rng, n > 1 ? 2 : 1);
     for (size_t i = 0; i < COUNT(pairs); i++)
         walk_pair(model, i, &rng, n > 1 ? 2 : 1);
+    walk_many_classes(model, &rng, n > 1 ? 4 : 1);
     for (size_t i = 0; i < COUNT(schemas); i++)
         walk(model, &(slm_guide_source){schemas[i], SLM_NTS, 1}, NULL, &rng, n);
     walk(model, &(slm_guide_source){schemas[0], SLM_NTS, 1}, &lenient, &rng, n);
