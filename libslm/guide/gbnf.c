@@ -15,7 +15,8 @@
 /* Classes are counted where what is around them is repeated at most so many times. Each that is
  * counted is a call, and so a stack of its own, and a text that can be divided in many ways comes
  * to be on all of them; those that are written out are nodes of one rule, which are one frame
- * together. What would be more characters than can be written out is counted all the same. */
+ * together. Characters of several bytes are nodes by the dozen, which costs more than the calls:
+ * these are counted all the same, and so are more characters than can be written out. */
 #define MAX_COUNTED_COPIES 64u
 #define MAX_WRITTEN        (1u << 16)
 
@@ -477,10 +478,17 @@ static void build_copies(parser *p, const node *n, uint32_t from, uint32_t to) {
     slm_grammar_empty(g, from, to);
 }
 
+/* Whether a class is better written out than counted in so many copies, all characters together. */
+static int merges(const node *class_of, uint32_t copies, uint64_t all) {
+    size_t n = class_of->of.ranges.n;
+    return copies > MAX_COUNTED_COPIES && all <= MAX_WRITTEN && n > 0 &&
+           class_of->of.ranges.at[n - 1].hi < 0x80;
+}
+
 static void build_repeat(parser *p, const node *n, uint32_t from, uint32_t to) {
     uint32_t around = p->copies;
     uint64_t all = (uint64_t)around * copies_of(n);
-    if (n->first->kind == CLASS && (around <= MAX_COUNTED_COPIES || all > MAX_WRITTEN) &&
+    if (n->first->kind == CLASS && !merges(n->first, around, all) &&
         slm_grammar_repeat(p->g, from, n->first->of.ranges.at, n->first->of.ranges.n, SLM_SPELL_RAW,
                            n->of.count.min, n->of.count.max, to))
         return;
