@@ -4,6 +4,7 @@ import gc
 import json
 import pathlib
 import sys
+import threading
 import unittest
 import warnings
 
@@ -182,6 +183,50 @@ class Sessions(Case):
         await session.close()  # with it in the middle
         self.assertTrue(session.inner.closed)
         await session.close()
+
+    async def test_the_collector_may_be_anywhere(self):
+        """A stream that is forgotten waits for no lock: the collector may find it in submit()."""
+        session = await self.open()
+        await session.prompt(self.ids("What can you do?"))
+        left = [session.generate(temperature=0)]
+        self.assertTrue(await left[0].__anext__())
+        with session._thread._shutdown_lock:  # as in the midst of submit()
+            collector = threading.Thread(target=left.clear, daemon=True)
+            collector.start()
+            collector.join(20)
+            waits = collector.is_alive()
+        self.assertFalse(waits)
+        self.assertEqual(await self.answered(session), self.alone("Thank you"))
+
+    async def test_closing_with_streams_open(self):
+        """All of them end, not the last alone, and are closed again without harm."""
+        session = await self.open()
+        await session.prompt(self.ids("What can you do?"))
+        first, last = (session.generate(temperature=0) for _ in range(2))
+        self.assertTrue(await first.__anext__())
+        await session.close()
+        for stream in (first, last):
+            await stream.close()
+            self.assertEqual(await self.taken(stream), [])
+        async with session.generate(temperature=0):
+            pass
+        with self.assertRaises(RuntimeError):
+            await session.prompt([5])
+
+    async def test_closing_is_cancelled(self):
+        """A session is freed also where the task that closes it has been cancelled before its turn."""
+        session = await self.open()
+        goes_on = threading.Event()
+        busy = asyncio.ensure_future(session.run(goes_on.wait))
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(session.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        asyncio.get_running_loop().call_soon(goes_on.set)
+        with self.assertRaises(asyncio.CancelledError):
+            await closing
+        self.assertTrue(session.inner.closed)
+        self.assertTrue(await busy)
 
 
 class Batches(Case):

@@ -19,11 +19,12 @@ evaluation within a chunk of the prompt, an answer within a token. What it was a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import queue
 import threading
 import weakref
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import (TYPE_CHECKING, Any, Callable, Dict, Generator, Generic, Iterable, Iterator, List,
                     Optional, Type, TypeVar, Union)
@@ -83,7 +84,9 @@ class Session(_Closing):
         """Takes over a session, which nobody else may use then: close() closes it."""
         self.inner = inner
         self._thread = ThreadPoolExecutor(1, "slm-session")
-        self._stream: Optional[weakref.ref[Stream[Any]]] = None  # the last one
+        self._streams: weakref.WeakSet[Stream[Any]] = weakref.WeakSet()
+        self._closing: Optional[Future[None]] = None
+        self._left: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()  # to close on the thread
 
     @classmethod
     async def open(cls, model: Model, **options: Unpack[CacheOptions]) -> Session:
@@ -92,12 +95,15 @@ class Session(_Closing):
 
     async def close(self) -> None:
         """Ends what is iterated over, and frees the session."""
-        stream = self._stream() if self._stream is not None else None
-        if stream is not None:
-            await stream.close()
-        if not self.inner.closed:
-            await self.run(self.inner.close)
-        self._thread.shutdown(wait=False)
+        if self._closing is None:
+            for stream in list(self._streams):
+                stream._leave()
+            self._closing = self._submit(self.inner.close)
+            self._thread.shutdown(wait=False)  # behind what it has to do
+        closing = asyncio.wrap_future(self._closing)
+        if await _ended(closing):
+            raise asyncio.CancelledError
+        closing.result()
 
     async def run(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
         """The result of a function that uses the session, on its thread. A task that is cancelled
@@ -105,7 +111,7 @@ class Session(_Closing):
         return await self._call(functools.partial(function, *args, **options))
 
     async def _call(self, call: Callable[[], T], close: Optional[Callable[[], None]] = None) -> T:
-        waiting = self._thread.submit(call)
+        waiting = self._submit(call)
         running = asyncio.wrap_future(waiting)
         try:
             return await asyncio.shield(running)
@@ -114,9 +120,25 @@ class Session(_Closing):
                 self.inner.cancel()
                 await _ended(running)
                 late = not isinstance(running.exception(), Cancelled)
-                clean = self._thread.submit(_clean, self.inner, close, late)
-                await _ended(asyncio.wrap_future(clean))
+                if self._closing is None:
+                    clean = self._submit(functools.partial(_clean, self.inner, close, late))
+                    await _ended(asyncio.wrap_future(clean))
             raise
+
+    def _submit(self, call: Callable[[], T]) -> Future[T]:
+        if self._closing is not None:
+            raise RuntimeError("the session is closed")
+        return self._thread.submit(self._next, call)
+
+    def _next(self, call: Callable[[], T]) -> T:
+        """On the thread: a call, behind the end of what was left."""
+        while True:
+            try:
+                close = self._left.get_nowait()
+            except queue.Empty:
+                return call()
+            with contextlib.suppress(Exception):  # of which nobody would hear
+                close()
 
     def iterate(self, function: Callable[..., Iterator[T]], *args: Any, **options: Any) -> Stream[T]:
         """What a function that iterates gives, piece by piece."""
@@ -226,7 +248,7 @@ class Stream(_Closing, Generic[T]):
     def __init__(self, session: Session, begin: Callable[[], Iterator[T]]) -> None:
         self._session = session
         self._iteration: Optional[_Iteration[T]] = _Iteration(begin)
-        session._stream = weakref.ref(self)
+        session._streams.add(self)
 
     def __aiter__(self) -> Stream[T]:
         return self
@@ -248,18 +270,21 @@ class Stream(_Closing, Generic[T]):
 
     async def close(self) -> None:
         iteration, self._iteration = self._iteration, None
-        if iteration is not None:
-            loop = asyncio.get_running_loop()
-            if await _ended(loop.run_in_executor(self._session._thread, iteration.close)):
+        if iteration is not None and self._session._closing is None:
+            closing = asyncio.wrap_future(self._session._submit(iteration.close))
+            if await _ended(closing):
                 raise asyncio.CancelledError
 
+    def _leave(self) -> None:
+        """Has it ended before the session's next call. The garbage collector may be here in the middle of
+        anything, as of a call of submit(), which has its locks; a SimpleQueue takes what comes then."""
+        iteration, self._iteration = self._iteration, None
+        if iteration is not None:
+            self._session._left.put(iteration.close)
+
     def __del__(self) -> None:
-        iteration = getattr(self, "_iteration", None)
-        if iteration is not None:  # left in the middle: ended before the session's next call
-            try:
-                self._session._thread.submit(iteration.close)
-            except RuntimeError:  # the session is closed, and so is what it generated
-                pass
+        if getattr(self, "_iteration", None) is not None:
+            self._leave()
 
 
 # ---- batches
