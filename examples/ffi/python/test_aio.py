@@ -285,6 +285,19 @@ class Batches(Case):
                 await two.next_event()  # and again
             self.assertEqual((await one).text, self.alone("Thank you"))
 
+    async def test_waited_for_by_two(self):
+        async with await self.batch() as batch:
+            for n_ids, failure in ((0, None), (600, slm.ContextFull)):
+                request = batch.text(self.ids("Thank you") + [5] * n_ids, temperature=0, max_tokens=40)
+                tasks = [asyncio.ensure_future(request._wait()) for _ in range(3)]
+                _, hang = await asyncio.wait(tasks, timeout=20)
+                self.assertFalse(hang)
+                self.assertEqual([type(task.exception()) for task in tasks],
+                                 [type(None) if failure is None else failure] * 3)
+                if failure is None:
+                    self.assertEqual(request.text, self.alone("Thank you"))
+                    self.assertIsNone(await request.next_event())
+
     async def test_cancelled(self):
         """Each way of ending a request that would have gone on gives its place to the next one."""
         async with await self.batch(max_running=1, max_requests=1) as batch:

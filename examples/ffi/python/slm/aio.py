@@ -292,8 +292,9 @@ class Stream(_Closing, Generic[T]):
 
 class Request(_Closing):
     """A request in a batch: async for gives texts and calls of tools, await its end, next_event() each
-    event. A failure is raised by all three. close(), or the end of its async with block, ends one that is
-    still open; so does the cancellation of a task that waits for it, and forgetting it."""
+    event. A failure is raised by all three, in all tasks that wait. close(), or the end of its async with
+    block, ends one that is still open; so does the cancellation of a task that waits for it, and forgetting
+    it."""
 
     def __init__(self, batch: Batch, add: Callable[[], _batch.Request]) -> None:
         self._batch = batch
@@ -332,8 +333,12 @@ class Request(_Closing):
             raise
         if isinstance(event, BaseException):
             self._over = event
+            self._events.put_nowait(event)  # for others that wait
             raise event
         if event.type == BatchEventType.END:
+            self._events.put_nowait(event)
+            if self._ended:
+                return None
             self._ended, self.end_reason = True, event.reason
         if event.type in (BatchEventType.TEXT, BatchEventType.END):
             self.text += event.text
