@@ -342,6 +342,24 @@ class Batches(Case):
                     said = await batch.text(self.ids("Thank you"), temperature=0, max_tokens=40)
                     self.assertEqual(said.text, self.alone("Thank you"))
 
+    async def test_forgotten(self):
+        """Its thread does not keep it, and one that has been used is told of like one that has not."""
+        for used in (False, True):
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always", ResourceWarning)
+                batch = await self.batch()
+                if used:
+                    await batch.text(self.ids("Thank you"), max_tokens=4)
+                thread = batch._thread
+                del batch
+                for _ in range(1000):  # the thread may be behind its last step
+                    gc.collect()
+                    if told and not thread.is_alive():
+                        break
+                    await asyncio.sleep(0.01)
+            self.assertEqual([str(w.message) for w in told], ["Batch was not closed"])
+            self.assertFalse(thread.is_alive())
+
     async def test_closing_in_the_middle(self):
         batch = await self.batch(max_running=1)
         running, waiting = (batch.text(self.ids("What can you do?"), ignore_end=True) for _ in range(2))

@@ -396,8 +396,13 @@ class Batch(_Closing):
         self._commands: queue.SimpleQueue[Optional[Callable[[], None]]] = queue.SimpleQueue()
         self._open: Dict[_batch.Request, weakref.ref[Request]] = {}
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="slm-batch", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(weakref.ref(self), self._commands),
+                                        name="slm-batch", daemon=True)
         self._thread.start()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_thread") and not self._closing:
+            self._commands.put(None)  # the thread ends, and the inner batch says that it was forgotten
 
     @classmethod
     async def open(cls, model: Model, **options: Unpack[BatchOptions]) -> Batch:
@@ -443,15 +448,37 @@ class Batch(_Closing):
 
     # ---- on the thread
 
-    def _run(self) -> None:
-        while self._obey():
-            try:
-                for event in self.inner.events():
-                    self._hand_out(event)
-                if self._open:
-                    self.inner.step()
-            except BaseException as error:  # pylint: disable=broad-except
-                self._fail_all(error)
+    @staticmethod
+    def _run(who: weakref.ref[Batch],
+             commands: queue.SimpleQueue[Optional[Callable[[], None]]]) -> None:
+        """It has no hold on the batch where it waits, so that one can be forgotten."""
+        goes_on = True
+        while goes_on:
+            command = commands.get()
+            batch = who()
+            if batch is None:
+                return
+            goes_on = batch._work(command)
+            del batch, command
+
+    def _work(self, command: Optional[Callable[[], None]]) -> bool:
+        """Obeys, and steps until there is no request. False where that was to close."""
+        if command is not None:
+            command()
+            while self._obey():
+                if not self._open:
+                    return True
+                try:
+                    for event in self.inner.events():
+                        self._hand_out(event)
+                    if self._open:
+                        self.inner.step()
+                except BaseException as error:  # pylint: disable=broad-except
+                    self._fail_all(error)
+        self._end()
+        return False
+
+    def _end(self) -> None:
         self._fail_all(_cancelled())
         self.inner.close()
         while True:  # what was asked for meanwhile
@@ -463,10 +490,10 @@ class Batch(_Closing):
                 command()
 
     def _obey(self) -> bool:
-        """Takes commands, and waits for one where there is nothing else to do."""
+        """Takes the commands that there are."""
         while True:
             try:
-                command = self._commands.get(block=not self._open)
+                command = self._commands.get_nowait()
             except queue.Empty:
                 return True
             if command is None:
