@@ -97,8 +97,8 @@ enum { SERVE_MAX_TASKS = 2048 }; /* of one request */
 
 /* Hands tasks over, all or none: 0 when there is no room in the queue, or no memory (*out is then NULL).
  * Room for one is room for all, as a request of many would else find none, however often it came; tasks
- * of a priority below 0 take none from others. What the wants point to is the tasks' from then on, in any case. user comes back by
- * serve_task_user. */
+ * of a priority below 0 take none from others. What the wants point to is the tasks' from then on, in
+ * any case. user comes back by serve_task_user. */
 int serve_engine_submit(serve_engine *engine, serve_want *wants, size_t n, void *user,
                         serve_task **out);
 /* Its last event will be SERVE_FAILED with SLM_ERR_CANCEL, soon, unless it has ended before. */
