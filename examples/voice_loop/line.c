@@ -141,7 +141,8 @@ static void take_partial(line *l, const message *m) {
                  !is_backchannel(u->partial);
     if (l->answering && clear && l->turn.first_audio >= 0)
         line_interrupt(l, u->start);
-    if (!l->answering && !l->finishing && (!l->options->wake || u->start < l->awake_until))
+    if (u->partial[0] && !l->answering && !l->finishing &&
+        (!l->options->wake || u->start < l->awake_until))
         stage_send(&l->think->stage,
                    message_text(THINK_DRAFT, u->id, u->partial, strlen(u->partial)), line_us(l));
 }

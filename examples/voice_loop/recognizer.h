@@ -24,7 +24,7 @@ struct recognizer {
     int charge_ms, charge_ms_per_s;
     bool (*begin)(recognizer *r, char *why, size_t why_size);
     bool (*feed)(recognizer *r, const int16_t *samples, size_t n, char *why, size_t why_size);
-    /* The best text so far, "" where there is none yet. */
+    /* The best text so far, "" where there is none yet, or none of what came behind a settle. */
     bool (*partial)(recognizer *r, char *text, size_t size, char *why, size_t why_size);
     /* What finish would say if nothing more came; more may come. Where it fails the utterance is not
      * over. NULL: partial does that where it does not stream, and nothing does where it does. */

@@ -69,10 +69,12 @@ static bool feed(recognizer *r, const int16_t *samples, size_t n, char *why, siz
     if (fits)
         memcpy(w->sound + w->n_sound, samples, n * sizeof *samples);
     w->n_sound = fits ? w->n_sound + n : SIZE_MAX;
-    if (w->ended)
+    if (w->ended) {
+        w->heard[0] = 0; /* that was not all */
         w->open = fits || fail(why, why_size, "%s: too much was said", w->link.engine);
-    else
+    } else {
         w->open = send_sound(w, samples, n, why, why_size);
+    }
     return w->open;
 }
 
@@ -93,9 +95,11 @@ static bool take_event(wyoming *w, const wyoming_event *e) {
     if (strcmp(e->type, "transcript-chunk") == 0 && w->link.owed == 0 && text) {
         w->streams = w->streams || !w->ended;
         size_t n = strlen(w->heard);
-        copy_text(text, w->heard + n + (n > 0), sizeof w->heard - n - 1);
-        if (n > 0)
-            w->heard[n] = ' ';
+        if (n + 2 < sizeof w->heard) { /* else there is no room for a blank and more */
+            copy_text(text, w->heard + n + (n > 0), sizeof w->heard - n - 1);
+            if (n > 0)
+                w->heard[n] = ' ';
+        }
     }
     if (strcmp(e->type, "transcript") != 0 || (w->link.owed > 0 && w->link.owed-- > 0))
         return false;

@@ -129,6 +129,14 @@ static void recognizer_wyoming(void **state) {
     }
 }
 
+/* More than there is room for is left out, and nothing else is touched. */
+static void recognizer_is_told_too_much(void **state) {
+    (void)state;
+    char *command[] = {"python3", "-B", script, "asr", "long", NULL};
+    recognizer_options o = {.engine = "program", .command = command, .timeout_ms = LONG_MS};
+    check_recognizer(&o, true);
+}
+
 static void recognizer_partial(void **state) {
     (void)state;
     char *command[] = {"python3", "-B", script, "asr", "ok", NULL};
@@ -178,12 +186,13 @@ static void recognizer_settles(void **state) {
             assert_true(r->partial(r, text, sizeof text, why, sizeof why));
             assert_string_equal(text, "heard 900 samples, the last 7");
             assert_true(r->feed(r, sound, 100, why, sizeof why));
+            assert_true(r->partial(r, text, sizeof text, why, sizeof why));
+            assert_string_equal(text, ""); /* what was settled is not all any more */
             if (round == 0)
                 assert_true(r->finish(r, text, sizeof text, why, sizeof why));
             else
                 r->cancel(r);
-            assert_string_equal(text, round == 0 ? "heard 1000 samples, the last 0"
-                                                 : "heard 900 samples, the last 7");
+            assert_string_equal(text, round == 0 ? "heard 1000 samples, the last 0" : "");
             sound[399] = 0;
         }
         r->close(r);
@@ -462,6 +471,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(espeak, before, nothing_left),
         cmocka_unit_test_setup_teardown(no_such_program, before, nothing_left),
         cmocka_unit_test_setup_teardown(recognizer_program, before, nothing_left),
+        cmocka_unit_test_setup_teardown(recognizer_is_told_too_much, before, nothing_left),
         cmocka_unit_test_setup_teardown(recognizer_partial, before, nothing_left),
         cmocka_unit_test_setup_teardown(recognizer_wyoming, before, nothing_left),
         cmocka_unit_test_setup_teardown(recognizer_settles, before, nothing_left),

@@ -5,8 +5,9 @@
     fake_engine.py whisper BEHAVIOUR [MARK]                   an HTTP server; prints the port
 
 BEHAVIOUR: ok, die (in place of an answer), hang, wrong (bytes that are no answer), half (an answer that
-ends in its middle), endless (events, but never the answer), error. Where the file MARK is named, the
-engine is bad until it has made that file, and good afterwards.
+ends in its middle), endless (events, but never the answer), error, long (pieces longer than any
+transcript, then the answer). Where the file MARK is named, the engine is bad until it has made that file,
+and good afterwards.
 """
 
 import json
@@ -71,8 +72,10 @@ class Engine:
         while how == "endless":
             self.send("ping", {"text": "wait"})
             time.sleep(0.01)
+        for _ in range(4 if how == "long" else 0):
+            self.send("transcript-chunk", {"text": "word " * 2000})
         self.sink.flush()
-        return how != "ok"
+        return how not in ("ok", "long")
 
     def asr_whole(self):
         """The same, and tells nothing before all was said."""
