@@ -10,7 +10,7 @@
 enum { TEXT_SIZE = 1024, WHY_SIZE = 256, PIECE = 512, FAINT = 17 };
 
 static void end(hearing *h) {
-    h->open = h->asked = h->pauses = false;
+    h->open = h->asked = h->pauses = h->unsettled = false;
     free(h->whole);
     h->whole = NULL;
 }
@@ -117,6 +117,15 @@ static void keep(hearing *h, const char *text, double measured_ms) {
     h->whole_measured_ms = measured_ms;
 }
 
+/* An engine that failed in a pause is not asked in one again in this utterance. */
+static void post_nothing(hearing *h) {
+    message *m = message_text(HEARD_NOTHING, h->id, NULL, 0);
+    if (m)
+        m->value = h->asked_ms;
+    h->unsettled = true;
+    stage_post(&h->stage, m);
+}
+
 static bool work(void *self) {
     hearing *h = self;
     recognizer *r = h->recognizer;
@@ -125,11 +134,16 @@ static bool work(void *self) {
     if (!h->asked)
         return false;
     bool settles = !r->streams || (h->pauses && r->settle);
+    bool passes = settles && h->unsettled;
     bool (*ask)(recognizer *, char *, size_t, char *, size_t) =
         settles && r->settle ? r->settle : r->partial;
     h->asked = h->pauses = false;
+    if (passes)
+        return true;
     if (!ask(r, text, sizeof text, why, sizeof why)) {
-        if (!settles) /* else the final transcript is asked for as if nothing had been */
+        if (settles)
+            post_nothing(h); /* the final transcript is asked for as if nothing had been */
+        else
             failed(h, why);
         return true;
     }

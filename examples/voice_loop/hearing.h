@@ -17,7 +17,8 @@ enum {
 enum {
     HEARD_PARTIAL, /* text: the best so far; value: that of HEAR_PARTIAL; end: as below */
     HEARD_FINAL,   /* text: all of it, "" where nothing was understood; end: not 0 where the engine doubts it */
-    HEARD_FAILED   /* text: why; the utterance is over */
+    HEARD_FAILED,  /* text: why; the utterance is over */
+    HEARD_NOTHING  /* what was asked in a pause failed; value: that of HEAR_PARTIAL */
 };
 
 typedef struct hearing {
@@ -27,6 +28,7 @@ typedef struct hearing {
     bool open;
     bool asked; /* for a partial, which comes when nothing else is to be done */
     bool pauses; /* it was asked in a pause */
+    bool unsettled; /* the engine failed in a pause of this utterance */
     int64_t asked_ms;
     char *whole; /* all that there was to hear up to whole_ms */
     int64_t whole_ms;

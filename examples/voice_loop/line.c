@@ -172,7 +172,8 @@ static void take_heard(line *l) {
     while ((m = stage_receive(&l->hear->stage, line_us(l)))) {
         bool of_last = l->finishing && m->id == l->last.id;
         bool of_now = l->speaking && m->id == l->now.id;
-        if (m->type == HEARD_PARTIAL && (double)m->due_us / 1000 - (double)m->value > SLOW_PARTIAL_MS)
+        if ((m->type == HEARD_PARTIAL || m->type == HEARD_NOTHING) &&
+            (double)m->due_us / 1000 - (double)m->value > SLOW_PARTIAL_MS)
             l->slow_partials = true;
         if (m->type == HEARD_FINAL && of_last)
             take_final(l, m);
