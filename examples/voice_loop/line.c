@@ -273,10 +273,10 @@ static void guess(line *l) {
         line_guess(l, text);
 }
 
-/* Whether what is loud now can be of who speaks in this utterance. */
+/* Whether what is loud now can be of who speaks in this utterance; before the first voice, anybody. */
 static bool is_of_speaker(const line *l, utterance *u) {
     double power = pow(10, l->activity.level_db / 10);
-    if (line_ms(l) - u->end >= TRAILS_MS &&
+    if (u->n_voiced > 0 && line_ms(l) - u->end >= TRAILS_MS &&
         power * u->n_voiced <= u->power * pow(10, -QUIETER_DB / 10))
         return false;
     if (l->activity.is_voiced) {

@@ -51,6 +51,16 @@ class Exchange(Case):
         bursts = [(at, mix([], 0.2, noise=6000)) for at in (0.7, 1.5, 2.9)]
         self.done(self.hear(mix(bursts, 4), said="what"), 0)
 
+    def test_a_voice_right_behind_a_click_is_heard_from_its_beginning(self):
+        """What began with a noise and ended with it has a speaker as soon as there is a voice."""
+        click = mix([], 0.09, noise=6000)
+        lamp = say(LAMP)
+        lamp = lamp[next(i for i, x in enumerate(lamp) if abs(x) > 1000):]
+        alone, = self.done(self.hear(mix([(0.76, lamp)], 6), said=SAID), 1)
+        turn, = self.done(self.hear(mix([(0.5, click), (0.76, lamp)], 6), said=SAID), 1)
+        self.assertLess(turn["speech_start_ms"], 600)
+        self.assertEqual(turn["speech_end_ms"], alone["speech_end_ms"])
+
     def test_every_rate_and_the_first_channel(self):
         for rate, channels in (8000, 1), (11025, 2), (44100, 1), (48000, 3):
             with self.subTest(rate=rate, channels=channels):
