@@ -75,6 +75,31 @@ static bool start(piper *p, char *reason, size_t size) {
     return process_start(&p->program, p->command, ERRORS_READ, reason, size);
 }
 
+/* The bytes of the blank at the beginning of valid UTF-8, 0 where there is none. */
+static size_t blank_at(const char *s) {
+    static const char others[] = "\u00a0\u1680\u2028\u2029\u202f\u205f\u3000";
+    const unsigned char *u = (const unsigned char *)s;
+    if (u[0] == ' ')
+        return 1;
+    if (u[0] == 0xc2 && u[1] == 0x85) /* U+0085 */
+        return 2;
+    if (u[0] == 0xe2 && u[1] == 0x80 && u[2] >= 0x80 && u[2] <= 0x8a) /* U+2000 to U+200A */
+        return 3;
+    for (size_t i = 0, n; others[i]; i += n) {
+        n = others[i] == others[0] ? 2 : 3;
+        if (strncmp(s, others + i, n) == 0)
+            return n;
+    }
+    return 0;
+}
+
+/* Of nothing but blanks, Unicode's too, Piper in Python makes no file. */
+static bool is_blank(const char *s) {
+    for (size_t n; (n = blank_at(s)) > 0;)
+        s += n;
+    return !*s;
+}
+
 /* The text as a line; NULL where it is not UTF-8 or memory is short, "" where there is nothing to be
  * said. */
 static char *line_of(const char *text, size_t n_text) {
@@ -86,10 +111,13 @@ static char *line_of(const char *text, size_t n_text) {
         if (c != ' ' || n > 0)
             line[n++] = c;
     }
-    if (line && n > 0)
-        line[n++] = '\n';
-    if (line)
+    if (line) {
         line[n] = 0;
+        if (is_blank(line))
+            line[0] = 0;
+        else
+            memcpy(line + n, "\n", 2);
+    }
     json_decref(valid);
     return line;
 }
@@ -215,9 +243,30 @@ static char **with_folder(char *const *command, char *folder) {
     return copy;
 }
 
+/* A folder for the files, by its whole name: a program may tidy what TMPDIR makes of it, "./x" or "x//y",
+ * and would then name files in which that is not to be found. */
+static bool make_folder(piper *p, char *reason, size_t size) {
+    const char *base = getenv("TMPDIR");
+    snprintf(p->folder, sizeof p->folder, "%.200s/voice-XXXXXX", base && base[0] ? base : "/tmp");
+    if (!mkdtemp(p->folder)) {
+        fail(reason, size, "%.200s: %s", p->folder, strerror(errno));
+        p->folder[0] = 0;
+        return false;
+    }
+    char *whole = realpath(p->folder, NULL);
+    size_t n = whole ? strlen(whole) : 0;
+    if (!whole)
+        fail(reason, size, "%.200s: %s", p->folder, strerror(errno));
+    else if (n >= sizeof p->folder)
+        fail(reason, size, "%.200s...: a name of %zu bytes, wanted fewer than %d", whole, n, PATH_SIZE);
+    else
+        memcpy(p->folder, whole, n + 1);
+    free(whole);
+    return n > 0 && n < sizeof p->folder;
+}
+
 speaker *speaker_open_piper(const speaker_options *options, char *why, size_t why_size) {
     char reason[300] = "out of memory";
-    const char *base = getenv("TMPDIR");
     if (!options->command || !options->command[0]) {
         fail(why, why_size, "piper: no command, wanted one such as: piper --model FILE.onnx");
         return NULL;
@@ -238,11 +287,7 @@ speaker *speaker_open_piper(const speaker_options *options, char *why, size_t wh
         .close = close_engine,
     };
     p->timeout_ms = options->timeout_ms;
-    snprintf(p->folder, sizeof p->folder, "%.200s/voice-XXXXXX", base && base[0] ? base : "/tmp");
-    if (!mkdtemp(p->folder)) {
-        snprintf(reason, sizeof reason, "%.200s: %s", p->folder, strerror(errno));
-        p->folder[0] = 0;
-    } else {
+    if (make_folder(p, reason, sizeof reason)) {
         p->command = with_folder(options->command, p->folder);
         if (p->command && start(p, reason, sizeof reason))
             return &p->base;

@@ -312,7 +312,33 @@ static void piper_says_why(void **state) {
     assert_int_equal(spoken(s, "Hello"), -1);
     assert_non_null(strstr(why, "out of coffee"));
     assert_int_equal(spoken(s, " \n "), 0); /* it would give no file for that */
+    assert_int_equal(spoken(s, "\xc2\xa0\xe3\x80\x80 \xe2\x80\x8a"), 0);
     s->close(s);
+}
+
+/* However the folder for temporary files is written, the name that comes back is found. */
+static void piper_in_any_folder(void **state) {
+    (void)state;
+    char *command[] = {"python3", "-B", script, "piper", "ok", NULL};
+    char here[400], was[400];
+    const char *folders[] = {"./", "", temp_path("")};
+    const char *base = getenv("TMPDIR");
+    snprintf(was, sizeof was, "%s", base ? base : "");
+    size_t n_files = temp_count();
+    assert_non_null(getcwd(here, sizeof here));
+    assert_int_equal(chdir(temp_folder()), 0);
+    for (int i = 0; i < 3; i++) {
+        setenv("TMPDIR", folders[i], 1);
+        speaker_options o = {.engine = "piper", .command = command, .timeout_ms = LONG_MS};
+        speaker *s = speaker_open(&o, why, sizeof why);
+        if (!s)
+            fail_msg("%s", why);
+        assert_int_equal(spoken(s, "Three"), 500);
+        s->close(s);
+    }
+    assert_int_equal(chdir(here), 0);
+    setenv("TMPDIR", was, 1);
+    assert_int_equal(temp_count(), n_files);
 }
 
 static void sound_of_another_form(void **state) {
@@ -478,6 +504,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(recognizer_whisper, before, nothing_left),
         cmocka_unit_test_setup_teardown(speaker_links, before, nothing_left),
         cmocka_unit_test_setup_teardown(piper_says_why, before, nothing_left),
+        cmocka_unit_test_setup_teardown(piper_in_any_folder, before, nothing_left),
         cmocka_unit_test_setup_teardown(sound_of_another_form, before, nothing_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,14 +109,17 @@ class Engine:
             self.send("audio-stop")
 
     def piper(self):
-        """As Piper with -d: a line of text in, a WAV file, then its name in the log. As the one in C++
-        has it, the file's last bytes come after its name."""
+        """As Piper with -d: a line of text in, a WAV file, then its name in the log. As the one in Python
+        has it, the name is pathlib's and of blanks there is no file; as the one in C++ has it, the file's
+        last bytes come after its name."""
+        import pathlib
         import wave
         print(f"[info] Output directory: {self.folder}", file=sys.stderr, flush=True)
         for count, line in enumerate(self.source):
             text = line.removesuffix(b"\n")
-            assert text.strip(), line
-            how, path = self.how(), os.path.join(self.folder, f"{count}.wav")
+            if not text.decode().strip():
+                continue
+            how, path = self.how(), str(pathlib.Path(self.folder) / f"{count}.wav")
             if how == "error":
                 sys.exit("ValueError: out of coffee")
             if how == "wrong":
