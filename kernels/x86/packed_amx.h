@@ -486,7 +486,7 @@ SLM_INLINE void slm_amx_give(float *y, size_t y_stride, float (*sums)[SLM_PANEL_
 }
 
 /* Panels go in pairs where that helps, columns in up to SLM_AMX_MOST groups, and k in pieces of
- * which that cache holds the activations; between two pieces sums are in y. */
+ * which the second-level cache holds the activations; between two pieces sums are in y. */
 SLM_INLINE void slm_amx_walk(uint32_t type, float *y, size_t y_stride, const uint8_t *w,
                              size_t w_bytes, size_t n_w, const void *a, size_t n_a,
                              size_t n_blocks) {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_INPUTS = 2048, IN_ORDER = 8 };
+enum { MAX_INPUTS = SERVE_MAX_TASKS, IN_ORDER = 8 };
 
 static const char *const known[] = {"model", "input", "encoding_format", "dimensions", "pooling",
                                     "user", NULL};
