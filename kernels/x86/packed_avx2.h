@@ -518,25 +518,28 @@ SLM_INLINE void slm_unpacking(uint32_t type, float *y, size_t y_stride, size_t n
         slm_store_rows(y + c * y_stride, n_w, acc[c]);
 }
 
-/* Defines the product of one type: functions for numbers of columns of a tile, and the walk over
- * tiles and panels. */
+/* Defines the product of one type: functions for numbers of columns of a tile, which go over the
+ * panels, and the walk over tiles. What is kept in registers from panel to panel need not be loaded
+ * again: a load that finds the first-level cache full of weights holds up a stream. */
 typedef void (*slm_columns_fn)(float *y, size_t y_stride, size_t n_w, const uint8_t *panel,
-                               const uint32_t *x, size_t width, size_t n_blocks);
+                               size_t w_bytes, const uint32_t *x, size_t width, size_t n_blocks);
 
 #define SLM_PACKED_DIRECT(TYPE, fn, n)                                                             \
     static __attribute__((noinline)) void fn(float *y, size_t y_stride, size_t n_w,                \
-                                             const uint8_t *panel, const uint32_t *x,              \
-                                             size_t width, size_t n_blocks) {                      \
+                                             const uint8_t *panel, size_t w_bytes,                 \
+                                             const uint32_t *x, size_t width, size_t n_blocks) {   \
         (void)width;                                                                               \
-        slm_direct(SLM_DTYPE_##TYPE, n, y, y_stride, n_w, panel, x, n, n_blocks);                  \
+        for (size_t i = 0; i < n_w; i += SLM_PANEL_ROWS, panel += w_bytes)                         \
+            slm_direct(SLM_DTYPE_##TYPE, n, y + i, y_stride, n_w - i, panel, x, n, n_blocks);      \
     }
 
 #define SLM_PACKED_UNPACKED(TYPE, fn, n)                                                           \
     static __attribute__((noinline)) void fn(float *y, size_t y_stride, size_t n_w,                \
-                                             const uint8_t *panel, const uint32_t *x,              \
-                                             size_t width, size_t n_blocks) {                      \
+                                             const uint8_t *panel, size_t w_bytes,                 \
+                                             const uint32_t *x, size_t width, size_t n_blocks) {   \
         (void)width;                                                                               \
-        slm_unpacking(SLM_DTYPE_##TYPE, y, y_stride, n_w, panel, x, n, n_blocks);                  \
+        for (size_t i = 0; i < n_w; i += SLM_PANEL_ROWS, panel += w_bytes)                         \
+            slm_unpacking(SLM_DTYPE_##TYPE, y + i, y_stride, n_w - i, panel, x, n, n_blocks);      \
     }
 
 /* clang-format off */
@@ -559,9 +562,7 @@ typedef void (*slm_columns_fn)(float *y, size_t y_stride, size_t n_w, const uint
                                                                : name##_any;                       \
             const uint32_t *x =                                                                    \
                 (const uint32_t *)(const void *)((const uint8_t *)a + j * a_bytes);                \
-            for (size_t i = 0; i < n_w; i += SLM_PANEL_ROWS)                                       \
-                fn(y + j * y_stride + i, y_stride, n_w - i,                                        \
-                   (const uint8_t *)w + i / SLM_PANEL_ROWS * w_bytes, x, width, n_blocks);         \
+            fn(y + j * y_stride, y_stride, n_w, w, w_bytes, x, width, n_blocks);                   \
         }                                                                                          \
     }
 /* clang-format on */

@@ -412,14 +412,20 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, 
 }
 
 /* Defines the product of one type: a function for each number of columns and, for types that are
- * costly to unpack, one for several whole tiles; and the walk over tiles, panels and columns. */
+ * costly to unpack, one for several whole tiles; and the walk over tiles, panels and columns. Where
+ * one function has all columns it goes over the panels itself, with all that it needs in registers:
+ * a branch that waits for a load, where the first-level cache is full of weights, holds up a stream
+ * (docs/PERFORMANCE.md). */
 #define SLM_PACKED_COLUMNS(form, TYPE, name, n)                                                    \
     static __attribute__((noinline)) void name##_##n(float *y, size_t y_stride, size_t n_w,        \
-                                                     const uint8_t *panel, const uint32_t *x,      \
-                                                     size_t width, size_t n_blocks) {              \
+                                                     const uint8_t *panel, size_t w_bytes,         \
+                                                     const uint32_t *x, size_t width,              \
+                                                     size_t n_blocks) {                            \
         if (n == SLM_TILE_ROWS)                                                                    \
             width = n; /* a constant: addresses are numbers */                                     \
-        slm_panel_##form(SLM_DTYPE_##TYPE, n, y, y_stride, n_w, panel, x, width, n_blocks);        \
+        for (size_t i = 0; i < n_w; i += SLM_PANEL_ROWS, panel += w_bytes)                         \
+            slm_panel_##form(SLM_DTYPE_##TYPE, n, y + i, y_stride, n_w - i, panel, x, width,       \
+                             n_blocks);                                                            \
     }
 
 #define SLM_PACKED_TILES(TYPE, name)                                                               \
@@ -446,7 +452,7 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, 
     }
 
 typedef void (*slm_columns_fn)(float *y, size_t y_stride, size_t n_w, const uint8_t *panel,
-                               const uint32_t *x, size_t width, size_t n_blocks);
+                               size_t w_bytes, const uint32_t *x, size_t width, size_t n_blocks);
 typedef void (*slm_tiles_fn)(float *y, size_t y_stride, size_t n_w, const uint8_t *panel,
                              const uint32_t *x, size_t tile_words, size_t n_tiles, size_t n_blocks);
 
@@ -463,18 +469,28 @@ SLM_INLINE void slm_walk_packed(const slm_columns_fn *columns, slm_tiles_fn tile
             n_tiles = SLM_PASS_TILES;
         if (tiles == NULL || n_tiles < 2)
             n_tiles = 0;
+        size_t most = 6;
+        while (width_of[most] > width)
+            most--;
+        if (n_tiles == 0 && width_of[most] == width) {
+            columns[most](y + j * y_stride, y_stride, n_w, w, w_bytes, x, width, n_blocks);
+            j += width;
+            continue;
+        }
         for (size_t i = 0; i < n_w; i += SLM_PANEL_ROWS) {
             const uint8_t *panel = (const uint8_t *)w + i / SLM_PANEL_ROWS * w_bytes;
+            const size_t rows = n_w - i < SLM_PANEL_ROWS ? n_w - i : SLM_PANEL_ROWS;
             float *to = y + j * y_stride + i;
             if (n_tiles > 0) {
-                tiles(to, y_stride, n_w - i, panel, x, SLM_TILE_ROWS * a_bytes / sizeof *x, n_tiles,
+                tiles(to, y_stride, rows, panel, x, SLM_TILE_ROWS * a_bytes / sizeof *x, n_tiles,
                       n_blocks);
                 continue;
             }
-            for (size_t c = 0, g = 6; c < width; c += width_of[g]) {
+            for (size_t c = 0, g = most; c < width; c += width_of[g]) {
                 while (width_of[g] > width - c)
                     g--;
-                columns[g](to + c * y_stride, y_stride, n_w - i, panel, x + c, width, n_blocks);
+                columns[g](to + c * y_stride, y_stride, rows, panel, w_bytes, x + c, width,
+                           n_blocks);
             }
         }
         j += n_tiles > 0 ? n_tiles * SLM_TILE_ROWS : width;

@@ -40,18 +40,20 @@ void slm_work_start(slm_work *w, uint32_t n_lanes) {
 }
 
 void slm_work_begin(slm_work *w, uint32_t lane, uint32_t n_items, uint32_t chunk) {
-    slm_work_begin_runs(w, lane, n_items, chunk, 1);
+    slm_work_begin_runs(w, lane, n_items, chunk, 1, 1);
 }
 
 void slm_work_begin_runs(slm_work *w, uint32_t lane, uint32_t n_items, uint32_t chunk,
-                         uint32_t most) {
+                         uint32_t most, uint32_t give) {
     slm_work_lane *l = &w->lanes[lane];
     l->op++;
     l->n_items = n_items;
     l->chunk = chunk;
     l->most = most;
+    l->give = give;
     l->n_chunks = count_chunks(n_items, &l->chunk);
     l->n_emptied = 0;
+    l->n_taken = 0;
 }
 
 /* What is left of the share of lane `from` in the op of lane l; 0 when `word` says nothing about
@@ -94,14 +96,17 @@ static uint32_t take(slm_work *w, const slm_work_lane *l, uint32_t from, int is_
 
 int slm_work_next(slm_work *w, uint32_t lane, uint32_t *first, uint32_t *last) {
     slm_work_lane *l = &w->lanes[lane];
-    for (; l->n_emptied < w->n_lanes; l->n_emptied++) {
-        uint32_t from = (lane + l->n_emptied) % w->n_lanes, index;
-        uint32_t n = take(w, l, from, l->n_emptied == 0, &index);
-        if (n > 0) {
-            *first = item_of(index, l->chunk, l->n_items);
-            *last = item_of(index + n, l->chunk, l->n_items);
-            return 1;
-        }
+    while (l->n_taken == 0) {
+        if (l->n_emptied == w->n_lanes)
+            return 0;
+        uint32_t from = (lane + l->n_emptied) % w->n_lanes;
+        l->n_taken = take(w, l, from, l->n_emptied == 0, &l->taken);
+        l->n_emptied += l->n_taken == 0;
     }
-    return 0;
+    uint32_t n = l->n_taken < l->give ? l->n_taken : l->give;
+    *first = item_of(l->taken, l->chunk, l->n_items);
+    *last = item_of(l->taken + n, l->chunk, l->n_items);
+    l->taken += n;
+    l->n_taken -= n;
+    return 1;
 }

@@ -1,6 +1,6 @@
 /* The items of an op, handed out to the lanes of a parallel region while they run. Each lane has a
  * contiguous share and goes through it from its beginning; a lane that is done takes from the ends
- * of the others' shares. A lane that loses its processor so holds up one chunk and not its share.
+ * of the others' shares. A lane that loses its processor so holds up what it took and not its share.
  * Who computes an item depends on the moment: what is computed must not depend on who does it. */
 #ifndef SLM_BASE_WORK_H
 #define SLM_BASE_WORK_H
@@ -11,8 +11,9 @@
 typedef struct slm_work_lane {
     _Alignas(64) _Atomic uint64_t left; /* of the share: op, first chunk, end; all lanes write it */
     _Alignas(64) uint32_t op; /* ops begun; from here on only the lane itself             */
-    uint32_t n_items, chunk, n_chunks, most;
+    uint32_t n_items, chunk, n_chunks, most, give;
     uint32_t n_emptied; /* shares known to be empty, from the lane's own on         */
+    uint32_t taken, n_taken; /* chunks that it has taken and not yet given          */
 } slm_work_lane;
 
 typedef struct slm_work {
@@ -29,9 +30,11 @@ void slm_work_start(slm_work *w, uint32_t n_lanes);
  * may run at the same time. */
 void slm_work_begin(slm_work *w, uint32_t lane, uint32_t n_items, uint32_t chunk);
 /* The same, but of its own share a lane takes up to `most` (at least 1) chunks at a time, never more
- * than half of what is left: long runs while there is much to do, short ones where lanes end. */
+ * than half of what is left, and is given up to `give` (at least 1) of them at a time: long runs
+ * while there is much to do, short ones where lanes end. To take is an atomic operation, which waits
+ * for all loads under way, and so interrupts a stream. */
 void slm_work_begin_runs(slm_work *w, uint32_t lane, uint32_t n_items, uint32_t chunk,
-                         uint32_t most);
+                         uint32_t most, uint32_t give);
 
 /* Gives the lane items [*first, *last), or returns 0 when none are left. */
 int slm_work_next(slm_work *w, uint32_t lane, uint32_t *first, uint32_t *last);

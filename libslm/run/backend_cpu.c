@@ -11,6 +11,12 @@
 /* Weights that a lane takes at a time where few activation rows make them a stream. */
 #define STREAM_BYTES ((size_t)256 << 10)
 #define STREAM_ROWS  256u
+/* Such a piece is up to so many chunks, the least that lanes take from one another, and so many of
+ * them a lane takes for itself at once. */
+#define STREAM_PIECES 4u
+#define STREAM_RUN    32u
+/* Logits of one row that are moved at once. */
+#define LOGITS_TOGETHER 1024u
 /* Rows of the residual stream that are asked for before they are added to. */
 #define ROWS_AHEAD 4u
 
@@ -86,8 +92,7 @@ size_t slm_backend_cpu_layout(slm_backend_cpu *cpu, const slm_model *m, const sl
     cpu->lane_row = carve(memory, &used, shape->n_threads * cpu->lane_stride * f);
     size_t of_stream = (size_t)STREAM_ROWS * (rows < SLM_TILE_ROWS ? rows : SLM_TILE_ROWS);
     cpu->out_floats = rows * panels_per_pass(m) * SLM_PANEL_ROWS;
-    if (cpu->out_floats < of_stream)
-        cpu->out_floats = of_stream;
+    cpu->out_floats = longer(cpu->out_floats, longer(of_stream, LOGITS_TOGETHER));
     cpu->lane_out = carve(memory, &used, shape->n_threads * 2 * cpu->out_floats * f);
     cpu->lane_act_bytes = 0;
     for (int a = 0; a < SLM_ACT_LIMIT; a++)
@@ -138,10 +143,15 @@ static void begin_rows(slm_backend_cpu *cpu, const slm_linear *w, int lane) {
     uint32_t most = most_rows(cpu, w, cpu->step->n_rows);
     uint32_t even = w->n_out / (4 * cpu->n_lanes), n = most < even ? most : even;
     n = n > SLM_PANEL_ROWS ? n / SLM_PANEL_ROWS : 1; /* panels */
-    if (w->panel_bytes > 0 && !is_stream(w, cpu->step->n_rows))
-        slm_work_begin_runs(&cpu->work, (uint32_t)lane, w->n_out, SLM_PANEL_ROWS, n);
-    else
+    if (is_stream(w, cpu->step->n_rows)) {
+        uint32_t pieces = n < STREAM_PIECES ? n : STREAM_PIECES;
+        slm_work_begin_runs(&cpu->work, (uint32_t)lane, w->n_out, n / pieces * SLM_PANEL_ROWS,
+                            STREAM_RUN, pieces);
+    } else if (w->panel_bytes > 0) {
+        slm_work_begin_runs(&cpu->work, (uint32_t)lane, w->n_out, SLM_PANEL_ROWS, n, n);
+    } else {
         slm_work_begin(&cpu->work, (uint32_t)lane, w->n_out, n * SLM_PANEL_ROWS);
+    }
 }
 
 static int next_rows(slm_backend_cpu *cpu, int lane, uint32_t *first, uint32_t *last) {
@@ -471,6 +481,25 @@ static uint32_t finish_hidden(slm_backend_cpu *cpu, int lane) {
     return n_left;
 }
 
+/* The logits of a single row: those of several chunks are moved together, since a copy that is long
+ * enough does not read what it overwrites. */
+static void multiply_head(slm_backend_cpu *cpu, float *logits, int lane) {
+    float *y = chunk_out(cpu, lane, 0);
+    uint32_t first, last, begin = 0, n = 0;
+    while (next_rows(cpu, lane, &first, &last)) {
+        if (n > 0 && (first != begin + n || n + (last - first) > LOGITS_TOGETHER)) {
+            memcpy(logits + begin, y, n * sizeof *y);
+            n = 0;
+        }
+        if (n == 0)
+            begin = first;
+        product(cpu, &cpu->model->head, y + n, last - first, lane, first, last);
+        n += last - first;
+    }
+    if (n > 0)
+        memcpy(logits + begin, y, n * sizeof *y);
+}
+
 /* Sessions' rows of logits lie anywhere, and are multiplied as one all the same. */
 static void op_head(void *backend, int lane) {
     slm_backend_cpu *cpu = backend;
@@ -483,6 +512,8 @@ static void op_head(void *backend, int lane) {
     prepare(cpu, cpu->x, d, d, (slm_cpu_norm){m->output_norm, m->output_norm_bias},
             act_bit(&m->head), lane);
     begin_rows(cpu, &m->head, lane);
+    if (n_rows == 1)
+        multiply_head(cpu, cpu->logits + cpu->step->rows[0].logits_row * n_vocab, lane);
     while (next_rows(cpu, lane, &first, &last)) {
         uint32_t n = last - first;
         product(cpu, &m->head, y, n, lane, first, last);

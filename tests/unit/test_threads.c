@@ -211,8 +211,8 @@ static void test_work_in_runs(void **state) {
     (void)state;
     slm_work *w = &new_team()->work;
     slm_work_start(w, 2);
-    slm_work_begin_runs(w, 0, 39, 2, 4); /* twenty chunks: ten each */
-    slm_work_begin_runs(w, 1, 39, 2, 4);
+    slm_work_begin_runs(w, 0, 39, 2, 4, 4); /* twenty chunks: ten each */
+    slm_work_begin_runs(w, 1, 39, 2, 4, 4);
     expect(w, 0, 0, 8);
     expect(w, 0, 8, 14);
     expect(w, 0, 14, 18);
@@ -225,6 +225,35 @@ static void test_work_in_runs(void **state) {
     expect(w, 1, 34, 36);
     expect_none(w, 0);
     expect_none(w, 1);
+}
+
+/* Runs that are given in pieces: what a lane has taken nobody else gets. */
+static void test_work_in_pieces(void **state) {
+    (void)state;
+    slm_work *w = &new_team()->work;
+    slm_work_start(w, 2);
+    slm_work_begin_runs(w, 0, 39, 2, 5, 2); /* twenty chunks: ten each */
+    slm_work_begin_runs(w, 1, 39, 2, 5, 2);
+    expect(w, 0, 0, 4); /* of five */
+    expect(w, 1, 20, 24);
+    expect(w, 1, 24, 28);
+    expect(w, 1, 28, 30);
+    expect(w, 1, 30, 34); /* of three */
+    expect(w, 0, 4, 8);
+    expect(w, 0, 8, 10);
+    expect(w, 0, 10, 14);
+    expect(w, 1, 34, 36);
+    expect(w, 1, 36, 38);
+    expect(w, 1, 38, 39);
+    expect(w, 1, 18, 20); /* one at a time */
+    expect(w, 0, 14, 16);
+    expect(w, 1, 16, 18);
+    expect_none(w, 0);
+    expect_none(w, 1);
+    slm_work_begin_runs(w, 0, 39, 2, 5, 2);
+    slm_work_begin(w, 1, 39, 2);
+    expect(w, 0, 0, 4); /* and nothing of an op is left for the next */
+    expect(w, 1, 20, 22);
 }
 
 /* A lane goes on for several ops while another still holds a chunk of the first. */
@@ -321,6 +350,7 @@ int main(void) {
         cmocka_unit_test(test_work_once_each),
         cmocka_unit_test(test_work_of_late_lanes),
         cmocka_unit_test(test_work_in_runs),
+        cmocka_unit_test(test_work_in_pieces),
         cmocka_unit_test(test_work_of_lanes_ahead),
         cmocka_unit_test(test_work_of_many_ops),
         cmocka_unit_test(test_shares),
