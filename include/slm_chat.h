@@ -192,6 +192,8 @@ typedef struct slm_speech_options {
     uint32_t min_clause; /* characters that a clause has at least, those of East Asia counting twice;
                             shorter ones go with what follows; default 16                            */
     uint32_t max_piece;  /* bytes that a piece has at most, 32 to 65536; default 400                 */
+    uint32_t min_first;  /* min_clause of an answer's first piece, with which speaking begins; default
+                            min_clause                                                               */
 } slm_speech_options;
 
 /* model: whose memory it counts to; it is kept alive. options may be NULL: defaults. */

@@ -99,7 +99,7 @@ static void begin_answer(thinking *t) {
     slm_error err = SLM_ERROR_INIT;
     slm_chat_report report = {.struct_size = sizeof report};
     slm_sampling sampling = {.struct_size = sizeof sampling};
-    slm_speech_options speech = {.struct_size = sizeof speech};
+    slm_speech_options speech = {.struct_size = sizeof speech, .min_first = 1};
     slm_sampling_init(&sampling);
     sampling.temperature = 0;
     slm_generate_options generate = {

@@ -45,6 +45,7 @@ struct slm_speaker {
     uint8_t cut_spaced;  /* white space came behind the mark                                      */
     uint8_t cut_quoted;  /* a quotation mark or bracket closes behind it                          */
     uint8_t final, ended;
+    uint8_t gave;        /* a piece of this answer                                                */
 };
 
 /* ---------------------------------------------------------------- characters */
@@ -123,6 +124,7 @@ static void give(slm_speaker *s, size_t n, uint64_t end, slm_speech_event_type t
     if (!has_word(s->piece, n))
         return;
     memcpy(s->ready, s->piece, n);
+    s->gave = 1;
     e->type = type;
     e->text = s->ready;
     e->text_len = n;
@@ -140,8 +142,9 @@ static void end_piece(slm_speaker *s, slm_speech_event_type type, slm_speech_eve
 
 /* The end of a clause, where they are wanted and this one is long enough. */
 static void end_clause(slm_speaker *s, slm_speech_event *e) {
+    uint32_t least = s->gave ? s->options.min_clause : s->options.min_first;
     if (!(s->options.flags & SLM_SPEECH_SENTENCES) && has_word(s->piece, s->n) &&
-        count_letters(s->piece, s->n) >= s->options.min_clause)
+        count_letters(s->piece, s->n) >= least)
         end_piece(s, SLM_SPEECH_CLAUSE, e);
 }
 
@@ -327,7 +330,7 @@ static void begin_answer(slm_speaker *s) {
     s->item.kind = SLM_SPEAK_NOTHING;
     s->n = s->word_n = 0;
     s->prev = 0;
-    s->space = s->gap = s->final = s->ended = 0;
+    s->space = s->gap = s->final = s->ended = s->gave = 0;
     s->cut = NO_CUT;
 }
 
@@ -342,6 +345,8 @@ slm_status slm_speaker_options(const slm_speech_options *options, slm_speech_opt
                         "slm_speech_options.flags: got 0x%x, which has unknown bits", o->flags);
     if (o->min_clause == 0)
         o->min_clause = SLM_SPEAK_MIN_CLAUSE;
+    if (o->min_first == 0)
+        o->min_first = o->min_clause;
     if (o->max_piece == 0)
         o->max_piece = SLM_SPEAK_MAX_PIECE;
     if (o->max_piece < SLM_SPEAK_LEAST_PIECE || o->max_piece > SLM_SPEAK_MOST_PIECE)

@@ -19,12 +19,18 @@
 
 static slm_host host;
 
-static slm_speaker *open_speaker(uint32_t flags, uint32_t min_clause, uint32_t max_piece) {
-    slm_speech_options o = {sizeof o, flags, min_clause ? min_clause : SLM_SPEAK_MIN_CLAUSE,
-                            max_piece ? max_piece : SLM_SPEAK_MAX_PIECE};
+static slm_speaker *open_with(const slm_speech_options *options) {
+    slm_speech_options o;
     slm_speaker *s;
+    assert_int_equal(slm_speaker_options(options, &o, NULL), SLM_OK);
     assert_int_equal(slm_speaker_open(&host, &o, &s, NULL), SLM_OK);
     return s;
+}
+
+static slm_speaker *open_speaker(uint32_t flags, uint32_t min_clause, uint32_t max_piece) {
+    slm_speech_options o = {
+        .struct_size = sizeof o, .flags = flags, .min_clause = min_clause, .max_piece = max_piece};
+    return open_with(&o);
 }
 
 typedef struct pieces {
@@ -110,6 +116,24 @@ static void golden(void **state) {
         expect(c->name, speak(s, SLM_SPEAK_MAX_PIECE, 1, c->text, n, cuts, n), want, "bytes", 0);
         free(cuts);
         free(want);
+        slm_speaker_close(s);
+    }
+}
+
+/* The first piece may be shorter than those behind it, in each answer anew; one without a word is none. */
+static void first_piece(void **state) {
+    (void)state;
+    static const char text[] = "... Okay, so, milk, eggs, bread, and that is it. Well, yes, so it is.";
+    static const char *const wanted[] = {
+        "> Okay, so, milk, eggs,\n| bread, and that is it.\n| Well, yes, so it is.\n",
+        "> Okay,\n> so, milk, eggs, bread,\n| and that is it.\n| Well, yes, so it is.\n",
+        "> Okay, so,\n> milk, eggs, bread,\n| and that is it.\n| Well, yes, so it is.\n"};
+    for (uint32_t i = 0; i < 3; i++) {
+        slm_speech_options o = {.struct_size = sizeof o, .min_first = (uint32_t[]){0, 1, 6}[i]};
+        slm_speaker *s = open_with(&o);
+        for (size_t again = 0; again < 2; again++)
+            expect("first piece", speak(s, SLM_SPEAK_MAX_PIECE, 0, text, strlen(text), NULL, 0),
+                   wanted[i], "answer", again);
         slm_speaker_close(s);
     }
 }
@@ -314,7 +338,7 @@ static void no_memory(void **state) {
         slm_allocator a = fail_alloc_start(&fa);
         slm_host h;
         slm_host_init(&h, &a, NULL, NULL, SLM_LOG_NONE);
-        slm_speech_options o = {sizeof o, 0, 1, 32};
+        slm_speech_options o = {sizeof o, 0, 1, 32, 1};
         slm_speaker *s = NULL;
         slm_status status = slm_speaker_open(&h, &o, &s, NULL);
         if (status == SLM_OK)
@@ -342,7 +366,8 @@ static int end(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden),       cmocka_unit_test(places),  cmocka_unit_test(long_pieces),
+        cmocka_unit_test(golden),       cmocka_unit_test(first_piece),
+        cmocka_unit_test(places),       cmocka_unit_test(long_pieces),
         cmocka_unit_test(random_texts), cmocka_unit_test(bounded_time),
         cmocka_unit_test(answers),      cmocka_unit_test(no_memory),
     };

@@ -273,7 +273,7 @@ class slm_tool_event(Struct):
 class slm_speech_options(Struct):
     _fields_ = [
         ("struct_size", c_uint32), ("flags", c_uint32), ("min_clause", c_uint32),
-        ("max_piece", c_uint32)]
+        ("max_piece", c_uint32), ("min_first", c_uint32)]
 
 
 class slm_speech_event(Struct):

@@ -249,8 +249,8 @@ class Model(Handle):
         return ToolParser(self, tool_format, max_call_bytes)
 
     def speech(self, **options: Any) -> Speech:
-        """Cuts a text into pieces to be spoken. options: min_clause, max_piece, and sentences,
-        inline_code, plain, in_thinking as truth values."""
+        """Cuts a text into pieces to be spoken. options: min_clause, max_piece, min_first, and
+        sentences, inline_code, plain, in_thinking as truth values."""
         return Speech(self, **options)
 
     # ---- what can be opened on it, and what that takes

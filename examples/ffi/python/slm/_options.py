@@ -113,10 +113,11 @@ def speech_struct(options: Mapping[str, Any]) -> Any:
     """slm_speech_options of its fields."""
     flags = {"sentences": _abi.SPEECH_SENTENCES, "inline_code": _abi.SPEECH_INLINE_CODE,
              "plain": _abi.SPEECH_PLAIN, "in_thinking": _abi.SPEECH_IN_THINKING}
-    check_names(dict(options), [*flags, "min_clause", "max_piece"], "option of speech:")
+    check_names(dict(options), [*flags, "min_clause", "max_piece", "min_first"], "option of speech:")
     return _abi.slm_speech_options(
         flags=sum(bit for name, bit in flags.items() if options.get(name)),
-        min_clause=options.get("min_clause", 0), max_piece=options.get("max_piece", 0))
+        min_clause=options.get("min_clause", 0), max_piece=options.get("max_piece", 0),
+        min_first=options.get("min_first", 0))
 
 
 def tools_struct(choice: Union[ToolChoice, str] = ToolChoice.AUTO,
