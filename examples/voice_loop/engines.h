@@ -21,7 +21,8 @@ recognizer *recognizer_open_program(const recognizer_options *options, char *why
  *   !late N  finishing takes N ms, and then gives the words that follow N
  *   !doubt   gives the words that follow, and in the end doubts them
  *
- * After the last utterance the script starts again. */
+ * After the last utterance the script starts again. One that begins with "!whole|" is of an engine that
+ * does not stream: it is asked in pauses alone, and knows all the words before the next '/' then. */
 recognizer *recognizer_open_fake(const recognizer_options *options, char *why, size_t why_size);
 
 speaker *speaker_open_espeak(const speaker_options *options, char *why, size_t why_size);

@@ -10,7 +10,7 @@
 /* What is no louder is silence, and so much of it a pause. */
 enum { WORD_MS = 300, QUIET = 300, PAUSE_MS = 150 };
 
-static const char DOUBT[] = "!doubt ";
+static const char WHOLE[] = "!whole|", DOUBT[] = "!doubt ";
 
 typedef struct fake {
     recognizer base;
@@ -84,7 +84,7 @@ static bool partial(recognizer *r, char *text, size_t size, char *why, size_t wh
     fake *f = (fake *)r;
     (void)why;
     (void)why_size;
-    size_t words = f->heard / (RECOGNIZER_RATE * WORD_MS / 1000);
+    size_t words = r->streams ? f->heard / (RECOGNIZER_RATE * WORD_MS / 1000) : SIZE_MAX;
     text[0] = 0;
     if (f->open && words > 0 && is(f, DOUBT))
         copy_words(f, strlen(DOUBT), words, f->n_parts, text, size);
@@ -133,7 +133,9 @@ static void close_engine(recognizer *r) {
 
 recognizer *recognizer_open_fake(const recognizer_options *options, char *why, size_t why_size) {
     fake *f = calloc(1, sizeof *f);
-    char *script = strdup(options->address ? options->address : "");
+    const char *address = options->address ? options->address : "";
+    bool whole = strncmp(address, WHOLE, strlen(WHOLE)) == 0;
+    char *script = strdup(address + (whole ? strlen(WHOLE) : 0));
     if (!f || !script) {
         fail(why, why_size, "fake: out of memory");
         free(script);
@@ -142,7 +144,7 @@ recognizer *recognizer_open_fake(const recognizer_options *options, char *why, s
     }
     *f = (fake){
         .base = {.name = "fake",
-                 .streams = true,
+                 .streams = !whole,
                  .charge_ms = 100,
                  .begin = begin,
                  .feed = feed,

@@ -235,6 +235,11 @@ static void recognizer_whisper(void **state) {
             assert_true(r->feed(r, sound, 400, why, sizeof why));
             assert_true(r->finish(r, text, sizeof text, why, sizeof why));
             assert_string_equal(text, "heard 900 samples");
+            assert_true(r->begin(r, why, sizeof why)); /* 20 s, for which it is to look at more */
+            for (int n = 0; n < 320000; n += 500)
+                assert_true(r->feed(r, sound, 500, why, sizeof why));
+            assert_true(r->finish(r, text, sizeof text, why, sizeof why));
+            assert_string_equal(text, "heard 320000 samples");
             assert_false(r->partial(r, text, sizeof text, why, sizeof why));
         }
         r->close(r);

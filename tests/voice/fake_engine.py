@@ -175,6 +175,8 @@ def whisper(behaviour, mark):
             size = int.from_bytes(form[begin + 4:begin + 8], "little") + 8
             with wave.open(io.BytesIO(form[begin:begin + size])) as file:
                 assert file.getframerate() == 16000 and file.getsampwidth() == 2
+                steps = max(512, min(1500, 50 * file.getnframes() // 16000 + 128))
+                assert b'name="audio_ctx"\r\n\r\n%d\r\n' % steps in form
                 text = f" [BLANK_AUDIO] heard {file.getnframes()}\n samples (wind) "
             if how == "hang":
                 time.sleep(600)
