@@ -23,6 +23,9 @@ enum { LEARNS_AFTER_MS = 8000 };
 enum { CLEAR_WORDS = 2, CLEAR_VOICED = 25 };
 /* A pause after which what was understood may be all: longer than those within words. */
 enum { GUESS_AFTER_MS = 160 };
+/* An engine that does not stream needs longer than that, and is asked before: who goes on has lost nothing,
+ * since the words so far are a draft. */
+enum { WHOLE_AFTER_MS = 80, WHOLE_EVERY_MS = 400 };
 /* An engine that takes longer is not asked in pauses any more: the final transcript would wait for it. */
 enum { SLOW_PARTIAL_MS = 1000 };
 /* Shorter than that, one word is more often misheard attention than meant. */
@@ -238,14 +241,20 @@ static void end_utterance(line *l, bool was_noise) {
     }
 }
 
+/* The silence behind which the engine is asked what was said so far. */
+static double asked_after_ms(const line *l) {
+    return l->hear->recognizer->streams ? GUESS_AFTER_MS : WHOLE_AFTER_MS;
+}
+
 /* Partials come from engines that tell something before the end, and, of all engines, where somebody
  * pauses. What was settled then is not asked again before somebody goes on: it is the final text, and
  * what streams may differ. */
 static void ask_partial(line *l) {
     utterance *u = &l->now;
-    double now = line_ms(l);
+    double now = line_ms(l), after = asked_after_ms(l);
     bool streams = l->hear->recognizer->streams;
-    bool pauses = now - u->end >= GUESS_AFTER_MS && u->asked - u->end < GUESS_AFTER_MS &&
+    bool pauses = now - u->end >= after && u->asked - u->end < after &&
+                  (streams || now - u->asked >= WHOLE_EVERY_MS) &&
                   u->n_voiced >= LEAST_VOICED && !l->options->no_early && !l->slow_partials;
     bool goes_on = streams && !(u->settles && l->hear->recognizer->settle);
     if (u->failed || !(pauses || (goes_on && now - u->asked >= PARTIAL_EVERY_MS)))
@@ -266,7 +275,8 @@ static void guess(line *l) {
                !l->options->no_early && !u->failed && u->n_voiced >= LEAST_VOICED;
     if (!may || u->doubted)
         return;
-    if (u->heard_to - u->end < GUESS_AFTER_MS || how_complete(u->partial) == SOUNDS_OPEN)
+    if (line_ms(l) - u->end < GUESS_AFTER_MS || u->heard_to - u->end < asked_after_ms(l) ||
+        how_complete(u->partial) == SOUNDS_OPEN)
         return;
     const char *text = behind_wake(l, u, u->partial);
     if (text && words_in(text) > 0)

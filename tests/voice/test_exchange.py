@@ -278,6 +278,18 @@ class EarlyAnswer(Case):
         self.assertEqual(late["asr_ms"] - late["vad_end_ms"], 300)
         self.assertLess(early["total_ms"], late["total_ms"] - 300)
 
+    def test_words_known_only_in_the_pause(self):
+        """They are asked for before the answer is to begin, as soon as it may be all."""
+        parts = [(0.4, say("Turn on the lamp.")), (1.65, say("I mean in the kitchen."))]
+        turn, = self.done(self.hear(mix(parts, 6), "--charge-recognition", 270,
+                                    said="!whole|turn on the lamp/ i mean in the kitchen"), 1)
+        self.assertEqual(turn["transcript"], "turn on the lamp i mean in the kitchen")
+        self.assertEqual(turn["guesses"], 1)
+        self.assertIn(turn["begun_ms"] - turn["speech_end_ms"], range(350, 381))
+        self.assertLess(turn["begun_ms"], turn["vad_end_ms"])
+        self.assertEqual(turn["asr_ms"], turn["vad_end_ms"])
+        self.assertGreater(turn["prompt_ahead"], 0)  # the first part was a draft
+
     def test_what_is_not_meant_begins_none(self):
         samples = mix([(0.5, say(LAMP)), (7, say(LAMP))], 11)
         turns = self.done(self.hear(samples, "--wake", "hearth", said="hearth|turn on the lamp"))
