@@ -14,8 +14,10 @@ writes the words; how long they take is charged at the rates of the machine of a
                generation at depth 4,096: its slower end and, as NAME-best, its faster
     --rates    these: milliseconds for a token of a prompt, and for one of an answer
 
-Recognition and voice are charged 270 ms and 100 ms in all rows but the first (--recognition,
---voice). Of every turn the terms, in milliseconds: endpoint (silence until it is decided that the
+Recognition and voice are charged 270 ms and 100 ms in all rows but those of the demo (--recognition,
+--voice), and the recogniser of those rows does not stream, as whisper.cpp's server does not: it is asked
+in pauses, and its time passes before any word is known. NAME-streams is a row with one that does, and
+makes a last pass of that length at the end, as the demo's is by itself. Of every turn the terms, in milliseconds: endpoint (silence until it is decided that the
 speaker is done), recognition, first_token (what of the prompt was left), first_clause (a call of a
 tool and its result, and the answer's first clause), voice, output; total is their sum. A row has the
 median of each term, and of the total also the 95th percentile; beside them how many answers were
@@ -79,12 +81,12 @@ def ledger(args, wav, words):
     return [json.loads(line) for line in out.splitlines()]
 
 
-def turns_of(args, files, words):
+def turns_of(args, files, words, streams):
     """Of all dialogues, the ledger's turns."""
     turns = []
     for wav, wishes in zip(files, DIALOGUES):
-        got = ledger(args, wav, ["--recognizer", "fake", "--recognizer-address", "|".join(wishes),
-                                 *words])
+        script = "|".join(wishes if streams else ["!whole", *wishes])
+        got = ledger(args, wav, ["--recognizer", "fake", "--recognizer-address", script, *words])
         if len(got) != len(wishes) or any(t["first_audio_ms"] is None for t in got):
             raise Failed(f"{wav.name}: got {len(got)} turns with an answer, wanted {len(wishes)}")
         turns += got
@@ -165,10 +167,11 @@ def main():
             charges = [] if prompt is None else [
                 "--charge-prompt", f"{prompt:.4f}", "--charge-token", f"{token:.4f}",
                 "--charge-recognition", str(args.recognition), "--charge-voice", str(args.voice)]
-            for switch in SWITCHES:
-                turns = turns_of(args, files, charges + ([switch] if switch else []))
-                shown = (1, 8) if prompt is None else (round(prompt, 3), round(token, 3))
-                rows.append(row_of(name, switch, shown, turns))
+            shown = (1, 8) if prompt is None else (round(prompt, 3), round(token, 3))
+            runs = [(name, switch, prompt is None) for switch in SWITCHES]
+            for row, switch, streams in runs + ([(f"{name}-streams", "", True)] if charges else []):
+                turns = turns_of(args, files, charges + ([switch] if switch else []), streams)
+                rows.append(row_of(row, switch, shown, turns))
                 print_row(rows[-1])
         if args.heard:
             rows.append(row_of("heard", "", (1, 8), heard(args, pathlib.Path(folder))))

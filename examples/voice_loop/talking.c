@@ -15,6 +15,7 @@ enum { RESAMPLER_QUALITY = 5, WHY_SIZE = 256 };
 static void end(talking *t, int type, const char *why) {
     t->speaking = false;
     t->n_quiet = 0;
+    repeats_end(&t->repeats, type == TALKED_END);
     stage_post(&t->stage, message_text(type, t->id, why, strlen(why)));
 }
 
@@ -59,6 +60,7 @@ static bool deliver(talking *t, const int16_t *x, size_t n) {
             m->measured_ms = (double)(clock_ms() - t->begun_ms);
         t->is_first = false;
         t->n_quiet = 0;
+        repeats_add(&t->repeats, m->data.samples, m->n);
         stage_post(&t->stage, m);
     }
     return t->is_first || last == n || hold_back(t, x + last, n - last);
@@ -128,6 +130,17 @@ static bool work(void *self) {
     return true;
 }
 
+/* False: there is no memory for it. */
+static bool say_again(talking *t, const repeat *known) {
+    message *m = message_samples(TALKED_SOUND, t->id, known->n);
+    if (!m)
+        return false;
+    memcpy(m->data.samples, known->samples, known->n * sizeof *known->samples);
+    stage_post(&t->stage, m);
+    end(t, TALKED_END, "");
+    return true;
+}
+
 static void command(void *self, const message *m) {
     talking *t = self;
     speaker *s = t->speaker;
@@ -135,6 +148,7 @@ static void command(void *self, const message *m) {
     if (t->speaking) {
         s->stop(s);
         t->speaking = false;
+        repeats_end(&t->repeats, false);
         if (t->resampler) {
             speex_resampler_reset_mem(t->resampler);
             speex_resampler_skip_zeros(t->resampler);
@@ -143,6 +157,9 @@ static void command(void *self, const message *m) {
     if (m->type != TALK_SAY)
         return;
     t->id = m->id;
+    const repeat *known = repeats_find(&t->repeats, m->data.text, m->n);
+    if (known && say_again(t, known))
+        return;
     t->is_first = t->speaking = true;
     t->n_quiet = 0;
     t->sounded_ms = 0;
@@ -167,5 +184,6 @@ void talking_close(talking *t) {
     if (t->resampler)
         speex_resampler_destroy(t->resampler);
     free(t->quiet);
+    repeats_free(&t->repeats);
     *t = (talking){0};
 }

@@ -3,6 +3,7 @@
 #ifndef SLM_VOICE_TALKING_H
 #define SLM_VOICE_TALKING_H
 
+#include "repeats.h"
 #include "speaker.h"
 #include "stage.h"
 
@@ -31,6 +32,7 @@ typedef struct talking {
     int rate;        /* that it is made for */
     int16_t *quiet;  /* held back: silence so far, sound only if more comes */
     size_t n_quiet, cap_quiet;
+    repeats repeats;
 } talking;
 
 bool talking_open(talking *t, speaker *s, bool is_virtual);

@@ -290,6 +290,16 @@ class EarlyAnswer(Case):
         self.assertEqual(turn["asr_ms"], turn["vad_end_ms"])
         self.assertGreater(turn["prompt_ahead"], 0)  # the first part was a draft
 
+    def test_a_short_clause_is_synthesised_once(self):
+        samples = mix([(0.5, say(LAMP)), (6.5, say("And the lamp in the bedroom.", "en-gb"))], 10)
+        turns = self.done(self.hear(samples, "--charge-voice", 150,
+                                    said="turn on the lamp in the kitchen|and the lamp in the bedroom"), 2)
+        first, second = (t["synthesis_ms"] - t["first_clause_ms"] for t in turns)
+        self.assertIn(first, (150, 151))  # of rounded times
+        self.assertIn(second, (0, 1))
+        self.assertEqual([t["answer"][:5] for t in turns], 2 * ["Okay,"])
+        self.assertEqual([t["spoken"] for t in turns], [t["answer"] for t in turns])
+
     def test_what_is_not_meant_begins_none(self):
         samples = mix([(0.5, say(LAMP)), (7, say(LAMP))], 11)
         turns = self.done(self.hear(samples, "--wake", "hearth", said="hearth|turn on the lamp"))

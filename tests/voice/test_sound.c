@@ -4,6 +4,7 @@
 #include "card.h"
 #include "echo.h"
 #include "playout.h"
+#include "repeats.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -270,12 +271,50 @@ static void no_echo_at_all(void **state) {
     assert_in_range(o.n_loud_voice, 45, 50);
 }
 
+static void say(repeats *r, const char *text, size_t n, bool whole) {
+    int16_t x[1000];
+    fill(x, 1000, 7);
+    assert_null(repeats_find(r, text, strlen(text)));
+    for (size_t m; n > 0; n -= m)
+        repeats_add(r, x, m = n < 1000 ? n : 1000);
+    repeats_end(r, whole);
+}
+
+/* What was said to its end is kept, short, not too long, and not for ever. */
+static void said_again(void **state) {
+    static const char longer[] = "A text of more bytes than are kept.";
+    repeats r = {0};
+    (void)state;
+    say(&r, "Okay,", 2500, true);
+    const repeat *known = repeats_find(&r, "Okay,", 5);
+    assert_non_null(known);
+    assert_int_equal(known->n, 2500);
+    assert_int_equal(known->samples[2499], 7);
+    say(&r, "Okay", 100, false); /* another one, given up */
+    say(&r, "Okay", 100, false);
+    say(&r, longer, 100, true);
+    say(&r, longer, 100, true);
+    say(&r, "Slowly.", REPEATS_SAMPLES + 1, true);
+    say(&r, "Slowly.", REPEATS_SAMPLES, true);
+    assert_non_null(repeats_find(&r, "Slowly.", 7));
+    say(&r, "", 0, true);
+    say(&r, "Nothing", 0, true);
+    say(&r, "Nothing", 0, true);
+    for (char i = 0; i < 2 * REPEATS; i++) {
+        assert_non_null(repeats_find(&r, "Okay,", 5));
+        say(&r, (char[]){'a' + i, 0}, 10, true);
+    }
+    assert_null(repeats_find(&r, "Slowly.", 7));
+    assert_non_null(repeats_find(&r, "Okay,", 5));
+    repeats_free(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(held_and_resumed),   cmocka_unit_test(heard_up_to_a_whole_word),
         cmocka_unit_test(louder_than_can_be), cmocka_unit_test(echoes_are_cancelled),
         cmocka_unit_test(clocks_that_drift),  cmocka_unit_test(two_minutes_of_drift),
-        cmocka_unit_test(no_echo_at_all),
+        cmocka_unit_test(no_echo_at_all),     cmocka_unit_test(said_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
