@@ -17,10 +17,11 @@ writes the words; how long they take is charged at the rates of the machine of a
 Recognition and voice are charged 270 ms and 100 ms in all rows but those of the demo (--recognition,
 --voice), and the recogniser of those rows does not stream, as whisper.cpp's server does not: it is asked
 in pauses, and its time passes before any word is known. NAME-streams is a row with one that does, and
-makes a last pass of that length at the end, as the demo's is by itself. Of every turn the terms, in milliseconds: endpoint (silence until it is decided that the
-speaker is done), recognition, first_token (what of the prompt was left), first_clause (a call of a
-tool and its result, and the answer's first clause), voice, output; total is their sum. A row has the
-median of each term, and of the total also the 95th percentile; beside them how many answers were
+makes a last pass of that length at the end, as the demo's does by itself. Of every turn the terms, in
+milliseconds: endpoint (silence until it is decided that the speaker is done), recognition, first_token
+(what of the prompt was left), first_clause (a call of a tool and its result, and the answer's first
+clause), voice, output; total is their sum. A row has the median of each term, and of the total also the
+95th percentile; beside them how many answers were
 begun in a pause (guesses) and how many of those were the answer (held). --heard adds a row in which
 PocketSphinx hears the dialogues, each in four voices, and voice_loop charges what it does by itself.
 """
