@@ -32,17 +32,27 @@
 #ifndef LANES
 #define LANES 1
 typedef vf vx;
-SLM_INLINE vx vx_mul(vx a, vx b) { return vf_mul(a, b); }
+SLM_INLINE vx vx_mul(vx a, vx b) {
+    return vf_mul(a, b);
+}
 SLM_INLINE vx vx_scales(const uint8_t *p, size_t bytes) {
     (void)bytes;
     uint16_t h;
     memcpy(&h, p, 2);
     return vf_set(vf_half(h));
 }
-SLM_INLINE vf vf_halves_of(const uint8_t *p, size_t v) { return vf_halves(p + 2 * VW * v); }
-SLM_INLINE vf vf_bytes_of(const uint8_t *p, size_t v) { return vf_bytes(p + VW * v); }
-SLM_INLINE vx vx_load(const float *p) { return vf_set(*p); }
-SLM_INLINE vx vx_set(float x) { return vf_set(x); }
+SLM_INLINE vf vf_halves_of(const uint8_t *p, size_t v) {
+    return vf_halves(p + 2 * VW * v);
+}
+SLM_INLINE vf vf_bytes_of(const uint8_t *p, size_t v) {
+    return vf_bytes(p + VW * v);
+}
+SLM_INLINE vx vx_load(const float *p) {
+    return vf_set(*p);
+}
+SLM_INLINE vx vx_set(float x) {
+    return vf_set(x);
+}
 SLM_INLINE vf vx_fma(vx x, size_t lane, vf b, vf c) {
     (void)lane;
     return vf_fma(x, b, c);
@@ -54,8 +64,12 @@ SLM_INLINE vf vx_fma(vx x, size_t lane, vf b, vf c) {
 #define KEY_TILE TILE
 typedef vi vk;
 typedef const int8_t *va;
-SLM_INLINE vk vk_load(const uint8_t *p) { return vi_load(p); }
-SLM_INLINE va va_load(const int8_t *p) { return p; }
+SLM_INLINE vk vk_load(const uint8_t *p) {
+    return vi_load(p);
+}
+SLM_INLINE va va_load(const int8_t *p) {
+    return p;
+}
 #endif
 
 /* For lanes [0, count), one being no loop. */
@@ -95,7 +109,7 @@ SLM_INLINE vf vf_floats_of(const uint8_t *p, size_t v) {
 }
 
 /* s[j][t] = query j . key t, for `vectors` vectors of the block from v0 on; next: the values of
- * their groups. n and vectors are constants. */
+ * their groups, or NULL where nothing is to be asked for. n and vectors are constants. */
 typedef void (*scores_fn)(float *s, const slm_attention *a, size_t query, size_t n,
                           const void *const k[4], const void *const *next, size_t v0,
                           size_t vectors);
@@ -118,7 +132,8 @@ SLM_INLINE void scores_floats(vf (*load)(const uint8_t *p, size_t v), size_t byt
                               const slm_attention *a, size_t query, size_t n,
                               const void *const k[4], const void *const *next, size_t v0,
                               size_t vectors) {
-    const size_t groups = GROUPS(vectors), ask_bytes = groups * SLM_KV_GROUP * bytes * LANES;
+    const size_t groups = next == NULL ? 1 : GROUPS(vectors);
+    const size_t ask_bytes = groups * SLM_KV_GROUP * bytes * LANES;
     const float *q = a->q + query * a->stride;
     const uint8_t *key[TILE_V];
     vf acc[TILE][TILE_V];
@@ -132,14 +147,16 @@ SLM_INLINE void scores_floats(vf (*load)(const uint8_t *p, size_t v), size_t byt
     /* one of the next groups after the other, which takes one address instead of all */
     size_t i = 0;
     for (size_t g = 1; g <= groups; g++) {
-        const uint8_t *ahead = next[g - 1];
+        const uint8_t *ahead = next == NULL ? NULL : next[g - 1];
         for (; i < g * a->d / groups; i += LANES) {
             vx w[TILE];
             SLM_UNROLL
             for (size_t j = 0; j < n; j++)
                 w[j] = vx_load(q + j * a->stride + i);
-            ask(ahead, ask_bytes);
-            ahead += ask_bytes;
+            if (next != NULL) {
+                ask(ahead, ask_bytes);
+                ahead += ask_bytes;
+            }
             EACH_LANE(LANES, add_element(load, bytes, acc, w, lane, key, i + lane, n, vectors));
         }
     }
@@ -161,6 +178,14 @@ SLM_INLINE void scores_f32(float *s, const slm_attention *a, size_t query, size_
                            const void *const k[4], const void *const *next, size_t v0,
                            size_t vectors) {
     scores_floats(vf_floats_of, 4, s, a, query, n, k, next, v0, vectors);
+}
+
+/* Keys that were F16 and are floats in the cache. */
+SLM_INLINE void scores_wide(float *s, const slm_attention *a, size_t query, size_t n,
+                            const void *const k[4], const void *const *next, size_t v0,
+                            size_t vectors) {
+    (void)next;
+    scores_floats(vf_floats_of, 4, s, a, query, n, k, NULL, v0, vectors);
 }
 
 SLM_INLINE void scores_bytes(float *s, const slm_attention *a, size_t query, size_t n,
@@ -212,8 +237,7 @@ SLM_INLINE void scores_bytes(float *s, const slm_attention *a, size_t query, siz
             const vf d = vf_halves(scale[v] + 2 * SLM_KV_GROUP * b);
             SLM_UNROLL
             for (size_t j = 0; j < n; j++)
-                acc[j][v] =
-                    vf_fma(vf_mul(vf_set(q[j][b].d), d), vf_from(sum[j][v]), acc[j][v]);
+                acc[j][v] = vf_fma(vf_mul(vf_set(q[j][b].d), d), vf_from(sum[j][v]), acc[j][v]);
         }
     }
     SLM_UNROLL
@@ -246,6 +270,10 @@ SLM_INLINE vf value_f16(const uint8_t *row, size_t i, size_t c) {
 SLM_INLINE vf value_f32(const uint8_t *row, size_t i, size_t c) {
     return vf_floats_of(row + 4 * i, c);
 }
+/* F16 before. */
+SLM_INLINE vf value_wide(const uint8_t *row, size_t i, size_t c) {
+    return vf_floats_of(row + 4 * i, c);
+}
 SLM_INLINE vf value_q8_0(const uint8_t *row, size_t i, size_t c) {
     const size_t at = BY_GROUPS ? i : i + c * VW;
     return vf_bytes_of(row + at / 32 * sizeof(slm_block_q8_0) + 2 + at % 32, BY_GROUPS ? c : 0);
@@ -261,7 +289,8 @@ SLM_INLINE void scale_weights(vx w[TILE], const uint8_t *scales, size_t bytes, s
 /* Blocks of a row of Q8_0 that a tile of values reaches into, each with weights of its own. */
 #define BLOCKS (!BY_GROUPS && TILE_V * VW > 32 ? TILE_V * VW / 32 : 1)
 
-/* Weights of tokens [t0, t1) times the scales of the block of 32 columns at byte `at` of each row. */
+/* Weights of tokens [t0, t1) times the scales of the block of 32 columns at byte `at` of each row.
+ */
 SLM_INLINE void scale_block(float *to, const float *p, size_t n, const void *const v[4],
                             size_t v_bytes, size_t at, size_t t0, size_t t1) {
     uint16_t scales[SLM_KV_BLOCK] = {0};
@@ -295,8 +324,7 @@ SLM_INLINE void add_row(value_fn load, vf acc[TILE][TILE_V], vx w[BLOCKS][TILE],
 
 /* o += p v for `count` tokens of a group, of which the first is at row: LANES of them, or one. */
 SLM_INLINE void add_values(value_fn load, vf acc[TILE][TILE_V], const float *p, size_t count,
-                           const uint8_t *row, size_t v_bytes, size_t i, size_t n,
-                           size_t vectors) {
+                           const uint8_t *row, size_t v_bytes, size_t i, size_t n, size_t vectors) {
     const size_t n_blocks = load == value_q8_0 && vectors * VW > 32 ? BLOCKS : 1;
     vx w[BLOCKS][TILE];
     SLM_UNROLL
@@ -314,13 +342,13 @@ SLM_INLINE void add_values(value_fn load, vf acc[TILE][TILE_V], const float *p, 
 
 /* What `columns` columns of a row of values take. */
 SLM_INLINE size_t column_bytes(value_fn load, size_t columns) {
-    return load == value_f32   ? 4 * columns
-           : load == value_f16 ? 2 * columns
+    return load == value_f32 || load == value_wide ? 4 * columns
+           : load == value_f16                     ? 2 * columns
                                : columns / 32 * sizeof(slm_block_q8_0) + columns % 32;
 }
 
-/* What to ask for while values of group g are read from column i on: the share of the next keys that
- * these columns have of the values, which take as many bytes. */
+/* What to ask for while values of group g are read from column i on: the share of the next keys
+ * that these columns have of the values, which take as many bytes. */
 SLM_INLINE const uint8_t *next_keys(value_fn load, const slm_attention *a, size_t g,
                                     const void *const v[4], size_t v_bytes, size_t i) {
     size_t at = column_bytes(load, i) * SLM_KV_GROUP, half = v_bytes * SLM_KV_GROUP / 2;
@@ -331,20 +359,49 @@ SLM_INLINE const uint8_t *next_keys(value_fn load, const slm_attention *a, size_
     return (const uint8_t *)(a->next_k == NULL || a->next_k[g] == NULL ? v[g] : a->next_k[g]) + at;
 }
 
-/* o += p v, for n queries and `vectors` vectors of columns from column i on. Of the queries the first
- * `own` are a's, and the others those of its second softmax. */
-SLM_INLINE void values(value_fn load, const float *p, const slm_attention *a, size_t query,
-                       size_t n, size_t own, const void *const v[4], size_t v_bytes, size_t t0,
+/* The groups of a block of values as one softmax finds them, what it asks for as it reads keys, and
+ * the tokens that the call takes. */
+typedef struct block_values {
+    const void *v[4], *next[4];
+    size_t v_bytes, t0, t1;
+    const uint8_t (*range)[2];
+} block_values;
+
+/* Tokens [t0, t1) that queries of a tile take, and those [all0, all1) that all of them take. */
+typedef struct tile_tokens {
+    size_t t0, t1, all0, all1;
+} tile_tokens;
+
+SLM_INLINE tile_tokens tokens_of(const block_values *b, size_t query, size_t n) {
+    tile_tokens t = {b->t0, b->t1, b->t0, b->t1};
+    if (b->range == NULL)
+        return t;
+    t = (tile_tokens){SLM_KV_BLOCK, 0, 0, SLM_KV_BLOCK};
+    for (size_t j = query; j < query + n; j++) {
+        const size_t from = b->range[j][0], to = b->range[j][1];
+        t.all0 = from > t.all0 ? from : t.all0;
+        t.all1 = to < t.all1 ? to : t.all1;
+        t.t0 = from < to && from < t.t0 ? from : t.t0;
+        t.t1 = from < to && to > t.t1 ? to : t.t1;
+    }
+    return t;
+}
+
+/* o = o times scale plus p v, for n queries and `vectors` vectors of columns from column i on. Of
+ * the queries the first `own` are a's, and the others those of its second softmax. scale: NULL, or
+ * one for each query. */
+SLM_INLINE void values(value_fn load, const float *p, const float *scale, const slm_attention *a,
+                       size_t query, size_t n, size_t own, const block_values *b, size_t t0,
                        size_t t1, size_t i, size_t vectors) {
     const size_t chunk = column_bytes(load, vectors * VW);
-    const size_t n_blocks = vectors * VW > 32 ? BLOCKS : 1;
+    const size_t n_blocks = vectors * VW > 32 ? BLOCKS : 1, v_bytes = b->v_bytes;
     float scaled[BLOCKS * TILE * SLM_KV_BLOCK] __attribute__((aligned(64)));
     float *o[TILE];
     vf acc[TILE][TILE_V];
     if (!BY_GROUPS && load == value_q8_0) {
-        for (size_t b = 0; b < n_blocks; b++)
-            scale_block(scaled + b * TILE * SLM_KV_BLOCK, p, n, v, v_bytes,
-                        (i / 32 + b) * sizeof(slm_block_q8_0), t0, t1);
+        for (size_t u = 0; u < n_blocks; u++)
+            scale_block(scaled + u * TILE * SLM_KV_BLOCK, p, n, b->v, v_bytes,
+                        (i / 32 + u) * sizeof(slm_block_q8_0), t0, t1);
         p = scaled;
     }
     SLM_UNROLL
@@ -355,23 +412,35 @@ SLM_INLINE void values(value_fn load, const float *p, const slm_attention *a, si
         for (size_t c = 0; c < vectors; c++)
             acc[j][c] = vf_load(o[j] + c * VW);
     }
+    if (scale != NULL) {
+        SLM_UNROLL
+        for (size_t j = 0; j < n; j++) {
+            const vf by = vf_set(scale[j]);
+            SLM_UNROLL
+            for (size_t c = 0; c < vectors; c++)
+                acc[j][c] = vf_mul(acc[j][c], by);
+        }
+    }
     for (size_t g = t0 / SLM_KV_GROUP; g * SLM_KV_GROUP < t1; g++) {
         const size_t begin = g * SLM_KV_GROUP, first = t0 > begin ? t0 - begin : 0;
         const size_t end = t1 - begin < SLM_KV_GROUP ? t1 - begin : SLM_KV_GROUP;
-        const uint8_t *row = (const uint8_t *)v[g] + first * v_bytes;
-        const uint8_t *next = next_keys(load, a, g, v, v_bytes, i);
+        const uint8_t *row = (const uint8_t *)b->v[g] + first * v_bytes;
+        const uint8_t *next = load == value_wide ? NULL : next_keys(load, a, g, b->v, v_bytes, i);
         for (size_t t = first, count; t < end; t += count) {
             const float *weights = p + begin + t;
             count = t % LANES == 0 && t + LANES <= end ? LANES : 1;
             if (count == LANES) {
-                ask(next, chunk * LANES);
+                if (next != NULL)
+                    ask(next, chunk * LANES);
                 add_values(load, acc, weights, LANES, row, v_bytes, i, n, vectors);
             } else {
-                ask(next, chunk);
+                if (next != NULL)
+                    ask(next, chunk);
                 add_values(load, acc, weights, 1, row, v_bytes, i, n, vectors);
             }
             row += count * v_bytes;
-            next += count * chunk;
+            if (next != NULL)
+                next += count * chunk;
         }
     }
     SLM_UNROLL
@@ -386,24 +455,31 @@ SLM_INLINE void values(value_fn load, const float *p, const slm_attention *a, si
 SLM_INLINE vf mask_vector(vf p, size_t v, size_t t0, size_t t1, float x) {
     if (t0 <= v * VW && t1 >= (v + 1) * VW)
         return p;
-    const size_t from = t0 > v * VW ? t0 - v * VW : 0;
-    return vf_mask(p, from, t1 < (v + 1) * VW ? t1 - v * VW : VW, x);
+    const size_t from = t0 > v * VW ? t0 - v * VW : 0, to = t1 > v * VW ? t1 - v * VW : 0;
+    return vf_mask(p, from < VW ? from : VW, to < VW ? to : VW, x);
 }
 
-/* Scores of a query to weights, with what that does to its sums. `whole`, a constant, says that the
- * tokens are whole groups. */
-SLM_INLINE void weigh(float *s, const slm_attention *a, size_t query, size_t t0, size_t t1,
-                      int whole) {
+/* Queries of a tile in whole vectors. */
+#define MOST ((TILE + VW - 1) / VW * VW)
+
+/* Vectors of a group. */
+#define GROUP_V (SLM_KV_GROUP / VW)
+
+/* The largest score of a query, whose tokens are [t0, t1). Scores of other tokens in the same
+ * groups become -infinity. */
+SLM_INLINE float largest_score(float *s, size_t t0, size_t t1) {
     const float lowest = -__builtin_inff();
-    const size_t first = t0 / VW, last = (t1 + VW - 1) / VW, step = whole ? SLM_KV_GROUP / VW : 1;
-    vf most[SLM_KV_GROUP / VW];
+    vf most[GROUP_V];
     SLM_UNROLL
-    for (size_t u = 0; u < step; u++)
+    for (size_t u = 0; u < GROUP_V; u++)
         most[u] = vf_set(lowest);
-    for (size_t v = first; v < last; v += step) {
+    SLM_UNROLL
+    for (size_t g = t0 / SLM_KV_GROUP; g < (t1 + SLM_KV_GROUP - 1) / SLM_KV_GROUP; g++) {
+        const int whole = t0 <= g * SLM_KV_GROUP && t1 >= (g + 1) * SLM_KV_GROUP;
         SLM_UNROLL
-        for (size_t u = 0; u < step; u++) {
-            vf x = vf_load(s + (v + u) * VW);
+        for (size_t u = 0; u < GROUP_V; u++) {
+            const size_t v = g * GROUP_V + u;
+            vf x = vf_load(s + v * VW);
             if (!whole) {
                 x = mask_vector(x, v, t0, t1, lowest);
                 vf_store(s + v * VW, x);
@@ -412,105 +488,181 @@ SLM_INLINE void weigh(float *s, const slm_attention *a, size_t query, size_t t0,
         }
     }
     SLM_UNROLL
-    for (size_t u = 1; u < step; u++)
+    for (size_t u = 1; u < GROUP_V; u++)
         most[0] = vf_max(most[u], most[0]);
-    float *l = a->l + query * 16, m = vf_largest(most[0]);
-    m = m > a->m[query] ? m : a->m[query];
-    if (m != a->m[query]) {
-        const vf scale = vf_exp(vf_set(a->m[query] - m));
-        float *o = a->o + query * a->o_stride;
-        for (size_t i = 0; i < a->o_stride; i += VW)
-            vf_store(o + i, vf_mul(vf_load(o + i), scale));
-        for (size_t i = 0; i < 16; i += VW)
-            vf_store(l + i, vf_mul(vf_load(l + i), scale));
-        a->m[query] = m;
-    }
-    vf sum[SLM_KV_GROUP / VW];
-    if (whole) {
+    return vf_largest(most[0]);
+}
+
+/* Scores of tokens [t0, t1) to weights, whose sums are l times scale before. Those of other tokens
+ * in the same groups become 0, but not as exponentials, since one that underflows takes a processor
+ * as long as thirty others. */
+SLM_INLINE void weigh(float *s, float *l, float m, float scale, size_t t0, size_t t1) {
+    vf sum[GROUP_V];
+    SLM_UNROLL
+    for (size_t u = 0; u < GROUP_V; u++)
+        sum[u] = vf_mul(vf_load(l + u * VW), vf_set(scale));
+    SLM_UNROLL
+    for (size_t g = t0 / SLM_KV_GROUP; g < (t1 + SLM_KV_GROUP - 1) / SLM_KV_GROUP; g++) {
+        const int whole = t0 <= g * SLM_KV_GROUP && t1 >= (g + 1) * SLM_KV_GROUP;
         SLM_UNROLL
-        for (size_t u = 0; u < step; u++)
-            sum[u] = vf_load(l + u * VW);
-    }
-    for (size_t v = first; v < last; v += step) {
-        SLM_UNROLL
-        for (size_t u = 0; u < step; u++) {
-            vf p = vf_exp(vf_add(vf_load(s + (v + u) * VW), vf_set(-m)));
-            if (whole) {
-                sum[u] = vf_add(sum[u], p);
-            } else {
-                const size_t lane = v * VW % 16;
-                p = mask_vector(p, v, t0, t1, 0.0f);
-                vf_store(l + lane, vf_add(vf_load(l + lane), p));
-            }
-            vf_store(s + (v + u) * VW, p);
+        for (size_t u = 0; u < GROUP_V; u++) {
+            const size_t v = g * GROUP_V + u;
+            const vf x = vf_add(vf_load(s + v * VW), vf_set(-m));
+            const vf p =
+                whole ? vf_exp(x) : mask_vector(vf_exp(mask_vector(x, v, t0, t1, 0)), v, t0, t1, 0);
+            sum[u] = vf_add(sum[u], p);
+            vf_store(s + v * VW, p);
         }
     }
-    if (whole) {
-        SLM_UNROLL
-        for (size_t u = 0; u < step; u++)
-            vf_store(l + u * VW, sum[u]);
+    SLM_UNROLL
+    for (size_t u = 0; u < GROUP_V; u++)
+        vf_store(l + u * VW, sum[u]);
+}
+
+/* Largest scores to the new ones of queries, and what sums are to be multiplied by: 1 where nothing
+ * was seen before. */
+SLM_INLINE void raise(float *m, float *scale, const float *largest, size_t n) {
+    float less[MOST] __attribute__((aligned(64))) = {0};
+    for (size_t j = 0; j < n; j++) {
+        const float old = m[j], now = largest[j] > old ? largest[j] : old;
+        less[j] = old == -__builtin_inff() ? 0 : old - now;
+        m[j] = now;
+    }
+    SLM_UNROLL
+    for (size_t j = 0; j < MOST; j += VW)
+        vf_store(scale + j, vf_exp(vf_load(less + j)));
+}
+
+/* Scores of a tile to weights. scale gets what its sums of values are to be multiplied by. By
+ * itself, so that what it holds in registers does not crowd those of products. Nothing branches on
+ * a score: in short prompts, where the largest often changes, no branch would be guessed. */
+SLM_INLINE void weigh_queries(float *s, float *scale, const slm_attention *a, size_t query,
+                              size_t n, const block_values *b, int whole) {
+    float largest[MOST] __attribute__((aligned(64))) = {0};
+    for (size_t j = 0; j < n; j++) {
+        const tile_tokens t = tokens_of(b, query + j, 1);
+        largest[j] =
+            largest_score(s + j * SLM_KV_BLOCK, whole ? 0 : t.t0, whole ? SLM_KV_BLOCK : t.t1);
+    }
+    raise(a->m + query, scale, largest, n);
+    for (size_t j = 0; j < n; j++) {
+        const tile_tokens t = tokens_of(b, query + j, 1);
+        weigh(s + j * SLM_KV_BLOCK, a->l + (query + j) * 16, a->m[query + j], scale[j],
+              whole ? 0 : t.t0, whole ? SLM_KV_BLOCK : t.t1);
     }
 }
 
-/* By itself, so that what it holds in registers does not crowd those of products. */
-static __attribute__((noinline)) void weigh_tile(float *s, const slm_attention *a, size_t query,
-                                                 size_t n, size_t t0, size_t t1) {
-    if ((t0 | t1) % SLM_KV_GROUP == 0)
-        for (size_t j = 0; j < n; j++)
-            weigh(s + j * SLM_KV_BLOCK, a, query + j, t0, t1, 1);
+static __attribute__((noinline)) void weigh_tile(float *s, float *scale, const slm_attention *a,
+                                                 size_t query, size_t n, const block_values *b) {
+    if (b->range == NULL && b->t0 == 0 && b->t1 == SLM_KV_BLOCK)
+        weigh_queries(s, scale, a, query, n, b, 1);
     else
-        for (size_t j = 0; j < n; j++)
-            weigh(s + j * SLM_KV_BLOCK, a, query + j, t0, t1, 0);
+        weigh_queries(s, scale, a, query, n, b, 0);
 }
 
+/* Whole groups are computed, since weigh_tile takes them. */
 SLM_INLINE void score_tile(scores_fn scores, float *s, const slm_attention *a, size_t query,
-                           size_t n, const void *const k[4], const void *const next[4], size_t t0,
-                           size_t t1) {
-    const size_t unit = BY_GROUPS ? SLM_KV_GROUP : VW, last = (t1 + unit - 1) / unit * (unit / VW);
-    size_t at = t0 / unit * (unit / VW);
+                           size_t n, const void *const k[4], const block_values *b) {
+    const tile_tokens t = tokens_of(b, query, n);
+    const size_t last = (t.t1 + SLM_KV_GROUP - 1) / SLM_KV_GROUP * GROUP_V;
+    size_t at = t.t0 / SLM_KV_GROUP * GROUP_V;
     for (; at + WIDTH(n) <= last; at += WIDTH(n))
-        scores(s, a, query, n, k, next + at * VW / SLM_KV_GROUP, at, WIDTH(n));
-    for (; !BY_GROUPS && at < last; at++)
-        scores(s, a, query, n, k, next + at * VW / SLM_KV_GROUP, at, 1);
+        scores(s, a, query, n, k, b->next + at * VW / SLM_KV_GROUP, at, WIDTH(n));
+    for (; WIDTH(n) > 2 * GROUP_V && at + 2 * GROUP_V <= last; at += 2 * GROUP_V)
+        scores(s, a, query, n, k, b->next + at * VW / SLM_KV_GROUP, at, 2 * GROUP_V);
+    for (; WIDTH(n) > GROUP_V && at < last; at += GROUP_V)
+        scores(s, a, query, n, k, b->next + at * VW / SLM_KV_GROUP, at, GROUP_V);
 }
 
-SLM_INLINE void value_tile(value_fn load, const float *s, const slm_attention *a, size_t query,
-                           size_t n, size_t own, const void *const v[4], size_t v_bytes, size_t t0,
-                           size_t t1) {
+/* Tokens [t0, t1), which all queries of the tile take. */
+SLM_INLINE void value_tokens(value_fn load, const float *s, const float *scale,
+                             const slm_attention *a, size_t query, size_t n, size_t own,
+                             const block_values *b, size_t t0, size_t t1) {
     size_t i = 0;
     for (; i + WIDTH(n) * VW <= a->d_v; i += WIDTH(n) * VW)
-        values(load, s, a, query, n, own, v, v_bytes, t0, t1, i, WIDTH(n));
+        values(load, s, scale, a, query, n, own, b, t0, t1, i, WIDTH(n));
     for (; !BY_GROUPS && i < a->d_v; i += VW)
-        values(load, s, a, query, n, own, v, v_bytes, t0, t1, i, 1);
+        values(load, s, scale, a, query, n, own, b, t0, t1, i, 1);
 }
 
-/* The groups of a block of values as one softmax finds them, and what it asks for as it reads keys. */
-typedef struct block_values {
-    const void *v[4], *next[4];
-    size_t v_bytes, t0, t1;
-} block_values;
+/* Of tokens [t0, t1) those that a query takes, for one query after the other: few. */
+SLM_INLINE void value_some(value_fn load, const float *s, const slm_attention *a, size_t query,
+                           size_t n, size_t own, const block_values *b, size_t t0, size_t t1) {
+    for (size_t j = 0; j < n; j++) {
+        const size_t at = query + (j < own ? j : j - own);
+        const size_t from = b->range[at][0] > t0 ? b->range[at][0] : t0;
+        const size_t to = b->range[at][1] < t1 ? b->range[at][1] : t1;
+        if (from < to)
+            value_tokens(load, s + j * SLM_KV_BLOCK, NULL, j < own ? a : a->second, at, 1, 1, b,
+                         from, to);
+    }
+}
+
+SLM_INLINE void scale_sums(const slm_attention *a, size_t query, size_t n, const float *scale) {
+    for (size_t j = 0; j < n; j++) {
+        float *o = a->o + (query + j) * a->o_stride;
+        for (size_t i = 0; i < a->o_stride; i += VW)
+            vf_store(o + i, vf_mul(vf_load(o + i), vf_set(scale[j])));
+    }
+}
+
+/* Defines value_tile for values of a type: the tokens that only some of the queries take come
+ * before and after those that all take. */
+#define DEFINE_SOME(type)                                                                          \
+    static __attribute__((noinline)) void some_##type(                                             \
+        const float *s, const slm_attention *a, size_t query, size_t n, size_t own,                \
+        const block_values *b, size_t t0, size_t t1) {                                             \
+        value_some(value_##type, s, a, query, n, own, b, t0, t1);                                  \
+    }                                                                                              \
+    SLM_INLINE void value_tile_##type(const float *s, const float *scale, const slm_attention *a,  \
+                                      size_t query, size_t n, size_t own, const block_values *b) { \
+        const tile_tokens t = tokens_of(b, query, own);                                            \
+        const int shared = t.all0 < t.all1;                                                        \
+        const size_t end = shared ? t.all0 : t.t1;                                                 \
+        if (scale != NULL && t.t0 < end) {                                                         \
+            scale_sums(a, query, own, scale);                                                      \
+            if (own < n)                                                                           \
+                scale_sums(a->second, query, n - own, scale + own);                                \
+            scale = NULL;                                                                          \
+        }                                                                                          \
+        if (t.t0 < end)                                                                            \
+            some_##type(s, a, query, n, own, b, t.t0, end);                                        \
+        if (shared)                                                                                \
+            value_tokens(value_##type, s, scale, a, query, n, own, b, t.all0, t.all1);             \
+        if (shared && t.all1 < t.t1)                                                               \
+            some_##type(s, a, query, n, own, b, t.all1, t.t1);                                     \
+    }
 
 /* The values that the keys of the first softmax of a pair ask for, or those of the second. */
 SLM_INLINE void share_values(block_values *b, int second) {
     for (size_t g = 0; g < 4; g++)
         b->next[g] = second && b->v[g] != NULL
-                         ? (const uint8_t *)b->v[g] + b->v_bytes * SLM_KV_GROUP / 2 : b->v[g];
+                         ? (const uint8_t *)b->v[g] + b->v_bytes * SLM_KV_GROUP / 2
+                         : b->v[g];
 }
 
 /* A tile of n queries, `name` being n. Scores and weights are functions of their own, so that what
  * one holds in registers does not crowd the next. */
-#define DEFINE_TILE(type, name, n)                                                                 \
+#define DEFINE_PARTS(type, name, n)                                                                \
     static __attribute__((noinline)) void score_##type##_##name(                                   \
         float *s, const slm_attention *a, size_t query, const void *const k[4],                    \
         const block_values *b) {                                                                   \
-        score_tile(scores_##type, s, a, query, n, k, b->next, b->t0, b->t1);                       \
+        score_tile(scores_##type, s, a, query, n, k, b);                                           \
     }                                                                                              \
-    static __attribute__((noinline)) void attend_##type##_##name(                                  \
-        const slm_attention *a, size_t query, const void *const k[4], const block_values *b) {     \
+    static __attribute__((noinline)) void value_##type##_##name(                                   \
+        float *s, const slm_attention *a, size_t query, const block_values *b) {                   \
+        float scale[MOST] __attribute__((aligned(64)));                                            \
+        weigh_tile(s, scale, a, query, n, b);                                                      \
+        value_tile_##type(s, scale, a, query, n, n, b);                                            \
+    }
+
+#define DEFINE_TILE(type, name, n)                                                                 \
+    DEFINE_PARTS(type, name, n)                                                                    \
+    static void attend_##type##_##name(const slm_attention *a, size_t query,                       \
+                                       const void *const k[4], const block_values *b) {            \
         float s[(n)*SLM_KV_BLOCK] __attribute__((aligned(64)));                                    \
         score_##type##_##name(s, a, query, k, b);                                                  \
-        weigh_tile(s, a, query, n, b->t0, b->t1);                                                  \
-        value_tile(value_##type, s, a, query, n, n, b->v, b->v_bytes, b->t0, b->t1);               \
+        value_##type##_##name(s, a, query, b);                                                     \
     }
 
 /* n queries of each softmax of a pair, which take the values together. */
@@ -518,18 +670,50 @@ SLM_INLINE void share_values(block_values *b, int second) {
     static __attribute__((noinline)) void attend_##type##_pair_##name(                             \
         const slm_attention *a, size_t query, const void *const k[8], block_values *b) {           \
         float s[2 * (n)*SLM_KV_BLOCK] __attribute__((aligned(64)));                                \
+        float scale[2 * MOST] __attribute__((aligned(64))),                                        \
+            more[MOST] __attribute__((aligned(64)));                                               \
         score_##type##_##name(s, a, query, k, b);                                                  \
         share_values(b, 1);                                                                        \
         score_##type##_##name(s + (n)*SLM_KV_BLOCK, a->second, query, k + 4, b);                   \
-        weigh_tile(s, a, query, n, b->t0, b->t1);                                                  \
-        weigh_tile(s + (n)*SLM_KV_BLOCK, a->second, query, n, b->t0, b->t1);                       \
-        value_tile(value_##type, s, a, query, 2 * (n), n, b->v, b->v_bytes, b->t0, b->t1);         \
+        weigh_tile(s, scale, a, query, n, b);                                                      \
+        weigh_tile(s + (n)*SLM_KV_BLOCK, more, a->second, query, n, b);                            \
+        memcpy(scale + (n), more, (n) * sizeof *more);                                             \
+        value_tile_##type(s, scale, a, query, 2 * (n), n, b);                                      \
     }
 
-/* Heads whose size is no multiple of 16 are rare and left to the portable level. A tile of one
- * or two behind full ones would convert keys and values for too little. Many queries of a pair fill
- * tiles by themselves, and share keys that way. */
-#define DEFINE_ATTEND(type, portable)                                                              \
+/* Queries of the next tile of `left`. A tile of one or two behind full ones would convert keys and
+ * values for too little. */
+SLM_INLINE size_t next_tile(size_t left) {
+    return left == TILE || left > TILE + 2 ? TILE
+           : TILE > 4 && left >= 4         ? 4
+           : left >= 3                     ? 3
+                                           : left;
+}
+
+/* A call for the next tile of a run of queries. */
+#define EACH_TILE(size, prefix, ...)                                                               \
+    switch (size) {                                                                                \
+    case 1:                                                                                        \
+        prefix##_1(__VA_ARGS__);                                                                   \
+        break;                                                                                     \
+    case 2:                                                                                        \
+        prefix##_2(__VA_ARGS__);                                                                   \
+        break;                                                                                     \
+    case 3:                                                                                        \
+        prefix##_3(__VA_ARGS__);                                                                   \
+        break;                                                                                     \
+    case TILE:                                                                                     \
+        prefix##_full(__VA_ARGS__);                                                                \
+        break;                                                                                     \
+    default:                                                                                       \
+        prefix##_4(__VA_ARGS__);                                                                   \
+        break;                                                                                     \
+    }
+
+/* Heads whose size is no multiple of 16 are rare and left to the portable level. Many queries of a
+ * pair fill tiles by themselves, and share keys that way. */
+#define DEFINE_ATTEND(type, portable, run)                                                         \
+    DEFINE_SOME(type)                                                                              \
     DEFINE_TILE(type, full, TILE)                                                                  \
     DEFINE_TILE(type, 4, 4)                                                                        \
     DEFINE_TILE(type, 3, 3)                                                                        \
@@ -539,28 +723,13 @@ SLM_INLINE void share_values(block_values *b, int second) {
     DEFINE_PAIR(type, 1, 1)                                                                        \
     static void attend_##type##_one(const slm_attention *a, size_t j, size_t end,                  \
                                     const void *const k[4], const block_values *b) {               \
-        while (j < end) {                                                                          \
-            const size_t left = end - j;                                                           \
-            if (left == TILE || left > TILE + 2) {                                                 \
-                attend_##type##_full(a, j, k, b);                                                  \
-                j += TILE;                                                                         \
-            } else if (TILE > 4 && left >= 4) {                                                    \
-                attend_##type##_4(a, j, k, b);                                                     \
-                j += 4;                                                                            \
-            } else if (left >= 3) {                                                                \
-                attend_##type##_3(a, j, k, b);                                                     \
-                j += 3;                                                                            \
-            } else if (left == 2) {                                                                \
-                attend_##type##_2(a, j, k, b);                                                     \
-                j += 2;                                                                            \
-            } else {                                                                               \
-                attend_##type##_1(a, j, k, b);                                                     \
-                j++;                                                                               \
-            }                                                                                      \
+        for (size_t n; j < end; j += n) {                                                          \
+            n = next_tile(end - j);                                                                \
+            EACH_TILE(n, attend_##type, a, j, k, b)                                                \
         }                                                                                          \
     }                                                                                              \
     SLM_ATTEND(ATTEND(type)) {                                                                     \
-        block_values b = {{v[0], v[1], v[2], v[3]}, {NULL}, v_bytes, t0, t1};                      \
+        block_values b = {{v[0], v[1], v[2], v[3]}, {NULL}, v_bytes, t0, t1, a->range};            \
         share_values(&b, 0);                                                                       \
         if (a->d % 16 != 0) {                                                                      \
             portable(a, first, n, k, v, v_bytes, t0, t1);                                          \
@@ -569,17 +738,90 @@ SLM_INLINE void share_values(block_values *b, int second) {
         } else if (a->second != NULL && n == 1) {                                                  \
             attend_##type##_pair_1(a, first, k, &b);                                               \
         } else {                                                                                   \
-            attend_##type##_one(a, first, first + n, k, &b);                                       \
+            run(a, first, first + n, k, &b);                                                       \
             share_values(&b, 1);                                                                   \
             if (a->second != NULL)                                                                 \
-                attend_##type##_one(a->second, first, first + n, k + 4, &b);                       \
+                run(a->second, first, first + n, k + 4, &b);                                       \
         }                                                                                          \
     }
 
 #ifndef ATTEND_BYTES_ONLY
-DEFINE_ATTEND(f16, slm_attend_f16_ref)
-DEFINE_ATTEND(f32, slm_attend_f32_ref)
+/* From here on widening keys and values once for all tiles takes less time than once a tile. */
+#define WIDE_FROM (2 * TILE + 1)
+
+/* n halves, a multiple of 16, as floats. The same number are asked for. */
+SLM_INLINE void widen(float *to, const uint8_t *p, size_t n, const uint8_t *ahead) {
+    for (size_t i = 0; i < n; i += 16) {
+        if (i % 32 == 0)
+            ask(ahead + 2 * i, 1);
+        SLM_UNROLL
+        for (size_t u = 0; u < 16; u += VW)
+            vf_store(to + i + u, vf_halves(p + 2 * (i + u)));
+    }
+}
+
+SLM_INLINE void widen_keys(const void *wide[4], float *to, const slm_attention *a,
+                           const void *const k[4], const block_values *b) {
+    const size_t n = SLM_KV_GROUP * a->d;
+    for (size_t g = b->t0 / SLM_KV_GROUP; g * SLM_KV_GROUP < b->t1; g++) {
+        widen(to + g * n, k[g], n, b->next[g]);
+        wide[g] = to + g * n;
+    }
+}
+
+/* Asks for the keys of the next block. */
+SLM_INLINE void widen_values(block_values *wide, float *to, const slm_attention *a,
+                             const block_values *b) {
+    wide->v_bytes = a->d_v * sizeof(float);
+    for (size_t g = 0; g < 4; g++)
+        wide->v[g] = to + g * SLM_KV_GROUP * a->d_v;
+    for (size_t t = b->t0; t < b->t1; t++) {
+        const size_t g = t / SLM_KV_GROUP, at = t % SLM_KV_GROUP * b->v_bytes;
+        const uint8_t *row = (const uint8_t *)b->v[g] + at;
+        widen(to + t * a->d_v, row, a->d_v, next_keys(value_f16, a, g, b->v, b->v_bytes, 0) + at);
+    }
+}
+
+DEFINE_SOME(wide)
+DEFINE_PARTS(wide, full, TILE)
+DEFINE_PARTS(wide, 4, 4)
+DEFINE_PARTS(wide, 3, 3)
+DEFINE_PARTS(wide, 2, 2)
+DEFINE_PARTS(wide, 1, 1)
+
+/* Keys of a block are made floats once for all tiles, and after all scores, its values, in the same
+ * place: what a step reads over and over fits the first-level cache. */
+static void attend_wide(const slm_attention *a, size_t first, size_t end, const void *const k[4],
+                        const block_values *b) {
+    float *s = a->wide, *room = a->wide + (end - first) * SLM_KV_BLOCK;
+    const void *keys[4] = {NULL};
+    block_values wide = *b;
+    widen_keys(keys, room, a, k, b);
+    for (size_t j = first, n; j < end; j += n) {
+        n = next_tile(end - j);
+        EACH_TILE(n, score_wide, s + (j - first) * SLM_KV_BLOCK, a, j, keys, &wide)
+    }
+    widen_values(&wide, room, a, b);
+    for (size_t j = first, n; j < end; j += n) {
+        n = next_tile(end - j);
+        EACH_TILE(n, value_wide, s + (j - first) * SLM_KV_BLOCK, a, j, &wide)
+    }
+}
+
+static void attend_f16_one(const slm_attention *a, size_t j, size_t end, const void *const k[4],
+                           const block_values *b);
+
+static void attend_f16_run(const slm_attention *a, size_t j, size_t end, const void *const k[4],
+                           const block_values *b) {
+    if (a->wide != NULL && end - j >= WIDE_FROM)
+        attend_wide(a, j, end, k, b);
+    else
+        attend_f16_one(a, j, end, k, b);
+}
+
+DEFINE_ATTEND(f16, slm_attend_f16_ref, attend_f16_run)
+DEFINE_ATTEND(f32, slm_attend_f32_ref, attend_f32_one)
 #endif
-DEFINE_ATTEND(q8_0, slm_attend_q8_0_ref)
+DEFINE_ATTEND(q8_0, slm_attend_q8_0_ref, attend_q8_0_one)
 
 #endif

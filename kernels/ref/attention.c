@@ -32,7 +32,6 @@ void slm_kv_store_q8_0_ref(void *row, const float *x, size_t d) {
     }
 }
 
-
 SLM_INLINE uint16_t half_at(const void *p, size_t i) {
     uint16_t h;
     memcpy(&h, (const uint8_t *)p + 2 * i, 2);
@@ -117,13 +116,15 @@ SLM_INLINE void add_value(load_fn load, float *restrict o, float weight, const v
     }
 }
 
-SLM_INLINE void attend(score_fn score, load_fn load, const slm_attention *a, size_t first, size_t n,
-                       const void *const k[4], const void *const v[4], size_t v_bytes, size_t t0,
-                       size_t t1) {
+SLM_INLINE void attend(score_fn score, load_fn load, const slm_attention *a,
+                       const uint8_t (*range)[2], size_t first, size_t n, const void *const k[4],
+                       const void *const v[4], size_t v_bytes, size_t t0, size_t t1) {
     for (size_t query = first; query < first + n; query++) {
         float s[SLM_KV_BLOCK], m = a->m[query], *o = a->o + query * a->o_stride;
         float *l = a->l + query * 16;
-        for (size_t t = t0; t < t1; t++) {
+        const size_t from = range == NULL ? t0 : range[query][0];
+        const size_t to = range == NULL ? t1 : range[query][1];
+        for (size_t t = from; t < to; t++) {
             s[t] = score(a, query, k[t / SLM_KV_GROUP], t % SLM_KV_GROUP);
             m = s[t] > m ? s[t] : m;
         }
@@ -135,7 +136,7 @@ SLM_INLINE void attend(score_fn score, load_fn load, const slm_attention *a, siz
             for (int i = 0; i < 16; i++)
                 l[i] *= scale;
         }
-        for (size_t t = t0; t < t1; t++) {
+        for (size_t t = from; t < to; t++) {
             float p = slm_expf(s[t] - m);
             l[t % 16] += p;
             add_value(load, o, p, (const uint8_t *)v[t / SLM_KV_GROUP] + t % SLM_KV_GROUP * v_bytes,
@@ -146,8 +147,9 @@ SLM_INLINE void attend(score_fn score, load_fn load, const slm_attention *a, siz
 
 #define DEFINE(type)                                                                               \
     SLM_REF_ATTEND(slm_attend_##type##_ref) {                                                      \
+        const uint8_t(*range)[2] = a->range;                                                       \
         for (; a != NULL; a = a->second, k += 4)                                                   \
-            attend(score_##type, load_##type, a, first, n, k, v, v_bytes, t0, t1);                 \
+            attend(score_##type, load_##type, a, range, first, n, k, v, v_bytes, t0, t1);          \
     }
 DEFINE(f16)
 DEFINE(q8_0)

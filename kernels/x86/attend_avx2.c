@@ -61,11 +61,10 @@ SLM_INLINE vi vi_start(const slm_act_q8_0 *x) {
     return _mm256_setzero_si256();
 }
 
-/* The operations of slm_expf in ref/exp.h but for fused multiply-adds. */
+/* The operations of slm_expf in ref/exp.h but for fused multiply-adds, for what is not above 0. */
 SLM_INLINE vf vf_exp(vf x) {
     const __m256 magic = _mm256_set1_ps(12582912.0f);
     x = _mm256_max_ps(_mm256_set1_ps(-105.0f), x); /* NaN, the second operand, stays */
-    x = _mm256_min_ps(_mm256_set1_ps(89.0f), x);
     const __m256 t = _mm256_fmadd_ps(x, _mm256_set1_ps(0x1.715476p+0f), magic);
     const __m256 n = _mm256_sub_ps(t, magic);
     __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.62e4p-1f), x);

@@ -52,11 +52,10 @@ SLM_INLINE vi vi_start(const slm_act_q8_0 *x) {
     return _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_broadcastd_epi32(t));
 }
 
-/* The operations of slm_expf in ref/exp.h but for fused multiply-adds. */
+/* The operations of slm_expf in ref/exp.h but for fused multiply-adds, for what is not above 0. */
 SLM_INLINE vf vf_exp(vf x) {
     const __m512 magic = _mm512_set1_ps(12582912.0f);
     x = _mm512_max_ps(_mm512_set1_ps(-105.0f), x); /* NaN, the second operand, stays */
-    x = _mm512_min_ps(_mm512_set1_ps(89.0f), x);
     const __m512 n = _mm512_sub_ps(_mm512_fmadd_ps(x, _mm512_set1_ps(0x1.715476p+0f), magic), magic);
     __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.62e4p-1f), x);
     r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.7f7d1cp-20f), r);

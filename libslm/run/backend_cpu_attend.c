@@ -15,7 +15,9 @@ typedef struct slm_attend_task {
     uint32_t row, n_rows, kv_head;
 } slm_attend_task;
 
-static uint32_t group_of(const slm_config *c) { return c->n_heads / c->n_kv_heads; }
+static uint32_t group_of(const slm_config *c) {
+    return c->n_heads / c->n_kv_heads;
+}
 
 /* Bytes of the queries and sums of one softmax, for attend_queries of them. */
 static size_t softmax_bytes(const slm_backend_cpu *cpu) {
@@ -23,7 +25,18 @@ static size_t softmax_bytes(const slm_backend_cpu *cpu) {
     size_t most = cpu->attend_queries, stride = slm_round_up(c->d_head, 16);
     size_t o_stride = slm_round_up(slm_cpu_span(cpu->model) * c->d_head, 16);
     return slm_round_up((most * (stride + o_stride + 16) + slm_round_up(most, 16)) * sizeof(float) +
-                            most * slm_act_row_bytes(SLM_ACT_Q8_0, c->d_head), 64);
+                            most * slm_act_row_bytes(SLM_ACT_Q8_0, c->d_head),
+                        64);
+}
+
+static size_t wide_floats(const slm_backend_cpu *cpu) {
+    return SLM_ATTEND_WIDE(cpu->attend_queries,
+                           slm_cpu_span(cpu->model) * slm_round_up(cpu->model->config.d_head, 16));
+}
+
+/* What kernels work in, and the tokens that queries take. */
+static size_t shared_bytes(const slm_backend_cpu *cpu) {
+    return slm_round_up(wide_floats(cpu) * sizeof(float) + 2 * (size_t)cpu->attend_queries, 64);
 }
 
 void slm_cpu_attend_layout(slm_backend_cpu *cpu) {
@@ -32,7 +45,7 @@ void slm_cpu_attend_layout(slm_backend_cpu *cpu) {
     if (most > QUERIES_PER_TASK)
         most = group > QUERIES_PER_TASK ? group : QUERIES_PER_TASK;
     cpu->attend_queries = (uint32_t)most;
-    cpu->lane_attend_bytes = slm_cpu_span(cpu->model) * softmax_bytes(cpu);
+    cpu->lane_attend_bytes = slm_cpu_span(cpu->model) * softmax_bytes(cpu) + shared_bytes(cpu);
 }
 
 /* Tokens [begin, end) that a row sees. */
@@ -48,7 +61,8 @@ static size_t head_at(const slm_backend_cpu *cpu, const slm_attend_task *task, u
     const slm_config *c = &cpu->model->config;
     uint32_t group = group_of(c), span = slm_cpu_span(cpu->model);
     return ((task->row + j / group) * (size_t)c->n_heads + task->kv_head * group +
-            j % group * span) * c->d_head;
+            j % group * span) *
+           c->d_head;
 }
 
 /* The softmax over the keys of head kv_head + part of the task. */
@@ -59,13 +73,21 @@ static slm_attention begin_attention(slm_backend_cpu *cpu, const slm_attend_task
     size_t stride = slm_round_up(d, 16), o_stride = slm_round_up(d_v, 16);
     size_t most = cpu->attend_queries;
     float scale = 1.0f / __builtin_sqrtf((float)d);
-    uint8_t *at = cpu->lane_attend + (size_t)lane * cpu->lane_attend_bytes +
-                  part * softmax_bytes(cpu);
+    uint8_t *at =
+        cpu->lane_attend + (size_t)lane * cpu->lane_attend_bytes + part * softmax_bytes(cpu);
     float *q = (float *)(void *)at, *o = q + most * stride, *l = o + most * o_stride;
     float *m = l + most * 16;
     uint8_t *q8 = (uint8_t *)(m + slm_round_up(most, 16));
-    slm_attention a = {.d = d, .d_v = d_v, .stride = stride, .o_stride = o_stride, .q = q, .o = o,
-                       .l = l, .m = m, .q8 = q8, .q8_bytes = slm_act_row_bytes(SLM_ACT_Q8_0, d)};
+    slm_attention a = {.d = d,
+                       .d_v = d_v,
+                       .stride = stride,
+                       .o_stride = o_stride,
+                       .q = q,
+                       .o = o,
+                       .l = l,
+                       .m = m,
+                       .q8 = q8,
+                       .q8_bytes = slm_act_row_bytes(SLM_ACT_Q8_0, d)};
     memset(o, 0, n * o_stride * sizeof *o);
     memset(l, 0, n * 16 * sizeof *l);
     for (uint32_t j = 0; j < n; j++) {
@@ -142,16 +164,43 @@ static void find_block(const slm_backend_cpu *cpu, const slm_layer *l, const slm
     }
 }
 
+/* The tokens [t0, t1) of the block at base that each query of a task takes, and some query. */
+static void find_range(const slm_backend_cpu *cpu, const slm_layer *l, const slm_attend_task *task,
+                       uint32_t base, uint8_t (*range)[2], size_t *t0, size_t *t1) {
+    uint32_t group = group_of(&cpu->model->config);
+    *t0 = SLM_KV_BLOCK, *t1 = 0;
+    for (uint32_t r = 0; r < task->n_rows; r++) {
+        uint32_t from, to;
+        visible(cpu, l, task->row + r, &from, &to);
+        from = from < base ? 0 : from - base < SLM_KV_BLOCK ? from - base : SLM_KV_BLOCK;
+        to = to < base ? 0 : to - base < SLM_KV_BLOCK ? to - base : SLM_KV_BLOCK;
+        if (from < to) {
+            *t0 = from < *t0 ? from : *t0;
+            *t1 = to > *t1 ? to : *t1;
+        }
+        for (uint32_t j = r * group; j < (r + 1) * group; j++) {
+            range[j][0] = (uint8_t)from;
+            range[j][1] = (uint8_t)to;
+        }
+    }
+}
+
 static void attend_task(slm_backend_cpu *cpu, const slm_layer *l, const slm_attend_task *task,
                         int lane) {
     slm_attend_fn attend = cpu->model->kernels.attend[cpu->layout->type];
-    uint32_t group = group_of(&cpu->model->config), span = slm_cpu_span(cpu->model);
+    uint32_t span = slm_cpu_span(cpu->model);
+    size_t n = task->n_rows * (size_t)group_of(&cpu->model->config);
     uint32_t begin, end, last_begin, first_end, last = task->row + task->n_rows - 1;
     visible(cpu, l, task->row, &begin, &first_end);
     visible(cpu, l, last, &last_begin, &end);
+    float *wide = (float *)(void *)(cpu->lane_attend + (size_t)lane * cpu->lane_attend_bytes +
+                                    span * softmax_bytes(cpu));
+    uint8_t(*range)[2] = (void *)(wide + wide_floats(cpu));
     slm_attention a[MAX_SPAN];
-    for (uint32_t p = 0; p < span; p++)
+    for (uint32_t p = 0; p < span; p++) {
         a[p] = begin_attention(cpu, task, p, lane);
+        a[p].wide = wide;
+    }
     if (span > 1)
         a[0].second = &a[1];
     size_t bytes = cpu->layout->row_bytes * span;
@@ -161,26 +210,23 @@ static void attend_task(slm_backend_cpu *cpu, const slm_layer *l, const slm_atte
     for (; base < end; base += SLM_KV_BLOCK, turn ^= 1) {
         const slm_attend_block *now = &blocks[turn];
         find_block(cpu, l, task, base + SLM_KV_BLOCK, end, &blocks[turn ^ 1]);
-        int all_see_all = base >= last_begin && base + SLM_KV_BLOCK <= first_end;
         for (uint32_t p = 0; p < span; p++)
             a[p].next_k = &blocks[turn ^ 1].k[4 * p];
-        if (all_see_all) {
-            attend(a, 0, (size_t)task->n_rows * group, now->k, now->v, bytes, 0, SLM_KV_BLOCK);
-            continue;
+        size_t t0 = begin > base ? begin - base : 0;
+        size_t t1 = end - base < SLM_KV_BLOCK ? end - base : SLM_KV_BLOCK;
+        int all_see_all = base >= last_begin && base + SLM_KV_BLOCK <= first_end;
+        a[0].range = NULL;
+        if (!all_see_all && task->n_rows > 1) {
+            find_range(cpu, l, task, base, range, &t0, &t1);
+            a[0].range = (const uint8_t(*)[2])range;
         }
-        for (uint32_t r = 0; r < task->n_rows; r++) {
-            uint32_t from, to;
-            visible(cpu, l, task->row + r, &from, &to);
-            from = from > base ? from - base : 0;
-            to = to < base ? 0 : to - base < SLM_KV_BLOCK ? to - base : SLM_KV_BLOCK;
-            if (from < to)
-                attend(a, (size_t)r * group, group, now->k, now->v, bytes, from, to);
-        }
+        attend(&a[0], 0, n, now->k, now->v, bytes, t0, t1);
     }
     end_attention(cpu, l, task, a);
 }
 
-/* Each run of rows reads the keys and values that its last row sees, from where its first one does. */
+/* Each run of rows reads the keys and values that its last row sees, from where its first one does.
+ */
 static void count_attention(slm_backend_cpu *cpu, const slm_layer *l, int lane, uint32_t most) {
     const slm_config *c = &cpu->model->config;
     uint64_t bytes = 0, macs = 0;

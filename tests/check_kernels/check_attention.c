@@ -62,11 +62,10 @@ static void store(check *c) {
             }
 }
 
-
 /* Queries over a few blocks of a session's tokens. */
 typedef struct cache {
     size_t d, d_v, stride, o_stride, n_q, n_tokens, row_bytes, v_bytes, q8_bytes;
-    float *q, *o, *m, *l;
+    float *q, *o, *m, *l, *wide;
     uint8_t *q8, *keys, *values; /* groups one behind the other */
     double *x, *k, *v;           /* queries as they are multiplied, keys, values: [n][d or d_v] */
 } cache;
@@ -104,6 +103,9 @@ static void make_cache(check *c, slm_kv kv, cache *m, const cache *first) {
     m->o = guard_alloc(m->n_q * m->o_stride * sizeof(float));
     m->m = guard_alloc(m->n_q * sizeof(float));
     m->l = guard_alloc(m->n_q * 16 * sizeof(float));
+    m->wide = random_below(c, 4) == 0
+                  ? NULL
+                  : guard_alloc(SLM_ATTEND_WIDE(m->n_q, m->d_v) * sizeof(float));
     m->q8 = guard_alloc(m->n_q * m->q8_bytes);
     m->keys = guard_alloc(bytes);
     if (first == NULL)
@@ -157,15 +159,42 @@ static slm_attention begin_attention(cache *m, size_t first, size_t n) {
         memset(m->l + j * 16, 0, 16 * sizeof *m->l);
         m->m[j] = -INFINITY;
     }
-    return (slm_attention){.d = m->d, .d_v = m->d_v, .stride = m->stride, .o_stride = m->o_stride,
-                           .q = m->q, .q8 = m->q8, .q8_bytes = m->q8_bytes, .o = m->o, .m = m->m,
-                           .l = m->l};
+    return (slm_attention){.d = m->d,
+                           .d_v = m->d_v,
+                           .stride = m->stride,
+                           .o_stride = m->o_stride,
+                           .q = m->q,
+                           .q8 = m->q8,
+                           .q8_bytes = m->q8_bytes,
+                           .o = m->o,
+                           .m = m->m,
+                           .l = m->l,
+                           .wide = m->wide};
+}
+
+/* The tokens of a block that each query takes of those `seen` says, or no ranges. */
+static const uint8_t (*ranges(const size_t (*seen)[2], size_t base, size_t n_q, size_t *t0,
+                              size_t *t1, uint8_t (*range)[2]))[2] {
+    if (seen == NULL)
+        return NULL;
+    *t0 = SLM_KV_BLOCK, *t1 = 0;
+    for (size_t j = 0; j < n_q; j++) {
+        size_t from = seen[j][0] > base ? seen[j][0] - base : 0;
+        size_t to = seen[j][1] > base ? seen[j][1] - base : 0;
+        range[j][0] = (uint8_t)(from < SLM_KV_BLOCK ? from : SLM_KV_BLOCK);
+        range[j][1] = (uint8_t)(to < SLM_KV_BLOCK ? to : SLM_KV_BLOCK);
+        if (range[j][0] < range[j][1]) {
+            *t0 = range[j][0] < *t0 ? range[j][0] : *t0;
+            *t1 = range[j][1] > *t1 ? range[j][1] : *t1;
+        }
+    }
+    return (const uint8_t(*)[2])range;
 }
 
 /* Tokens [begin, end) by the blocks that hold them, for queries [first, first + n) and, where there
- * is a second cache over the same values, for those of that one. */
-static void go(check *c, slm_kv kv, cache *m, cache *second, size_t first, size_t n, size_t begin,
-               size_t end) {
+ * is a second cache over the same values, for those of that one. seen: NULL, or what each takes. */
+static void go_by(check *c, slm_kv kv, cache *m, cache *second, size_t first, size_t n,
+                  size_t begin, size_t end, const size_t (*seen)[2]) {
     slm_attention a[2] = {begin_attention(m, first, n), {0}};
     if (second != NULL) {
         a[1] = begin_attention(second, first, n);
@@ -175,6 +204,10 @@ static void go(check *c, slm_kv kv, cache *m, cache *second, size_t first, size_
         const void *k[8] = {NULL}, *v[4] = {NULL}, *next_k[8] = {NULL};
         size_t t0 = begin > base ? begin - base : 0;
         size_t t1 = end - base < SLM_KV_BLOCK ? end - base : SLM_KV_BLOCK;
+        uint8_t range[40][2];
+        a[0].range = ranges(seen, base, m->n_q, &t0, &t1, range);
+        if (t0 >= t1)
+            continue;
         for (size_t g = t0 / SLM_KV_GROUP; g * SLM_KV_GROUP < t1; g++) {
             size_t at = base + g * SLM_KV_GROUP, next = at + SLM_KV_BLOCK;
             v[g] = m->values + at * m->v_bytes;
@@ -190,6 +223,11 @@ static void go(check *c, slm_kv kv, cache *m, cache *second, size_t first, size_
         a[1].next_k = asks ? next_k + 4 : NULL;
         c->k->attend[kv](a, first, n, k, v, m->v_bytes, t0, t1);
     }
+}
+
+static void go(check *c, slm_kv kv, cache *m, cache *second, size_t first, size_t n, size_t begin,
+               size_t end) {
+    go_by(c, kv, m, second, first, n, begin, end, NULL);
 }
 
 /* The result, with the bound of its error. A score s has error e_s <= sum_bound(d) of its terms; a
@@ -225,7 +263,8 @@ static int compare(check *c, slm_kv kv, const cache *m, size_t j, size_t begin, 
             want += s[t] * m->v[(begin + t) * m->d_v + i];
         want /= total;
         if (!(fabs(got - want) <= limit)) {
-            fail(c, "%s d %zu n_q %zu tokens %zu to %zu: o[%zu][%zu] = %.9g, exact %.9g, limit %.3g",
+            fail(c,
+                 "%s d %zu n_q %zu tokens %zu to %zu: o[%zu][%zu] = %.9g, exact %.9g, limit %.3g",
                  kv_names[kv], m->d, m->n_q, begin, end, j, i, got, want, limit);
             free(s);
             return 0;
@@ -239,12 +278,14 @@ static int compare(check *c, slm_kv kv, const cache *m, size_t j, size_t begin, 
 }
 
 /* THE RULE OF ORDER: a query alone gives the same bits. */
-static void compare_alone(check *c, slm_kv kv, cache *m, size_t begin, size_t end) {
+static void compare_alone(check *c, slm_kv kv, cache *m, size_t begin, size_t end,
+                          const size_t (*seen)[2]) {
     for (size_t j = 0; j < m->n_q; j++) {
         float o[256], l[16], most = m->m[j];
         memcpy(o, m->o + j * m->o_stride, m->d_v * sizeof *o);
         memcpy(l, m->l + j * 16, sizeof l);
-        go(c, kv, m, NULL, j, 1, begin, end);
+        go(c, kv, m, NULL, j, 1, seen == NULL ? begin : seen[j][0],
+           seen == NULL ? end : seen[j][1]);
         if (bits_differ(o, m->o + j * m->o_stride, m->d_v * sizeof *o) ||
             bits_differ(l, m->l + j * 16, sizeof l) || most != m->m[j]) {
             fail(c, "%s d %zu n_q %zu: query %zu alone differs", kv_names[kv], m->d, m->n_q, j);
@@ -268,7 +309,59 @@ static void attend(check *c) {
                 for (size_t j = 0; j < m[p].n_q && compare(c, (slm_kv)kv, &m[p], j, begin, end);
                      j++)
                     ;
-                compare_alone(c, (slm_kv)kv, &m[p], begin, end);
+                compare_alone(c, (slm_kv)kv, &m[p], begin, end, NULL);
+                free_cache(&m[p]);
+            }
+            guard_release(c);
+        }
+}
+
+/* The tokens that queries take: those of a prompt with a few heads, with and without a window, or
+ * any. */
+static void choose_tokens(check *c, const cache *m, size_t (*seen)[2]) {
+    size_t heads = 1 + random_below(c, 5), window = 1 + random_below(c, m->n_tokens);
+    size_t rows = (m->n_q + heads - 1) / heads, kind = random_below(c, 3);
+    size_t first = m->n_tokens > rows ? random_below(c, m->n_tokens - rows + 1) : 0;
+    for (size_t j = 0; j < m->n_q; j++) {
+        size_t end = first + j / heads + 1;
+        end = kind == 2 ? 1 + random_below(c, m->n_tokens) : end < m->n_tokens ? end : m->n_tokens;
+        seen[j][0] = kind == 2                   ? random_below(c, end)
+                     : kind == 1 && end > window ? end - window
+                                                 : 0;
+        seen[j][1] = end;
+    }
+}
+
+/* Queries that take different tokens, and have the bits that each has alone. What one does not take
+ * may be anything: NaN that lies there shows in no result. */
+static void attend_ranges(check *c) {
+    for (unsigned r = 0; r < 40 * c->rounds; r++)
+        for (int kv = 0; kv < SLM_KVT_LIMIT; kv++) {
+            cache m[2];
+            size_t seen[40][2], begin = SIZE_MAX, end = 0;
+            make_cache(c, (slm_kv)kv, &m[0], NULL);
+            size_t n = m[0].d_v == 2 * m[0].d && random_below(c, 3) > 0 ? 2 : 1;
+            if (n == 2)
+                make_cache(c, (slm_kv)kv, &m[1], &m[0]);
+            choose_tokens(c, &m[0], seen);
+            for (size_t j = 0; j < m[0].n_q; j++) {
+                begin = seen[j][0] < begin ? seen[j][0] : begin;
+                end = seen[j][1] > end ? seen[j][1] : end;
+            }
+            if (r % 2) {
+                guard_thaw(m[0].values);
+                for (size_t j = 0, t; j < m[0].n_q; j++)
+                    for (t = seen[j][1]; j == 0 && t < m[0].n_tokens; t++)
+                        memset(m[0].values + t * m[0].v_bytes, 0xff, m[0].v_bytes);
+                guard_freeze(m[0].values);
+            }
+            go_by(c, (slm_kv)kv, &m[0], n == 2 ? &m[1] : NULL, 0, m[0].n_q, begin, end,
+                  (const size_t(*)[2])seen);
+            for (size_t p = 0; p < n; p++) {
+                for (size_t j = 0; j < (r % 2 ? 1 : m[p].n_q); j++)
+                    if (!compare(c, (slm_kv)kv, &m[p], j, seen[j][0], seen[j][1]))
+                        break;
+                compare_alone(c, (slm_kv)kv, &m[p], begin, end, (const size_t(*)[2])seen);
                 free_cache(&m[p]);
             }
             guard_release(c);
@@ -305,7 +398,9 @@ static void not_finite(check *c) {
                 shown += isnan(m.o[i]);
             if (!shown)
                 fail(c, "%s d %zu: NaN in a %s does not show", kv_names[kv], m.d,
-                     where == 0 ? "query" : where == 1 ? "key" : "value");
+                     where == 0   ? "query"
+                     : where == 1 ? "key"
+                                  : "value");
             free_cache(&m);
             guard_release(c);
         }
@@ -314,6 +409,7 @@ static void not_finite(check *c) {
 const check_test tests_attention[] = {
     {"kv_store", store, 0, 0},
     {"attend", attend, 0, 0},
+    {"attend_ranges", attend_ranges, 0, 0},
     {"attend_not_finite", not_finite, 0, 0},
     {NULL, NULL, 0, 0},
 };
