@@ -32,27 +32,17 @@
 #ifndef LANES
 #define LANES 1
 typedef vf vx;
-SLM_INLINE vx vx_mul(vx a, vx b) {
-    return vf_mul(a, b);
-}
+SLM_INLINE vx vx_mul(vx a, vx b) { return vf_mul(a, b); }
 SLM_INLINE vx vx_scales(const uint8_t *p, size_t bytes) {
     (void)bytes;
     uint16_t h;
     memcpy(&h, p, 2);
     return vf_set(vf_half(h));
 }
-SLM_INLINE vf vf_halves_of(const uint8_t *p, size_t v) {
-    return vf_halves(p + 2 * VW * v);
-}
-SLM_INLINE vf vf_bytes_of(const uint8_t *p, size_t v) {
-    return vf_bytes(p + VW * v);
-}
-SLM_INLINE vx vx_load(const float *p) {
-    return vf_set(*p);
-}
-SLM_INLINE vx vx_set(float x) {
-    return vf_set(x);
-}
+SLM_INLINE vf vf_halves_of(const uint8_t *p, size_t v) { return vf_halves(p + 2 * VW * v); }
+SLM_INLINE vf vf_bytes_of(const uint8_t *p, size_t v) { return vf_bytes(p + VW * v); }
+SLM_INLINE vx vx_load(const float *p) { return vf_set(*p); }
+SLM_INLINE vx vx_set(float x) { return vf_set(x); }
 SLM_INLINE vf vx_fma(vx x, size_t lane, vf b, vf c) {
     (void)lane;
     return vf_fma(x, b, c);
@@ -64,12 +54,8 @@ SLM_INLINE vf vx_fma(vx x, size_t lane, vf b, vf c) {
 #define KEY_TILE TILE
 typedef vi vk;
 typedef const int8_t *va;
-SLM_INLINE vk vk_load(const uint8_t *p) {
-    return vi_load(p);
-}
-SLM_INLINE va va_load(const int8_t *p) {
-    return p;
-}
+SLM_INLINE vk vk_load(const uint8_t *p) { return vi_load(p); }
+SLM_INLINE va va_load(const int8_t *p) { return p; }
 #endif
 
 /* For lanes [0, count), one being no loop. */
@@ -237,7 +223,8 @@ SLM_INLINE void scores_bytes(float *s, const slm_attention *a, size_t query, siz
             const vf d = vf_halves(scale[v] + 2 * SLM_KV_GROUP * b);
             SLM_UNROLL
             for (size_t j = 0; j < n; j++)
-                acc[j][v] = vf_fma(vf_mul(vf_set(q[j][b].d), d), vf_from(sum[j][v]), acc[j][v]);
+                acc[j][v] =
+                    vf_fma(vf_mul(vf_set(q[j][b].d), d), vf_from(sum[j][v]), acc[j][v]);
         }
     }
     SLM_UNROLL
@@ -289,8 +276,7 @@ SLM_INLINE void scale_weights(vx w[TILE], const uint8_t *scales, size_t bytes, s
 /* Blocks of a row of Q8_0 that a tile of values reaches into, each with weights of its own. */
 #define BLOCKS (!BY_GROUPS && TILE_V * VW > 32 ? TILE_V * VW / 32 : 1)
 
-/* Weights of tokens [t0, t1) times the scales of the block of 32 columns at byte `at` of each row.
- */
+/* Weights of tokens [t0, t1) times the scales of the block of 32 columns at byte `at` of each row. */
 SLM_INLINE void scale_block(float *to, const float *p, size_t n, const void *const v[4],
                             size_t v_bytes, size_t at, size_t t0, size_t t1) {
     uint16_t scales[SLM_KV_BLOCK] = {0};
@@ -324,7 +310,8 @@ SLM_INLINE void add_row(value_fn load, vf acc[TILE][TILE_V], vx w[BLOCKS][TILE],
 
 /* o += p v for `count` tokens of a group, of which the first is at row: LANES of them, or one. */
 SLM_INLINE void add_values(value_fn load, vf acc[TILE][TILE_V], const float *p, size_t count,
-                           const uint8_t *row, size_t v_bytes, size_t i, size_t n, size_t vectors) {
+                           const uint8_t *row, size_t v_bytes, size_t i, size_t n,
+                           size_t vectors) {
     const size_t n_blocks = load == value_q8_0 && vectors * VW > 32 ? BLOCKS : 1;
     vx w[BLOCKS][TILE];
     SLM_UNROLL
@@ -343,12 +330,12 @@ SLM_INLINE void add_values(value_fn load, vf acc[TILE][TILE_V], const float *p, 
 /* What `columns` columns of a row of values take. */
 SLM_INLINE size_t column_bytes(value_fn load, size_t columns) {
     return load == value_f32 || load == value_wide ? 4 * columns
-           : load == value_f16                     ? 2 * columns
+           : load == value_f16 ? 2 * columns
                                : columns / 32 * sizeof(slm_block_q8_0) + columns % 32;
 }
 
-/* What to ask for while values of group g are read from column i on: the share of the next keys
- * that these columns have of the values, which take as many bytes. */
+/* What to ask for while values of group g are read from column i on: the share of the next keys that
+ * these columns have of the values, which take as many bytes. */
 SLM_INLINE const uint8_t *next_keys(value_fn load, const slm_attention *a, size_t g,
                                     const void *const v[4], size_t v_bytes, size_t i) {
     size_t at = column_bytes(load, i) * SLM_KV_GROUP, half = v_bytes * SLM_KV_GROUP / 2;
@@ -387,12 +374,12 @@ SLM_INLINE tile_tokens tokens_of(const block_values *b, size_t query, size_t n) 
     return t;
 }
 
-/* o = o times scale plus p v, for n queries and `vectors` vectors of columns from column i on. Of
- * the queries the first `own` are a's, and the others those of its second softmax. scale: NULL, or
- * one for each query. */
+/* o = o times scale plus p v, for n queries and `vectors` vectors of columns from column i on. Of the
+ * queries the first `own` are a's, and the others those of its second softmax. scale: NULL, or one
+ * for each query. */
 SLM_INLINE void values(value_fn load, const float *p, const float *scale, const slm_attention *a,
-                       size_t query, size_t n, size_t own, const block_values *b, size_t t0,
-                       size_t t1, size_t i, size_t vectors) {
+                       size_t query, size_t n, size_t own, const block_values *b,
+                       size_t t0, size_t t1, size_t i, size_t vectors) {
     const size_t chunk = column_bytes(load, vectors * VW);
     const size_t n_blocks = vectors * VW > 32 ? BLOCKS : 1, v_bytes = b->v_bytes;
     float scaled[BLOCKS * TILE * SLM_KV_BLOCK] __attribute__((aligned(64)));
@@ -425,7 +412,8 @@ SLM_INLINE void values(value_fn load, const float *p, const float *scale, const 
         const size_t begin = g * SLM_KV_GROUP, first = t0 > begin ? t0 - begin : 0;
         const size_t end = t1 - begin < SLM_KV_GROUP ? t1 - begin : SLM_KV_GROUP;
         const uint8_t *row = (const uint8_t *)b->v[g] + first * v_bytes;
-        const uint8_t *next = load == value_wide ? NULL : next_keys(load, a, g, b->v, v_bytes, i);
+        const uint8_t *next =
+            load == value_wide ? NULL : next_keys(load, a, g, b->v, v_bytes, i);
         for (size_t t = first, count; t < end; t += count) {
             const float *weights = p + begin + t;
             count = t % LANES == 0 && t + LANES <= end ? LANES : 1;
@@ -465,8 +453,8 @@ SLM_INLINE vf mask_vector(vf p, size_t v, size_t t0, size_t t1, float x) {
 /* Vectors of a group. */
 #define GROUP_V (SLM_KV_GROUP / VW)
 
-/* The largest score of a query, whose tokens are [t0, t1). Scores of other tokens in the same
- * groups become -infinity. */
+/* The largest score of a query, whose tokens are [t0, t1). Scores of other tokens in the same groups
+ * become -infinity. */
 SLM_INLINE float largest_score(float *s, size_t t0, size_t t1) {
     const float lowest = -__builtin_inff();
     vf most[GROUP_V];
@@ -493,9 +481,9 @@ SLM_INLINE float largest_score(float *s, size_t t0, size_t t1) {
     return vf_largest(most[0]);
 }
 
-/* Scores of tokens [t0, t1) to weights, whose sums are l times scale before. Those of other tokens
- * in the same groups become 0, but not as exponentials, since one that underflows takes a processor
- * as long as thirty others. */
+/* Scores of tokens [t0, t1) to weights, whose sums are l times scale before. Those of other tokens in
+ * the same groups become 0, but not as exponentials, since one that underflows takes a processor as
+ * long as thirty others. */
 SLM_INLINE void weigh(float *s, float *l, float m, float scale, size_t t0, size_t t1) {
     vf sum[GROUP_V];
     SLM_UNROLL
@@ -508,8 +496,8 @@ SLM_INLINE void weigh(float *s, float *l, float m, float scale, size_t t0, size_
         for (size_t u = 0; u < GROUP_V; u++) {
             const size_t v = g * GROUP_V + u;
             const vf x = vf_add(vf_load(s + v * VW), vf_set(-m));
-            const vf p =
-                whole ? vf_exp(x) : mask_vector(vf_exp(mask_vector(x, v, t0, t1, 0)), v, t0, t1, 0);
+            const vf p = whole ? vf_exp(x)
+                               : mask_vector(vf_exp(mask_vector(x, v, t0, t1, 0)), v, t0, t1, 0);
             sum[u] = vf_add(sum[u], p);
             vf_store(s + v * VW, p);
         }
@@ -533,16 +521,16 @@ SLM_INLINE void raise(float *m, float *scale, const float *largest, size_t n) {
         vf_store(scale + j, vf_exp(vf_load(less + j)));
 }
 
-/* Scores of a tile to weights. scale gets what its sums of values are to be multiplied by. By
- * itself, so that what it holds in registers does not crowd those of products. Nothing branches on
- * a score: in short prompts, where the largest often changes, no branch would be guessed. */
+/* Scores of a tile to weights. scale gets what its sums of values are to be multiplied by. By itself,
+ * so that what it holds in registers does not crowd those of products. Nothing branches on a score:
+ * in short prompts, where the largest often changes, no branch would be guessed. */
 SLM_INLINE void weigh_queries(float *s, float *scale, const slm_attention *a, size_t query,
                               size_t n, const block_values *b, int whole) {
     float largest[MOST] __attribute__((aligned(64))) = {0};
     for (size_t j = 0; j < n; j++) {
         const tile_tokens t = tokens_of(b, query + j, 1);
-        largest[j] =
-            largest_score(s + j * SLM_KV_BLOCK, whole ? 0 : t.t0, whole ? SLM_KV_BLOCK : t.t1);
+        largest[j] = largest_score(s + j * SLM_KV_BLOCK, whole ? 0 : t.t0,
+                                   whole ? SLM_KV_BLOCK : t.t1);
     }
     raise(a->m + query, scale, largest, n);
     for (size_t j = 0; j < n; j++) {
@@ -606,8 +594,8 @@ SLM_INLINE void scale_sums(const slm_attention *a, size_t query, size_t n, const
     }
 }
 
-/* Defines value_tile for values of a type: the tokens that only some of the queries take come
- * before and after those that all take. */
+/* Defines value_tile for values of a type: the tokens that only some of the queries take come before
+ * and after those that all take. */
 #define DEFINE_SOME(type)                                                                          \
     static __attribute__((noinline)) void some_##type(                                             \
         const float *s, const slm_attention *a, size_t query, size_t n, size_t own,                \
@@ -619,14 +607,13 @@ SLM_INLINE void scale_sums(const slm_attention *a, size_t query, size_t n, const
         const tile_tokens t = tokens_of(b, query, own);                                            \
         const int shared = t.all0 < t.all1;                                                        \
         const size_t end = shared ? t.all0 : t.t1;                                                 \
-        if (scale != NULL && t.t0 < end) {                                                         \
+        if (t.t0 < end) {                                                                          \
             scale_sums(a, query, own, scale);                                                      \
             if (own < n)                                                                           \
                 scale_sums(a->second, query, n - own, scale + own);                                \
             scale = NULL;                                                                          \
-        }                                                                                          \
-        if (t.t0 < end)                                                                            \
             some_##type(s, a, query, n, own, b, t.t0, end);                                        \
+        }                                                                                          \
         if (shared)                                                                                \
             value_tokens(value_##type, s, scale, a, query, n, own, b, t.all0, t.all1);             \
         if (shared && t.all1 < t.t1)                                                               \
@@ -637,8 +624,7 @@ SLM_INLINE void scale_sums(const slm_attention *a, size_t query, size_t n, const
 SLM_INLINE void share_values(block_values *b, int second) {
     for (size_t g = 0; g < 4; g++)
         b->next[g] = second && b->v[g] != NULL
-                         ? (const uint8_t *)b->v[g] + b->v_bytes * SLM_KV_GROUP / 2
-                         : b->v[g];
+                         ? (const uint8_t *)b->v[g] + b->v_bytes * SLM_KV_GROUP / 2 : b->v[g];
 }
 
 /* A tile of n queries, `name` being n. Scores and weights are functions of their own, so that what
@@ -670,8 +656,8 @@ SLM_INLINE void share_values(block_values *b, int second) {
     static __attribute__((noinline)) void attend_##type##_pair_##name(                             \
         const slm_attention *a, size_t query, const void *const k[8], block_values *b) {           \
         float s[2 * (n)*SLM_KV_BLOCK] __attribute__((aligned(64)));                                \
-        float scale[2 * MOST] __attribute__((aligned(64))),                                        \
-            more[MOST] __attribute__((aligned(64)));                                               \
+        float scale[2 * MOST] __attribute__((aligned(64)));                                        \
+        float more[MOST] __attribute__((aligned(64)));                                             \
         score_##type##_##name(s, a, query, k, b);                                                  \
         share_values(b, 1);                                                                        \
         score_##type##_##name(s + (n)*SLM_KV_BLOCK, a->second, query, k + 4, b);                   \
@@ -693,21 +679,11 @@ SLM_INLINE size_t next_tile(size_t left) {
 /* A call for the next tile of a run of queries. */
 #define EACH_TILE(size, prefix, ...)                                                               \
     switch (size) {                                                                                \
-    case 1:                                                                                        \
-        prefix##_1(__VA_ARGS__);                                                                   \
-        break;                                                                                     \
-    case 2:                                                                                        \
-        prefix##_2(__VA_ARGS__);                                                                   \
-        break;                                                                                     \
-    case 3:                                                                                        \
-        prefix##_3(__VA_ARGS__);                                                                   \
-        break;                                                                                     \
-    case TILE:                                                                                     \
-        prefix##_full(__VA_ARGS__);                                                                \
-        break;                                                                                     \
-    default:                                                                                       \
-        prefix##_4(__VA_ARGS__);                                                                   \
-        break;                                                                                     \
+    case 1: prefix##_1(__VA_ARGS__); break;                                                        \
+    case 2: prefix##_2(__VA_ARGS__); break;                                                        \
+    case 3: prefix##_3(__VA_ARGS__); break;                                                        \
+    case TILE: prefix##_full(__VA_ARGS__); break;                                                  \
+    default: prefix##_4(__VA_ARGS__); break;                                                       \
     }
 
 /* Heads whose size is no multiple of 16 are rare and left to the portable level. Many queries of a
@@ -778,7 +754,8 @@ SLM_INLINE void widen_values(block_values *wide, float *to, const slm_attention 
     for (size_t t = b->t0; t < b->t1; t++) {
         const size_t g = t / SLM_KV_GROUP, at = t % SLM_KV_GROUP * b->v_bytes;
         const uint8_t *row = (const uint8_t *)b->v[g] + at;
-        widen(to + t * a->d_v, row, a->d_v, next_keys(value_f16, a, g, b->v, b->v_bytes, 0) + at);
+        widen(to + t * a->d_v, row, a->d_v,
+              next_keys(value_f16, a, g, b->v, b->v_bytes, 0) + at);
     }
 }
 

@@ -40,44 +40,42 @@ typedef void (*slm_quantize_fn)(void *a, const float *x, size_t k);
 typedef void (*slm_dequantize_fn)(float *x, const void *w, size_t k);
 
 /* ---- attention ----
- * Queries of one head of keys and values go over a session's tokens in blocks of SLM_KV_BLOCK,
- * which begin at multiples of it: so the bits of a query's result depend neither on pages nor on
- * the other queries. Values are rows; keys lie in groups of SLM_KV_GROUP tokens, element by
- * element: F16, F32  [d][16] Q8_0      [d/4][16] four elements plus 128 each, then [d/32][16]
- * halves; d rounded up to 32 A block: s_t = q . k_t for its tokens; with m' = max(m, s), o and l
- * times exp(m - m') and then plus p_t v_t and p_t, p_t = exp(s_t - m'), t ascending (Milakov and
- * Gimelshein 2018; Dao 2022). Q8_0 keys are multiplied with queries as SLM_ACT_Q8_0 makes them. */
+ * Queries of one head of keys and values go over a session's tokens in blocks of SLM_KV_BLOCK, which
+ * begin at multiples of it: so the bits of a query's result depend neither on pages nor on the other
+ * queries. Values are rows; keys lie in groups of SLM_KV_GROUP tokens, element by element:
+ *   F16, F32  [d][16]
+ *   Q8_0      [d/4][16] four elements plus 128 each, then [d/32][16] halves; d rounded up to 32
+ * A block: s_t = q . k_t for its tokens; with m' = max(m, s), o and l times exp(m - m') and then
+ * plus p_t v_t and p_t, p_t = exp(s_t - m'), t ascending (Milakov and Gimelshein 2018; Dao 2022).
+ * Q8_0 keys are multiplied with queries as SLM_ACT_Q8_0 makes them. */
 #define SLM_KV_GROUP 16u
 #define SLM_KV_BLOCK 64u
 
-/* Floats that a level may use for n queries over a block. */
+/* Floats in which a level may work for n queries. */
 #define SLM_ATTEND_WIDE(n, d_v) (((size_t)(n) + (d_v)) * SLM_KV_BLOCK)
 
 typedef struct slm_attention {
-    size_t d;          /* of queries and keys                                                   */
-    size_t d_v;        /* of values: a multiple of d                                            */
-    size_t stride;     /* of the rows of q: d rounded up to 16                                  */
-    size_t o_stride;   /* of the rows of o: d_v rounded up to 16                                */
-    const float *q;    /* [n][stride] queries times 1/sqrt(d), 64-aligned                       */
-    const uint8_t *q8; /* [n][q8_bytes] the same by quantize[SLM_ACT_Q8_0]; for Q8_0 keys       */
+    size_t d;              /* of queries and keys                                                   */
+    size_t d_v;            /* of values: a multiple of d                                            */
+    size_t stride;         /* of the rows of q: d rounded up to 16                                  */
+    size_t o_stride;       /* of the rows of o: d_v rounded up to 16                                */
+    const float *q;        /* [n][stride] queries times 1/sqrt(d), 64-aligned                       */
+    const uint8_t *q8;     /* [n][q8_bytes] the same by quantize[SLM_ACT_Q8_0]; for Q8_0 keys       */
     size_t q8_bytes;
-    float *o; /* [n][o_stride] sums of weighted values; to begin with 0                */
-    float *m; /* [n] largest score; to begin with -infinity                            */
-    float *l; /* [n][16] partial sums of weights; to begin with 0                      */
-    const void *const
-        *next_k; /* [4] keys of the next block, to ask for; NULL where there are none */
-    const uint8_t (
-        *range)[2]; /* NULL, or [n] the tokens [from, to) of the block that each query takes,
-                       all within those of the call; from == to where it takes none  */
-    float *wide;    /* NULL, or SLM_ATTEND_WIDE floats to work in, 64-aligned          */
-    const struct slm_attention
-        *second; /* NULL, or of the same shape: over other keys and the same
-                    values, which are two heads wide; differential attention  */
+    float *o;              /* [n][o_stride] sums of weighted values; to begin with 0                */
+    float *m;              /* [n] largest score; to begin with -infinity                            */
+    float *l;              /* [n][16] partial sums of weights; to begin with 0                      */
+    const void *const *next_k; /* [4] keys of the next block, to ask for; NULL where there are none */
+    const uint8_t (*range)[2]; /* NULL, or [n] the tokens [from, to) of the block that each query takes,
+                                  all within those of the call; from >= to where it takes none      */
+    float *wide;               /* NULL, or SLM_ATTEND_WIDE(n, d_v) floats to work in, 64-aligned    */
+    const struct slm_attention *second; /* NULL, or of the same shape: over other keys and the same
+                                           values, which are two heads wide; differential attention  */
 } slm_attention;
 
-/* Takes tokens [t0, t1) of a block into the queries [first, first + n), and into those of
- * a->second. Those of a->second have the same ranges, and each is rounded alike with any others. k
- * and v: the four groups of the block, and behind those of a the keys of a->second; groups without
+/* Takes tokens [t0, t1) of a block into the queries [first, first + n), and into those of a->second;
+ * where a has ranges, each query takes its own, and one of a->second that of the same number.
+ * k and v: the four groups of the block, and behind those of a the keys of a->second; groups without
  * a token of the range are not read. v_bytes: of a row of values. */
 typedef void (*slm_attend_fn)(const slm_attention *a, size_t first, size_t n, const void *const *k,
                               const void *const v[4], size_t v_bytes, size_t t0, size_t t1);
@@ -91,9 +89,10 @@ typedef void (*slm_attend_fn)(const slm_attention *a, size_t first, size_t n, co
 /* A causal convolution of each channel for itself, and SiLU: y_t = silu(bias + sum over j of
  * w[j] x_(t - (n_conv - 1) + j)), j ascending, then bias.
  *   x, y   [n_tokens] rows of n_groups * 16 channels, x_stride and y_stride floats apart
- *   past   [n_groups][n_conv - 1][16] the inputs before the first token, oldest first; afterwards
- * those before the next one w      [n_groups][n_conv][16];  bias [n_groups][16] Error: (n_conv + 2)
- * u times the sum of |terms| before SiLU, which adds 4 u of its result. */
+ *   past   [n_groups][n_conv - 1][16] the inputs before the first token, oldest first; afterwards those
+ *          before the next one
+ *   w      [n_groups][n_conv][16];  bias [n_groups][16]
+ * Error: (n_conv + 2) u times the sum of |terms| before SiLU, which adds 4 u of its result. */
 typedef void (*slm_conv_silu_fn)(float *y, size_t y_stride, const float *x, size_t x_stride,
                                  size_t n_tokens, float *past, const float *w, const float *bias,
                                  size_t n_conv, size_t n_groups);
@@ -102,22 +101,22 @@ typedef void (*slm_conv_silu_fn)(float *y, size_t y_stride, const float *x, size
  * h[n] = exp(dt a[n]) h[n] + dt x b[n]; y = sum of h[n] c[n], n ascending, + skip x. */
 typedef struct slm_scan {
     size_t n_state;
-    const float *a;    /* [group][n_state][16], not above 0                                      */
-    const float *skip; /* [group][16]                                                            */
-    const float *dt_bias; /* [group][16] */
-    const float *x;  /* [n_tokens] rows of channels                                            */
-    size_t x_stride; /* floats from one token to the next; likewise below                      */
-    const float *dt; /* [n_tokens] rows of channels                                            */
+    const float *a;       /* [group][n_state][16], not above 0                                      */
+    const float *skip;    /* [group][16]                                                            */
+    const float *dt_bias; /* [group][16]                                                            */
+    const float *x;       /* [n_tokens] rows of channels                                            */
+    size_t x_stride;      /* floats from one token to the next; likewise below                      */
+    const float *dt;      /* [n_tokens] rows of channels                                            */
     size_t dt_stride;
-    const float *bc; /* [n_tokens] rows: b[n_state], then c[n_state]                           */
+    const float *bc;      /* [n_tokens] rows: b[n_state], then c[n_state]                           */
     size_t bc_stride;
-    float *y; /* [n_tokens] rows of channels                                            */
+    float *y;             /* [n_tokens] rows of channels                                            */
     size_t y_stride;
 } slm_scan;
 
 /* Takes n_tokens through groups [first, first + n_groups). state: [group][n_state][16].
- * Error of a step, state given: dt 6 u, exp(z) (|z| + 3) u, h 3 u more, y (n_state + 3) u of the
- * sum of |terms|. Factors are at most 1, so errors of the state do not grow. */
+ * Error of a step, state given: dt 6 u, exp(z) (|z| + 3) u, h 3 u more, y (n_state + 3) u of the sum
+ * of |terms|. Factors are at most 1, so errors of the state do not grow. */
 typedef void (*slm_scan_fn)(const slm_scan *scan, float *state, size_t first, size_t n_groups,
                             size_t n_tokens);
 
@@ -126,18 +125,17 @@ typedef void (*slm_pack_fn)(uint32_t type, void *panel, const void *w, size_t w_
                             size_t k);
 
 typedef struct slm_kernels {
-    int prefers_packed; /* products of packed weights are faster than those of rows */
-    uint32_t panels; /* of packed weights that a call with many columns should get; 0: no wish   */
+    int prefers_packed; /* products of packed weights are faster than those of rows                 */
+    uint32_t panels;    /* of packed weights that a call with many columns should get; 0: no wish   */
     /* Indexed by slm_dtype and slm_act. NULL: no such product. Every supported type has one with
      * slm_act_for(type), and one with SLM_ACT_I8_ROW. */
     slm_matmul_fn matmul[SLM_DTYPE_LIMIT][SLM_ACT_LIMIT];
-    slm_quantize_fn quantize[SLM_ACT_LIMIT]; /* SLM_ACT_F32 copies */
+    slm_quantize_fn quantize[SLM_ACT_LIMIT]; /* SLM_ACT_F32 copies                                   */
     slm_dequantize_fn dequantize[SLM_DTYPE_LIMIT];
     slm_pack_fn pack_panel;
     /* Puts row r of n_rows, k activations as quantize made them (Q8_0 or Q8_K), where products with
      * n_rows rows in a format of tiles look for it: in slm_act_bytes, 64-aligned. */
-    void (*put_row)(slm_act tile_act, void *tiles, size_t n_rows, size_t r, const void *row,
-                    size_t k);
+    void (*put_row)(slm_act tile_act, void *tiles, size_t n_rows, size_t r, const void *row, size_t k);
 
     /* CRC-32C of size bytes, crc that of the bytes before them (0: none), by an instruction for it.
      * NULL: the level has none, and tables do it (libslm/base/crc32c.h). */
@@ -145,8 +143,8 @@ typedef struct slm_kernels {
 
     /* y = x * w / sqrt(mean(x^2) + eps); w may be NULL (ones). y may be x. */
     void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
-    /* y = (x - mean) / sqrt(variance + eps) * w + bias. y may be x. Statistics as if in double:
-     * error 5 u (|x| + |mean|) |w| / sqrt(variance + eps) + u |y|. */
+    /* y = (x - mean) / sqrt(variance + eps) * w + bias. y may be x. Statistics as if in double: error
+     * 5 u (|x| + |mean|) |w| / sqrt(variance + eps) + u |y|. */
     void (*layer_norm)(float *y, const float *x, const float *w, const float *bias, size_t n,
                        float eps);
 
@@ -175,11 +173,11 @@ enum {
     SLM_LEVEL_PORTABLE = 1u,
     SLM_LEVEL_AVX2 = 2u,
     SLM_LEVEL_DOTPROD = 4u,
-    SLM_LEVEL_AVX512 = 8u,   /* AVX-512 F, BW, DQ, VL and VNNI */
+    SLM_LEVEL_AVX512 = 8u, /* AVX-512 F, BW, DQ, VL and VNNI */
     SLM_LEVEL_AVXVNNI = 16u, /* with AVX2            */
-    SLM_LEVEL_I8MM = 32u,    /* with DOTPROD                   */
-    SLM_LEVEL_NEON = 64u,    /* packed weights and attention   */
-    SLM_LEVEL_AMX = 128u     /* tiles of int8, with AVX512; many columns of packed weights */
+    SLM_LEVEL_I8MM = 32u,  /* with DOTPROD                   */
+    SLM_LEVEL_NEON = 64u,  /* packed weights and attention   */
+    SLM_LEVEL_AMX = 128u   /* tiles of int8, with AVX512; many columns of packed weights */
 };
 
 /* Levels that this build contains and this processor can run. */
@@ -187,11 +185,11 @@ uint32_t slm_cpu_levels(void);
 /* Fills the table: portable first, then what the levels in mask (and the processor) improve. */
 void slm_kernels_init(slm_kernels *kernels, uint32_t mask);
 void slm_kernels_init_ref(slm_kernels *kernels);
-void slm_kernels_init_avx2(slm_kernels *kernels); /* only built for x86-64 */
+void slm_kernels_init_avx2(slm_kernels *kernels);    /* only built for x86-64 */
 void slm_kernels_init_avxvnni(slm_kernels *kernels);
 void slm_kernels_init_avx512(slm_kernels *kernels);
 void slm_kernels_init_amx(slm_kernels *kernels);
-void slm_kernels_init_neon(slm_kernels *kernels); /* only built for aarch64 */
+void slm_kernels_init_neon(slm_kernels *kernels);    /* only built for aarch64 */
 void slm_kernels_init_dotprod(slm_kernels *kernels);
 void slm_kernels_init_i8mm(slm_kernels *kernels);
 
@@ -218,14 +216,14 @@ void slm_kv_put_key(slm_kv kv, void *group, size_t t, const void *row, size_t d)
 void slm_rope_half(float *x, const float *cos, const float *sin, size_t n_rot);
 void slm_rope_interleaved(float *y, const float *x, const float *cos, const float *sin,
                           size_t n_rot, size_t d);
-/* cos and sin for one position: angle = position * base^(-2i/n_rot) / factors[i], times
- * attn_factor; inv_freq[i] already holds base^(-2i/n_rot) / factors[i]. */
+/* cos and sin for one position: angle = position * base^(-2i/n_rot) / factors[i], times attn_factor;
+ * inv_freq[i] already holds base^(-2i/n_rot) / factors[i]. */
 void slm_rope_angles(float *cos, float *sin, const double *inv_freq, size_t n_half,
                      uint64_t position, float attn_factor);
 
-/* Quantisers of files: one row of k floats to weight blocks. Types: F32 F16 BF16 and all block
- * types but I2_S. importance: k weights of the squared errors (mean squared inputs of the columns),
- * or NULL; F32, F16, BF16, Q8_0, TQ1_0 and TQ2_0 do without. The bytes are those of ggml's
+/* Quantisers of files: one row of k floats to weight blocks. Types: F32 F16 BF16 and all block types
+ * but I2_S. importance: k weights of the squared errors (mean squared inputs of the columns), or
+ * NULL; F32, F16, BF16, Q8_0, TQ1_0 and TQ2_0 do without. The bytes are those of ggml's
  * quantize_<type>. Returns 0 for a type it does not know. */
 int slm_quantize_weights(uint32_t type, void *blocks, const float *x, const float *importance,
                          size_t k);

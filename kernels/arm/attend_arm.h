@@ -68,11 +68,10 @@ SLM_INLINE vf vx_fma(vx x, size_t lane, vf b, vf c) {
     }
 }
 
-/* The operations of slm_expf in ref/exp.h but for fused multiply-adds. */
+/* The operations of slm_expf in ref/exp.h but for fused multiply-adds, for what is not above 0. */
 SLM_INLINE vf vf_exp(vf x) {
     const vf magic = vdupq_n_f32(12582912.0f);
     x = vmaxq_f32(x, vdupq_n_f32(-105.0f)); /* NaN stays */
-    x = vminq_f32(x, vdupq_n_f32(89.0f));
     const vf t = vfmaq_f32(magic, x, vdupq_n_f32(0x1.715476p+0f));
     const vf n = vsubq_f32(t, magic);
     vf r = vfmsq_f32(x, n, vdupq_n_f32(0x1.62e4p-1f));
