@@ -509,7 +509,7 @@ SLM_INLINE void weigh(float *s, float *l, float m, float scale, size_t t0, size_
 
 /* Largest scores to the new ones of queries, and what sums are to be multiplied by: 1 where nothing
  * was seen before. */
-SLM_INLINE void raise(float *m, float *scale, const float *largest, size_t n) {
+SLM_INLINE void raise_largest(float *m, float *scale, const float *largest, size_t n) {
     float less[MOST] __attribute__((aligned(64))) = {0};
     for (size_t j = 0; j < n; j++) {
         const float old = m[j], now = largest[j] > old ? largest[j] : old;
@@ -532,7 +532,7 @@ SLM_INLINE void weigh_queries(float *s, float *scale, const slm_attention *a, si
         largest[j] = largest_score(s + j * SLM_KV_BLOCK, whole ? 0 : t.t0,
                                    whole ? SLM_KV_BLOCK : t.t1);
     }
-    raise(a->m + query, scale, largest, n);
+    raise_largest(a->m + query, scale, largest, n);
     for (size_t j = 0; j < n; j++) {
         const tile_tokens t = tokens_of(b, query + j, 1);
         weigh(s + j * SLM_KV_BLOCK, a->l + (query + j) * 16, a->m[query + j], scale[j],
