@@ -4,6 +4,7 @@
 
 #define FEW_IDS    1024u
 #define LONG_WALK  8192u /* nodes of the trie                                                   */
+#define SHARE_OF_WALK 8u /* a walk over less of the trie is short beside one over all of it */
 #define TAIL_NODES 4u    /* nodes of a walk take the time of making a tail */
 #define MAX_JOINT  (1u << 17) /* operations on the grammar, of several frames together */
 #define MAX_WARM_UP                                                                                \
@@ -388,8 +389,12 @@ static slm_status apply_string(slm_masker *m, slm_item item, uint64_t *bits, slm
     return slm_mask_apply_tails(m, &s->tails, slm_mask_below(a, item.stack), least, most, bits);
 }
 
+static int is_group(const slm_automaton *a, const slm_frame *f) {
+    return f->counted > 0 && a->grammar->rules[f->counted - 1].counted == SLM_COUNTED_GROUP;
+}
+
 static int between_characters(const slm_automaton *a, const slm_frame *f) {
-    if (f->counted == 0)
+    if (f->counted == 0 || is_group(a, f))
         return 0;
     uint32_t start = a->grammar->rules[f->counted - 1].start;
     for (uint32_t i = 0; i < f->n_nodes; i++)
@@ -445,7 +450,8 @@ static int only_calls(const slm_frame *f) {
 static int are_known(const slm_masker *m, uint32_t first, uint32_t n) {
     for (uint32_t i = first; i < n; i++)
         if (!is_known(m, m->items[i].frame) &&
-            !between_characters(m->automaton, &m->automaton->frames[m->items[i].frame]))
+            !between_characters(m->automaton, &m->automaton->frames[m->items[i].frame]) &&
+            !is_group(m->automaton, &m->automaton->frames[m->items[i].frame]))
             return 0;
     return 1;
 }
@@ -469,6 +475,43 @@ static slm_status find_counted(slm_masker *m, uint32_t *n, slm_item item, uint64
                : SLM_OK;
 }
 
+/* Whether a walk from a config, which is expanded, may be long: that goes by how much of the trie
+ * lies below the bytes that may come. */
+static int is_wide(const slm_masker *m, const slm_guide_config *c, uint32_t most) {
+    const slm_trie_node *nodes = m->trie->nodes;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < m->trie->n_nodes; i = nodes[i].skip)
+        if (slm_config_after(c, nodes[i].byte) != 0)
+            n += nodes[i].skip - i;
+    return n > most;
+}
+
+/* The tokens of a config, which is expanded, by a walk from there on its stack. */
+static slm_status find_directly(slm_masker *m, uint32_t config, uint64_t *bits, slm_error *error) {
+    static const slm_byte_set nothing;
+    int done;
+    slm_status status = slm_mask_walk(m, config, &nothing, 0, &done, error);
+    if (status == SLM_OK && !done)
+        status = slm_mask_walk_flat(m, config, &nothing, error);
+    for (uint32_t w = 0; w < m->n_words && status == SLM_OK; w++)
+        bits[w] |= m->scratch[w];
+    memset(m->scratch, 0, m->n_words * sizeof *m->scratch);
+    return status;
+}
+
+/* Of an item whose frame is open: by a walk from it alone on its stack, if that is short. */
+static slm_status find_open(slm_masker *m, slm_item item, uint64_t *bits, int *how,
+                            slm_error *error) {
+    slm_automaton *a = m->automaton;
+    uint32_t config = slm_automaton_config(a, item);
+    if (a->status != SLM_OK || (!a->configs[config].expanded && !slm_automaton_expand(a, config)))
+        return a->status;
+    if (!is_wide(m, &a->configs[config], m->trie->n_nodes / SHARE_OF_WALK))
+        return find_directly(m, config, bits, error);
+    *how = DIRECTLY;
+    return SLM_OK;
+}
+
 /* The tokens of each item, of what it calls, and of what is below it where its frame may have ended
  * already. *how says whether that is done: TOGETHER where several frames are not known that take
  * long to find out about, unless it must be by item; DIRECTLY where a frame is open. */
@@ -488,17 +531,22 @@ static slm_status find_items(slm_masker *m, uint32_t config, uint64_t *bits, int
                 return SLM_OK;
             continue;
         }
-        if (only_calls(&a->frames[item.frame])) {
+        if (only_calls(&a->frames[item.frame]) || is_group(a, &a->frames[item.frame])) {
+            slm_stack below = a->stacks[item.stack];
             SLM_TRY(add_calls(m, &n, item, error));
+            if (a->frames[item.frame].accepts && item.stack != SLM_STACK_TEXT)
+                SLM_TRY(add_item(m, &n, (slm_item){below.back, below.below}, error));
             continue;
         }
         SLM_TRY(find_frame(m, item.frame, must || are_known(m, i + 1, n), &f, error));
         if (f == NULL)
             *how = TOGETHER;
         else if (f->is_open && item.stack != SLM_STACK_TEXT)
-            *how = DIRECTLY;
+            SLM_TRY(find_open(m, item, bits, how, error));
         if (*how != BY_ITEM)
             return SLM_OK;
+        if (f->is_open && item.stack != SLM_STACK_TEXT)
+            continue;
         SLM_TRY(apply_frame(m, f, item.stack, bits));
         slm_stack s = a->stacks[item.stack];
         if (f->ends && item.stack != SLM_STACK_TEXT)
@@ -507,20 +555,7 @@ static slm_status find_items(slm_masker *m, uint32_t config, uint64_t *bits, int
     return SLM_OK;
 }
 
-/* The tokens of a config, which is expanded, by a walk from there on its stack. */
-static slm_status find_directly(slm_masker *m, uint32_t config, uint64_t *bits, slm_error *error) {
-    static const slm_byte_set nothing;
-    int done;
-    slm_status status = slm_mask_walk(m, config, &nothing, 0, &done, error);
-    if (status == SLM_OK && !done)
-        status = slm_mask_walk_flat(m, config, &nothing, error);
-    for (uint32_t w = 0; w < m->n_words && status == SLM_OK; w++)
-        bits[w] |= m->scratch[w];
-    memset(m->scratch, 0, m->n_words * sizeof *m->scratch);
-    return status;
-}
-
-/* The same in one walk for several frames, which may meet more configs than each alone: then the
+/* The tokens of a config in one walk for several frames, which may meet more configs than each alone: then the
  * frames are found out about one by one, and from now on always. */
 static slm_status find_together(slm_masker *m, uint32_t config, uint64_t *bits, int *how,
                                 slm_error *error) {
@@ -533,17 +568,6 @@ static slm_status find_together(slm_masker *m, uint32_t config, uint64_t *bits, 
     SLM_TRY(m->automaton->status);
     m->is_one_by_one = 1;
     return find_items(m, config, bits, 1, how, error);
-}
-
-/* Whether a walk from a config, which is expanded, may be long: that goes by how much of the trie
- * lies below the bytes that may come. */
-static int is_wide(const slm_masker *m, const slm_guide_config *c) {
-    const slm_trie_node *nodes = m->trie->nodes;
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < m->trie->n_nodes; i = nodes[i].skip)
-        if (slm_config_after(c, nodes[i].byte) != 0)
-            n += nodes[i].skip - i;
-    return n > LONG_WALK;
 }
 
 /* Finds out about one frame, if masks might wait for it. */
@@ -559,7 +583,7 @@ static slm_status warm_frame(slm_masker *m, uint32_t frame, slm_error *error) {
         (void)slm_automaton_expand(a, config);
     SLM_TRY(a->status);
     f = &a->frames[frame];
-    if (!is_wide(m, &a->configs[config]) || only_calls(f))
+    if (!is_wide(m, &a->configs[config], LONG_WALK) || only_calls(f) || is_group(a, f))
         return SLM_OK;
     m->n_before = m->n_visited;
     if (between_characters(a, f))
