@@ -461,6 +461,23 @@ static int compare_items(const void *a, const void *b) {
     return x->stack < y->stack ? -1 : x->stack > y->stack;
 }
 
+/* Items of neighbouring configs come nearly in order. */
+static void sort_items(slm_item *items, uint32_t n) {
+    uint32_t moved = 0;
+    for (uint32_t i = 1; i < n; i++) {
+        slm_item item = items[i];
+        uint32_t at = i;
+        for (; at > 0 && compare_items(&items[at - 1], &item) > 0; at--)
+            items[at] = items[at - 1];
+        items[at] = item;
+        moved += i - at;
+        if (moved > 4 * n) {
+            qsort(items, n, sizeof *items, compare_items);
+            return;
+        }
+    }
+}
+
 static int compare_counted(const void *a, const void *b) {
     const slm_counted_item *x = a, *y = b;
     if (x->shape != y->shape)
@@ -545,8 +562,7 @@ static uint32_t intern_config(slm_automaton *a, slm_item *items, uint32_t n) {
     for (uint32_t i = 0; i < n; i++)
         while (a->frames[items[i].frame].final && items[i].stack > SLM_STACK_FRAME)
             items[i] = (slm_item){a->stacks[items[i].stack].back, a->stacks[items[i].stack].below};
-    if (n > 1)
-        qsort(items, n, sizeof *items, compare_items);
+    sort_items(items, n);
     for (uint32_t i = 0; i < n; i++)
         if (m == 0 || compare_items(&items[m - 1], &items[i]) != 0)
             items[m++] = items[i];
