@@ -420,10 +420,11 @@ static int expand_frame(slm_automaton *a, uint32_t who) {
  */
 
 /* The shape of a stack with this frame on top of one of that shape. How many characters or texts a
- * counted frame has does not count, where it has enough of them. */
-static uint32_t shape_of(const slm_frame *f, uint32_t frame, uint32_t below) {
+ * counted frame has makes no difference, once it has enough of them: only then others may cover it. */
+static uint32_t shape_of(const slm_automaton *a, uint32_t frame, uint32_t below) {
+    const slm_frame *f = &a->frames[frame];
     uint32_t top[3] = {frame, 0, below};
-    if (f->counted > 0 && f->n_nodes > 0) {
+    if (f->counted > 0 && f->n_nodes > 0 && f->count >= a->grammar->rules[f->counted - 1].min) {
         top[0] = f->counted;
         top[1] = f->nodes[0] + 1;
     }
@@ -444,7 +445,7 @@ uint32_t slm_automaton_push(slm_automaton *a, uint32_t back, uint32_t below) {
     }
     if (!grow(a, &a->stacks, a->n_stacks, &a->cap_stacks, sizeof *a->stacks))
         return 0;
-    s.shape = shape_of(&a->frames[back], back, a->stacks[below].shape);
+    s.shape = shape_of(a, back, a->stacks[below].shape);
     s.sum = a->stacks[below].sum + a->frames[back].count;
     a->stacks[a->n_stacks] = s;
     a->stack_table.slots[at] = ++a->n_stacks;
@@ -521,7 +522,7 @@ static uint32_t list_counted(slm_automaton *a, const slm_item *items, uint32_t n
             continue;
         if (!grow(a, &a->counted, n_counted, &a->cap_counted, sizeof *a->counted))
             return 0;
-        a->counted[n_counted++] = (slm_counted_item){shape_of(f, items[i].frame, s->shape),
+        a->counted[n_counted++] = (slm_counted_item){shape_of(a, items[i].frame, s->shape),
                                                      s->sum + f->count, items[i], i};
     }
     return n_counted;
