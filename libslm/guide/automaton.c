@@ -420,7 +420,8 @@ static int expand_frame(slm_automaton *a, uint32_t who) {
  */
 
 /* The shape of a stack with this frame on top of one of that shape. How many characters or texts a
- * counted frame has makes no difference, once it has enough of them: only then others may cover it. */
+ * counted frame has makes no difference, once it has enough of them: only then others may cover it.
+ */
 static uint32_t shape_of(const slm_automaton *a, uint32_t frame, uint32_t below) {
     const slm_frame *f = &a->frames[frame];
     uint32_t top[3] = {frame, 0, below};
@@ -488,8 +489,8 @@ static int compare_counted(const void *a, const void *b) {
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* Whether all texts that complete the rule of frame y complete that of frame x: they are one, or x has
- * enough of what the rule counts and room for more. */
+/* Whether all texts that complete the rule of frame y complete that of frame x: they are one, or x
+ * has enough of what the rule counts and room for more. */
 static int frame_covers(const slm_automaton *a, uint32_t x, uint32_t y) {
     const slm_frame *f = &a->frames[x], *o = &a->frames[y];
     return x == y ||
@@ -529,8 +530,8 @@ static uint32_t list_counted(slm_automaton *a, const slm_item *items, uint32_t n
 }
 
 /* Takes out the items that another one covers; the rest stay in order. Without this a text like
- * ([a-z]{1,99})* would have a reading for every way to divide it. What covers another has counted no
- * more, so it comes before it. */
+ * ([a-z]{1,99})* would have a reading for every way to divide it. What covers another has counted
+ * no more, so it comes before it. */
 static uint32_t drop_covered(slm_automaton *a, slm_item *items, uint32_t n) {
     uint32_t n_counted = list_counted(a, items, n), m = 0, first = 0;
     uint64_t work = sort_work(n_counted);

@@ -43,12 +43,13 @@ struct node {
 
 typedef struct rule {
     slm_str name;
-    size_t used;      /* where it was named first                        */
-    node *body;       /* NULL: not defined                               */
-    uint32_t number;  /* in the grammar                                  */
-    uint32_t solid;   /* ... of its texts but the empty one, plus 1      */
-    uint32_t size;    /* where it is inlined: that of its body           */
-    uint8_t inlined, nullable, is_built; /* is_built: solid is */
+    size_t used;     /* where it was named first                        */
+    node *body;      /* NULL: not defined                               */
+    uint32_t number; /* in the grammar                                  */
+    uint32_t solid;  /* ... of its texts but the empty one, plus 1      */
+    uint32_t size;   /* where it is inlined: that of its body           */
+    uint8_t inlined, nullable;
+    uint8_t is_built; /* solid is                                        */
 } rule;
 
 typedef struct parser {
@@ -550,7 +551,8 @@ static uint32_t group_body(parser *p, node *n) {
 }
 
 /* Copies beyond the least number are a counted rule: of texts of which there may be more or fewer,
- * the reading with the fewest is the only one that matters, and that is for the automaton to see. */
+ * the reading with the fewest is the only one that matters, and that is for the automaton to see.
+ */
 static void build_group(parser *p, node *n, uint32_t min, uint32_t max, uint32_t from,
                         uint32_t to) {
     slm_grammar *g = p->g;

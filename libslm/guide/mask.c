@@ -2,13 +2,13 @@
 
 #include <string.h>
 
-#define FEW_IDS    1024u
-#define LONG_WALK  8192u /* nodes of the trie                                                   */
-#define SHARE_OF_WALK 8u /* a walk over less of the trie is short beside one over all of it */
-#define TAIL_NODES 4u    /* nodes of a walk take the time of making a tail */
-#define MAX_JOINT  (1u << 17) /* operations on the grammar, of several frames together */
-#define MANY_NEW   256u /* configs: a mask with so many new ones takes long for them */
-#define WARM_STEPS 12 /* tokens of a text whose masks are made in warm-up, where they take long */
+#define FEW_IDS       1024u
+#define LONG_WALK     8192u /* nodes of the trie                                                   */
+#define SHARE_OF_WALK 8u    /* a walk over less of the trie is short beside one over all of it */
+#define TAIL_NODES    4u    /* nodes of a walk take the time of making a tail */
+#define MAX_JOINT     (1u << 17) /* operations on the grammar, of several frames together */
+#define MANY_NEW      256u       /* configs: a mask with so many new ones takes long for them */
+#define WARM_STEPS    12 /* tokens of a text whose masks are made in warm-up, where they take long */
 #define MAX_WARM_UP                                                                                \
     800000u /* nodes of the trie, or operations on the grammar: a few milliseconds */
 
@@ -557,8 +557,8 @@ static slm_status find_items(slm_masker *m, uint32_t config, uint64_t *bits, int
     return SLM_OK;
 }
 
-/* The tokens of a config in one walk for several frames, which may meet more configs than each alone: then the
- * frames are found out about one by one, and from now on always. */
+/* The tokens of a config in one walk for several frames, which may meet more configs than each
+ * alone: then the frames are found out about one by one, and from now on always. */
 static slm_status find_together(slm_masker *m, uint32_t config, uint64_t *bits, int *how,
                                 slm_error *error) {
     if (slm_flat_walk(&m->flat, m->automaton, config, MAX_JOINT)) {
@@ -643,7 +643,7 @@ static uint32_t after_some(slm_masker *m, uint32_t config, const uint64_t *bits,
         uint32_t id = (any % n + i) % n, node = v->of_token[id];
         if ((bits[id / 64] >> (id % 64) & 1) == 0 || node >= v->n)
             continue;
-        for (; node != 0; node = v->parent[node]) /* from its end; path is of use as a list of bytes */
+        for (; node != 0; node = v->parent[node]) /* from its end */
             m->path[depth++] = v->byte[node];
     }
     if (depth == 0)
@@ -653,17 +653,17 @@ static uint32_t after_some(slm_masker *m, uint32_t config, const uint64_t *bits,
     return config;
 }
 
-/* The mask of the beginning, and then, where walks are given up, those along a text of tokens chosen
- * at random, and where they come to many new states: with none of these known a mask can take longer
- * for them than for the walk. What is ambiguous ends this soon. */
+/* The mask of the beginning, and then, where walks are given up, those along a text of tokens
+ * chosen at random, and where they come to many new states: with none of these known a mask can
+ * take longer for them than for the walk. What is ambiguous ends this soon. */
 static void warm_start(slm_masker *m, uint32_t root, uint64_t most_bytes, slm_error *error) {
     slm_automaton *a = m->automaton;
     const uint64_t *bits;
     uint32_t any = 1, n_before = 0;
     a->work = SLM_AUTOMATON_MAX_WORK - 2 * MAX_WARM_UP;
     uint32_t config = slm_automaton_config(a, (slm_item){root, SLM_STACK_TEXT}), start = config;
-    for (int n = 0; n < WARM_STEPS && (n < 2 || m->n_flat > 0 || a->n_configs > n_before + MANY_NEW);
-         n++) {
+    for (int n = 0;
+         n < WARM_STEPS && (n < 2 || m->n_flat > 0 || a->n_configs > n_before + MANY_NEW); n++) {
         n_before = a->n_configs;
         if (a->status != SLM_OK || m->n_visited > MAX_WARM_UP ||
             atomic_load(&m->host->bytes) > most_bytes ||

@@ -216,8 +216,8 @@ static const char *const hostile[] = {
     "root ::= (a b)*\na ::= [^x]{1,30}\nb ::= [^y]{1,40}",
 };
 
-/* The same texts twice: the first counts the characters of classes and the texts of groups, the second
- * has them written out (see write_out). */
+/* The same texts twice: the first counts the characters of classes and the texts of groups, the
+ * second has them written out (see write_out). */
 static const struct {
     const char *counted;
     int is_schema;
@@ -262,8 +262,11 @@ static const struct {
      "root ::= (s [.!?] \" \"?){2,30}\ns ::= c{1,50}\nc ::= [^.!?\\n]"},
     {"root ::= (([a-z]{1,20} [ ,]){0,18} \"<\" root? \">\"){4,21} \".\"?", 0,
      "root ::= ((c{1,20} [ ,]){0,18} \"<\" root? \">\"){4,21} \".\"?\nc ::= [a-z]"},
-    {"root ::= ((([a-d]? x){0,16})? y?){16}\nx ::= \"e\" | \"f\" y\ny ::= [g-z ]{0,3} | \"#\" x{20,40}", 0,
-     "root ::= ((([a-d]? x){0,16})? y?){16}\nx ::= \"e\" | \"f\" y\ny ::= [g-z ]{0,3} | \"#\" x{20,40}"},
+    {"root ::= ((([a-d]? x){0,16})? y?){16}\nx ::= \"e\" | \"f\" y\ny ::= [g-z ]{0,3} | \"#\" "
+     "x{20,40}",
+     0,
+     "root ::= ((([a-d]? x){0,16})? y?){16}\nx ::= \"e\" | \"f\" y\ny ::= [g-z ]{0,3} | \"#\" "
+     "x{20,40}"},
 };
 
 /* The beginning of what stands before a repetition: a name or a group. */
@@ -282,8 +285,8 @@ static const char *atom_before(const char *text, const char *brace) {
     }
 }
 
-/* A grammar with each repetition of a name or group of more than 15 copies as several of at most 15,
- * which are too few to be counted. */
+/* A grammar with each repetition of a name or group of more than 15 copies as several of at most
+ * 15, which are too few to be counted. */
 static char *write_out(const char *grammar) {
     char *text = malloc(strlen(grammar) + 1);
     strcpy(text, grammar);
