@@ -23,9 +23,10 @@ enum { LEARNS_AFTER_MS = 8000 };
 enum { CLEAR_WORDS = 2, CLEAR_VOICED = 25 };
 /* A pause after which what was understood may be all: longer than those within words. */
 enum { GUESS_AFTER_MS = 160 };
-/* An engine that does not stream needs longer than that, and is asked before: who goes on has lost nothing,
- * since the words so far are a draft. */
-enum { WHOLE_AFTER_MS = 80, WHOLE_EVERY_MS = 400 };
+/* An engine that does not stream needs longer than that, and is asked before: for who goes on the words so far
+ * are a draft. But it cannot give up what it is at, and the last words wait for that: where the last time took
+ * longer than QUICK_MS, it is asked when the pause looks like the end. */
+enum { WHOLE_AFTER_MS = 80, WHOLE_EVERY_MS = 400, QUICK_MS = 400 };
 /* An engine that takes longer is not asked in pauses any more: the final transcript would wait for it. */
 enum { SLOW_PARTIAL_MS = 1000 };
 /* Shorter than that, one word is more often misheard attention than meant. */
@@ -175,9 +176,12 @@ static void take_heard(line *l) {
     while ((m = stage_receive(&l->hear->stage, line_us(l)))) {
         bool of_last = l->finishing && m->id == l->last.id;
         bool of_now = l->speaking && m->id == l->now.id;
-        if ((m->type == HEARD_PARTIAL || m->type == HEARD_NOTHING) &&
-            (double)m->due_us / 1000 - (double)m->value > SLOW_PARTIAL_MS)
-            l->slow_partials = true;
+        if (m->type == HEARD_PARTIAL || m->type == HEARD_NOTHING) { /* it did one after the other */
+            double due = (double)m->due_us / 1000, asked = (double)m->value;
+            l->partial_ms = due - (asked > l->partial_at ? asked : l->partial_at);
+            l->partial_at = due;
+            l->slow_partials |= l->partial_ms > SLOW_PARTIAL_MS;
+        }
         if (m->type == HEARD_FINAL && of_last)
             take_final(l, m);
         else if (m->type == HEARD_PARTIAL && of_now)
@@ -209,7 +213,9 @@ static void feed(line *l, const int16_t *x, size_t n) {
 
 static void begin_utterance(line *l, int first_loud) {
     l->speaking = true;
+    bool early = !l->hear->recognizer->streams && l->partial_ms <= QUICK_MS;
     l->now = (utterance){.id = ++l->n_utterances,
+                         .ask_after = early ? WHOLE_AFTER_MS : GUESS_AFTER_MS,
                          .start = line_ms(l) - 10 * first_loud,
                          .end = line_ms(l),
                          .asked = line_ms(l),
@@ -241,17 +247,12 @@ static void end_utterance(line *l, bool was_noise) {
     }
 }
 
-/* The silence behind which the engine is asked what was said so far. */
-static double asked_after_ms(const line *l) {
-    return l->hear->recognizer->streams ? GUESS_AFTER_MS : WHOLE_AFTER_MS;
-}
-
 /* Partials come from engines that tell something before the end, and, of all engines, where somebody
  * pauses. What was settled then is not asked again before somebody goes on: it is the final text, and
  * what streams may differ. */
 static void ask_partial(line *l) {
     utterance *u = &l->now;
-    double now = line_ms(l), after = asked_after_ms(l);
+    double now = line_ms(l), after = u->ask_after;
     bool streams = l->hear->recognizer->streams;
     bool pauses = now - u->end >= after && u->asked - u->end < after &&
                   (streams || now - u->asked >= WHOLE_EVERY_MS) &&
@@ -275,7 +276,7 @@ static void guess(line *l) {
                !l->options->no_early && !u->failed && u->n_voiced >= LEAST_VOICED;
     if (!may || u->doubted)
         return;
-    if (line_ms(l) - u->end < GUESS_AFTER_MS || u->heard_to - u->end < asked_after_ms(l) ||
+    if (line_ms(l) - u->end < GUESS_AFTER_MS || u->heard_to - u->end < u->ask_after ||
         how_complete(u->partial) == SOUNDS_OPEN)
         return;
     const char *text = behind_wake(l, u, u->partial);

@@ -29,6 +29,7 @@ typedef struct utterance {
     uint32_t id;
     double start, end, vad_end; /* ms */
     double asked;               /* for a partial, ms */
+    double ask_after;           /* so much silence, ms */
     double heard_to;            /* up to when the partial heard, ms; -1: there was none */
     int n_voiced;               /* blocks with a pitch */
     double power;               /* of these, summed */
@@ -69,6 +70,7 @@ typedef struct line {
     uint32_t n_utterances;
     int n_refused;     /* in a row */
     double refused_at; /* the last of them, ms */
+    double partial_ms, partial_at; /* what the last partial took, and when it came */
     bool slow_partials;
     bool guessing; /* the model answers `guess`, of which it is not known yet whether it is all */
     double guessed_at; /* ms */

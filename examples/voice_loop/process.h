@@ -22,6 +22,9 @@ typedef enum { ERRORS_DROPPED, ERRORS_READ } process_errors;
 bool process_start(process *p, char *const *command, process_errors errors, char *why,
                    size_t why_size);
 bool process_runs(const process *p);
+/* Of one whose output is at its end: whether it ended with status 0. Waits for that up to 200 ms; one that
+ * goes on may still be right. */
+bool process_ended_well(const process *p, char *why, size_t why_size);
 /* Ends it: SIGTERM, after 200 ms SIGKILL, and waits for it. Harmless where none runs. */
 void process_end(process *p);
 

@@ -75,6 +75,8 @@ static long read_samples(speaker *s, int16_t *samples, size_t n, char *why, size
         return 0;
     long got = pcm_read(&e->sound, &e->now.io, samples, n, clock_ms() + e->timeout_ms, reason,
                         sizeof reason);
+    if (got == 0 && !process_ended_well(&e->now, reason, sizeof reason))
+        got = -1; /* what it said is not all */
     if (got < 0)
         fail(why, why_size, "espeak-ng: %s", reason);
     if (got <= 0)

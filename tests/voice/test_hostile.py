@@ -85,6 +85,29 @@ class Hostile(Case):
         self.assertTrue(two["error"], two)
         self.assertIn("too long", result.err)
 
+    def test_a_voice_that_dies_within_a_text(self):
+        """That is told, and half a word is not kept for the next time."""
+        env = self.voice(f"""import os, sys
+text = sys.stdin.buffer.read()
+with open({str(self.dir / 'said')!r}, "ab") as said:
+    said.write(text + b"\\n")
+sys.stdout.buffer.write({PLAIN!r} + {SOME!r})
+sys.stdout.flush()
+if text and not os.path.exists({str(self.dir / 'died')!r}):
+    open({str(self.dir / 'died')!r}, "w").close()
+    os.kill(os.getpid(), 9)
+""")
+        parts = [(at, say("Turn on the lamp in the kitchen.")) for at in (0.4, 9.0)]
+        result = self.hear(mix(parts, 18), said="turn on the lamp|turn on the lamp", env=env,
+                           preexec_fn=small)
+        one, two = self.done(result, 2)
+        self.assertTrue(one["error"], one)
+        self.assertIn("signal 9", result.err)
+        self.assertFalse(two["error"], two)
+        said = (self.dir / "said").read_text(encoding="utf-8").split("\n")
+        first = next(x for x in said if x)
+        self.assertGreaterEqual(said.count(first), 2, said)
+
     def test_a_recogniser_that_prints_megabytes_on_one_line(self):
         for text in "sys.stdout.write('x' * 50_000_000)", \
                     "sys.stdout.write('{\"type\": \"transcript\", \"data\": {\"text\": \"' + 'a '"\
