@@ -767,7 +767,7 @@ DEFINE_PARTS(wide, 2, 2)
 DEFINE_PARTS(wide, 1, 1)
 
 /* Keys of a block are made floats once for all tiles, and after all scores, its values, in the same
- * place: what a step reads over and over fits the first-level cache. */
+ * place. That is 16 KB for heads of 64, which the first-level cache holds, and 32 KB for those of 128. */
 static void attend_wide(const slm_attention *a, size_t first, size_t end, const void *const k[4],
                         const block_values *b) {
     float *s = a->wide, *room = a->wide + (end - first) * SLM_KV_BLOCK;

@@ -68,7 +68,8 @@ typedef struct slm_attention {
     const void *const *next_k; /* [4] keys of the next block, to ask for; NULL where there are none */
     const uint8_t (*range)[2]; /* NULL, or [n] the tokens [from, to) of the block that each query takes,
                                   all within those of the call; from >= to where it takes none      */
-    float *wide;               /* NULL, or SLM_ATTEND_WIDE(n, d_v) floats to work in, 64-aligned    */
+    float *wide;               /* NULL, or SLM_ATTEND_WIDE(n, d_v) floats to work in, 64-aligned;
+                                  a->second may have the same                                     */
     const struct slm_attention *second; /* NULL, or of the same shape: over other keys and the same
                                            values, which are two heads wide; differential attention  */
 } slm_attention;

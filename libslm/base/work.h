@@ -31,8 +31,7 @@ void slm_work_start(slm_work *w, uint32_t n_lanes);
 void slm_work_begin(slm_work *w, uint32_t lane, uint32_t n_items, uint32_t chunk);
 /* The same, but of its own share a lane takes up to `most` (at least 1) chunks at a time, never more
  * than half of what is left, and is given up to `give` (at least 1) of them at a time: long runs
- * while there is much to do, short ones where lanes end. To take is an atomic operation, which waits
- * for all loads under way, and so interrupts a stream. */
+ * while there is much to do, short ones where lanes end. What a lane has taken nobody takes from it. */
 void slm_work_begin_runs(slm_work *w, uint32_t lane, uint32_t n_items, uint32_t chunk,
                          uint32_t most, uint32_t give);
 

@@ -93,7 +93,6 @@ static slm_status make_tables(slm_automaton *a) {
         !grow(a, &a->configs, 0, &a->cap_configs, sizeof *a->configs))
         return a->status;
     memset(a->stacks, 0, 2 * sizeof *a->stacks);
-    a->stacks[SLM_STACK_FRAME].shape = 1;
     a->n_stacks = 2;
     a->configs[0] = (slm_guide_config){.expanded = 1};
     a->n_configs = 1;
@@ -175,8 +174,8 @@ static int is_between(const slm_grammar_rule *r, const uint32_t *nodes, uint32_t
     return 0;
 }
 
-/* Characters of a class, or texts of a group, may end when there are enough of them. */
-static void end_counted(slm_frame *f, const slm_grammar_rule *r) {
+/* Characters of a class may end when there are enough of them. */
+static void end_class(slm_frame *f, const slm_grammar_rule *r) {
     f->accepts = f->count >= r->min && is_between(r, f->nodes, f->n_nodes);
     f->final = f->accepts && f->count >= r->max;
 }
@@ -200,8 +199,8 @@ static uint32_t intern_frame(slm_automaton *a, uint32_t counted, uint32_t count,
     for (uint32_t i = 0; i < n && counted == 0; i++)
         f.accepts |= a->is_end[nodes[i]];
     f.final = f.accepts && n == 1;
-    if (counted > 0 && a->grammar->rules[counted - 1].counted != SLM_COUNTED_STRING)
-        end_counted(&f, &a->grammar->rules[counted - 1]);
+    if (counted > 0 && a->grammar->rules[counted - 1].counted == SLM_COUNTED_CLASS)
+        end_class(&f, &a->grammar->rules[counted - 1]);
     a->frames[a->n_frames] = f;
     a->frame_table.slots[at] = ++a->n_frames;
     return a->n_frames - 1;
@@ -348,26 +347,10 @@ static int same_call(const void *x, const void *y) {
     return a->stack < b->stack ? -1 : a->stack > b->stack;
 }
 
-/* A group calls its one rule, while it has room for another text of it. */
-static int expand_group(slm_automaton *a, uint32_t who) {
-    const slm_grammar *g = a->grammar;
-    uint32_t rule = a->frames[who].counted - 1, count = a->frames[who].count;
-    if (count >= g->rules[rule].max || g->first_edge[g->rules[rule].start] == 0)
-        return 1;
-    uint32_t body = g->edges[g->first_edge[g->rules[rule].start]].callee;
-    slm_frame_call call = {slm_automaton_start_frame(a, body), counted_frame(a, rule, count + 1)};
-    a->frames[who].calls = keep(a, &call, sizeof call);
-    a->frames[who].n_calls = 1;
-    return a->status == SLM_OK;
-}
-
 /* The calls of a frame: those of one rule are one, which goes back to all that follows them. */
 static int expand_calls(slm_automaton *a, uint32_t who) {
     const slm_grammar *g = a->grammar;
     uint32_t n = 0, n_calls = 0;
-    if (a->frames[who].counted > 0 &&
-        g->rules[a->frames[who].counted - 1].counted == SLM_COUNTED_GROUP)
-        return expand_group(a, who);
     for (uint32_t i = 0; i < a->frames[who].n_nodes; i++)
         for (uint32_t e = g->first_edge[a->frames[who].nodes[i]]; e != 0; e = g->edges[e].next)
             if (g->edges[e].callee < SLM_EDGE_EMPTY &&
@@ -419,21 +402,8 @@ static int expand_frame(slm_automaton *a, uint32_t who) {
 /* ---- stacks -----------------------------------------------------------------------------------
  */
 
-/* The shape of a stack with this frame on top of one of that shape. How many characters or texts a
- * counted frame has makes no difference, once it has enough of them: only then others may cover it.
- */
-static uint32_t shape_of(const slm_automaton *a, uint32_t frame, uint32_t below) {
-    const slm_frame *f = &a->frames[frame];
-    uint32_t top[3] = {frame, 0, below};
-    if (f->counted > 0 && f->n_nodes > 0 && f->count >= a->grammar->rules[f->counted - 1].min) {
-        top[0] = f->counted;
-        top[1] = f->nodes[0] + 1;
-    }
-    return hash_words(17, top, 3);
-}
-
 uint32_t slm_automaton_push(slm_automaton *a, uint32_t back, uint32_t below) {
-    slm_stack s = {.back = back, .below = below};
+    slm_stack s = {back, below};
     if (a->frames[back].final) /* the caller ends with what it called: no need to come back */
         return below;
     if (!table_room(a, &a->stack_table, 2, a->n_stacks))
@@ -446,8 +416,6 @@ uint32_t slm_automaton_push(slm_automaton *a, uint32_t back, uint32_t below) {
     }
     if (!grow(a, &a->stacks, a->n_stacks, &a->cap_stacks, sizeof *a->stacks))
         return 0;
-    s.shape = shape_of(a, back, a->stacks[below].shape);
-    s.sum = a->stacks[below].sum + a->frames[back].count;
     a->stacks[a->n_stacks] = s;
     a->stack_table.slots[at] = ++a->n_stacks;
     return a->n_stacks - 1;
@@ -463,93 +431,49 @@ static int compare_items(const void *a, const void *b) {
     return x->stack < y->stack ? -1 : x->stack > y->stack;
 }
 
-/* Items of neighbouring configs come nearly in order. */
-static void sort_items(slm_item *items, uint32_t n) {
-    uint32_t moved = 0;
-    for (uint32_t i = 1; i < n; i++) {
-        slm_item item = items[i];
-        uint32_t at = i;
-        for (; at > 0 && compare_items(&items[at - 1], &item) > 0; at--)
-            items[at] = items[at - 1];
-        items[at] = item;
-        moved += i - at;
-        if (moved > 4 * n) {
-            qsort(items, n, sizeof *items, compare_items);
-            return;
-        }
-    }
-}
-
 static int compare_counted(const void *a, const void *b) {
     const slm_counted_item *x = a, *y = b;
-    if (x->shape != y->shape)
-        return x->shape < y->shape ? -1 : 1;
-    if (x->sum != y->sum)
-        return x->sum < y->sum ? -1 : 1;
-    return x->at < y->at ? -1 : x->at > y->at;
+    if (x->stack != y->stack)
+        return x->stack < y->stack ? -1 : 1;
+    if (x->rule != y->rule)
+        return x->rule < y->rule ? -1 : 1;
+    if (x->node != y->node)
+        return x->node < y->node ? -1 : 1;
+    return x->count < y->count ? -1 : x->count > y->count;
 }
 
-/* Whether all texts that complete the rule of frame y complete that of frame x: they are one, or x
- * has enough of what the rule counts and room for more. */
-static int frame_covers(const slm_automaton *a, uint32_t x, uint32_t y) {
-    const slm_frame *f = &a->frames[x], *o = &a->frames[y];
-    return x == y ||
-           (f->counted > 0 && f->counted == o->counted && f->count <= o->count &&
-            f->count >= a->grammar->rules[f->counted - 1].min && f->n_nodes == o->n_nodes &&
-            memcmp(f->nodes, o->nodes, f->n_nodes * sizeof *f->nodes) == 0);
-}
-
-/* Whether all that may follow y may follow x. *work counts what was looked at. */
-static int covers(const slm_automaton *a, slm_item x, slm_item y, uint64_t *work) {
-    for (;; ++*work) {
-        if (!frame_covers(a, x.frame, y.frame))
-            return 0;
-        if (x.stack == y.stack)
-            return 1;
-        if (x.stack <= SLM_STACK_FRAME || y.stack <= SLM_STACK_FRAME)
-            return 0;
-        x = (slm_item){a->stacks[x.stack].back, a->stacks[x.stack].below};
-        y = (slm_item){a->stacks[y.stack].back, a->stacks[y.stack].below};
-    }
-}
-
-/* Lists the items that another of the same shape might cover, or be covered by. */
-static uint32_t list_counted(slm_automaton *a, const slm_item *items, uint32_t n) {
-    uint32_t n_counted = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        const slm_frame *f = &a->frames[items[i].frame];
-        const slm_stack *s = &a->stacks[items[i].stack];
-        if (f->counted == 0 && s->sum == 0)
-            continue;
-        if (!grow(a, &a->counted, n_counted, &a->cap_counted, sizeof *a->counted))
-            return 0;
-        a->counted[n_counted++] = (slm_counted_item){shape_of(a, items[i].frame, s->shape),
-                                                     s->sum + f->count, items[i], i};
-    }
-    return n_counted;
+/* Whether all that may follow y may follow x: of one counted rule on one stack, x has enough
+ * characters and room for more of them. */
+static int covers(const slm_automaton *a, const slm_counted_item *x, const slm_counted_item *y) {
+    const slm_frame *f = &a->frames[x->frame], *o = &a->frames[y->frame];
+    return x->stack == y->stack && x->rule == y->rule && x->count <= y->count &&
+           x->count >= a->grammar->rules[x->rule - 1].min && f->n_nodes == o->n_nodes &&
+           memcmp(f->nodes, o->nodes, f->n_nodes * sizeof *f->nodes) == 0;
 }
 
 /* Takes out the items that another one covers; the rest stay in order. Without this a text like
- * ([a-z]{1,99})* would have a reading for every way to divide it. What covers another has counted
- * no more, so it comes before it. */
+ * ([a-z]{1,99})* would have a reading for every way to divide it. */
 static uint32_t drop_covered(slm_automaton *a, slm_item *items, uint32_t n) {
-    uint32_t n_counted = list_counted(a, items, n), m = 0, first = 0;
-    uint64_t work = sort_work(n_counted);
+    uint32_t n_counted = 0, m = 0, best = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const slm_frame *f = &a->frames[items[i].frame];
+        if (f->counted == 0 || f->n_nodes == 0)
+            continue;
+        if (!grow(a, &a->counted, n_counted, &a->cap_counted, sizeof *a->counted))
+            return 0;
+        a->counted[n_counted++] = (slm_counted_item){items[i].stack, f->counted,     f->nodes[0],
+                                                     f->count,       items[i].frame, i};
+    }
     if (n_counted < 2)
         return n;
+    (void)slm_automaton_spend(a, sort_work(n_counted));
     qsort(a->counted, n_counted, sizeof *a->counted, compare_counted);
-    for (uint32_t i = 0; i < n_counted && slm_automaton_spend(a, work); i++) {
-        const slm_counted_item *c = &a->counted[i];
-        uint32_t by = m > 0 && a->counted[first].shape == c->shape ? first : m;
-        work = 1;
-        for (first = by; by < m && !covers(a, a->counted[by].item, c->item, &work); by++)
-            work++;
-        if (by < m)
-            items[c->at].frame = UINT32_MAX;
+    for (uint32_t i = 1; i < n_counted; i++) {
+        if (covers(a, &a->counted[best], &a->counted[i]))
+            items[a->counted[i].at].frame = UINT32_MAX;
         else
-            a->counted[m++] = *c;
+            best = i;
     }
-    m = 0;
     for (uint32_t i = 0; i < n; i++)
         if (items[i].frame != UINT32_MAX)
             items[m++] = items[i];
@@ -564,11 +488,12 @@ static uint32_t intern_config(slm_automaton *a, slm_item *items, uint32_t n) {
     for (uint32_t i = 0; i < n; i++)
         while (a->frames[items[i].frame].final && items[i].stack > SLM_STACK_FRAME)
             items[i] = (slm_item){a->stacks[items[i].stack].back, a->stacks[items[i].stack].below};
-    sort_items(items, n);
+    if (n > 1)
+        qsort(items, n, sizeof *items, compare_items);
     for (uint32_t i = 0; i < n; i++)
         if (m == 0 || compare_items(&items[m - 1], &items[i]) != 0)
             items[m++] = items[i];
-    if (m > 1 && a->grammar->n_classes + a->grammar->n_groups > 0)
+    if (m > 1 && a->grammar->n_classes > 0)
         m = drop_covered(a, items, m);
     if (m > SLM_CONFIG_MAX_ITEMS && a->status == SLM_OK)
         a->status = slm_fail(a->error, SLM_ERR_LIMIT, "grammar", SLM_NO_OFFSET,

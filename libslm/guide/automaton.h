@@ -40,27 +40,24 @@ typedef struct slm_frame {
     const slm_frame_call *calls;
     uint32_t n_nodes, n_edges, n_calls;
     uint32_t counted;            /* the rule that counts, plus 1; else 0                    */
-    uint32_t count;              /* whole characters so far, or texts of a group            */
+    uint32_t count;              /* whole characters so far                                 */
     uint8_t accepts;             /* the rule may end here                                   */
     uint8_t final;               /* ... and can do nothing else                             */
     uint8_t expanded;
 } slm_frame;
 
 typedef struct slm_stack {
-    uint32_t back, below; /* a frame, and a stack                                            */
-    uint32_t shape;       /* equal for stacks that differ only in how often groups have come */
-    uint32_t sum;         /* how often they have, together                                   */
+    uint32_t back, below; /* a frame, and a stack */
 } slm_stack;
 
 typedef struct slm_item {
     uint32_t frame, stack;
 } slm_item;
 
-/* An item that others may cover, and its place among those of its config. */
+/* An item of a counted rule, and its place among those of its config. */
 typedef struct slm_counted_item {
-    uint32_t shape, sum; /* as of a stack, but with the item's frame on top */
-    slm_item item;
-    uint32_t at;
+    uint32_t stack, rule, node, count; /* rule: plus 1; node: the first of the frame's */
+    uint32_t frame, at;
 } slm_counted_item;
 
 /* A slot of the table of items reached: whose it is counts if the epoch is the present one. */

@@ -92,8 +92,6 @@ static slm_byte_set find_follow(slm_automaton *a, slm_call_sites *s, uint32_t ru
         for (uint32_t c = ended ? s->first[ended - 1] : 0; ended && c < s->first[ended]; c++)
             if (visited++ < MAX_VISITED)
                 add(a, &n, s->back[c]);
-        if (ended && g->rules[ended - 1].counted == SLM_COUNTED_GROUP)
-            add(a, &n, g->rules[ended - 1].start);
         for (uint32_t e = g->first_edge[node]; e != 0 && visited < MAX_VISITED;
              e = g->edges[e].next, visited++) {
             const slm_grammar_edge *edge = &g->edges[e];

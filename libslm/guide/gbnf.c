@@ -17,7 +17,6 @@
  * to be on all of them; those that are written out are nodes of one rule, which are one frame
  * together. Characters of several bytes are nodes by the dozen, which costs more than the calls:
  * these are counted all the same, and so are more characters than can be written out. */
-#define LEAST_GROUP        16u /* copies of what is no class: fewer are written out */
 #define MAX_COUNTED_COPIES 64u
 #define MAX_WRITTEN        (1u << 16)
 
@@ -27,7 +26,6 @@ typedef struct node node;
 struct node {
     kind kind;
     node *first, *next; /* children, and the next child of the parent                    */
-    uint32_t body;      /* of a REPEAT that is counted: the rule of one text, plus 1     */
     union {
         slm_str text; /* LITERAL, as UTF-8                                             */
         struct {
@@ -43,13 +41,11 @@ struct node {
 
 typedef struct rule {
     slm_str name;
-    size_t used;     /* where it was named first                        */
-    node *body;      /* NULL: not defined                               */
-    uint32_t number; /* in the grammar                                  */
-    uint32_t solid;  /* ... of its texts but the empty one, plus 1      */
-    uint32_t size;   /* where it is inlined: that of its body           */
-    uint8_t inlined, nullable;
-    uint8_t is_built; /* solid is                                        */
+    size_t used;      /* where it was named first                        */
+    const node *body; /* NULL: not defined                               */
+    uint32_t number;  /* in the grammar                                  */
+    uint32_t size;    /* where it is inlined: that of its body           */
+    uint8_t inlined;
 } rule;
 
 typedef struct parser {
@@ -457,226 +453,81 @@ static void choose_inlined(parser *p) {
     }
 }
 
-/* Whether an expression matches the empty text. */
-static int is_nullable(const parser *p, const node *n) {
-    switch (n->kind) {
-    case LITERAL:
-        return n->of.text.len == 0;
-    case CLASS:
-        return 0;
-    case REFERENCE:
-        return p->rules[n->of.rule].nullable;
-    case REPEAT:
-        return n->of.count.min == 0 || is_nullable(p, n->first);
-    default:
-        break;
-    }
-    for (const node *c = n->first; c != NULL; c = c->next)
-        if (is_nullable(p, c) != (n->kind == SEQUENCE))
-            return n->kind == CHOICE;
-    return n->kind == SEQUENCE;
-}
+static void build(parser *p, const node *n, uint32_t from, uint32_t to);
 
-static void find_nullable(parser *p) {
-    for (int changed = 1; changed;) {
-        changed = 0;
-        for (uint32_t i = 0; i < p->n_rules; i++)
-            if (!p->rules[i].nullable && is_nullable(p, p->rules[i].body))
-                changed = p->rules[i].nullable = 1;
-    }
-}
-
-/* An expression, or all its texts but the empty one: that is what solid means. */
-static void build(parser *p, node *n, uint32_t from, uint32_t to, int solid);
-
-static void build_copies(parser *p, const node *n, uint32_t min, uint32_t max, uint32_t from,
-                         uint32_t to, int solid) {
+static void build_copies(parser *p, const node *n, uint32_t from, uint32_t to) {
     slm_grammar *g = p->g;
+    uint32_t min = n->of.count.min, max = n->of.count.max;
     for (uint32_t i = 0; i < min && g->status == SLM_OK; i++) {
         uint32_t next = slm_grammar_node(g);
-        build(p, n->first, from, next, solid);
+        build(p, n->first, from, next);
         from = next;
     }
     if (max == SLM_NO_MAXIMUM) {
         uint32_t loop = slm_grammar_node(g);
         slm_grammar_empty(g, from, loop);
-        build(p, n->first, loop, loop, solid);
+        build(p, n->first, loop, loop);
         from = loop;
     }
     for (uint32_t i = min; max != SLM_NO_MAXIMUM && i < max && g->status == SLM_OK; i++) {
         uint32_t next = slm_grammar_node(g);
         slm_grammar_empty(g, from, to);
-        build(p, n->first, from, next, solid);
+        build(p, n->first, from, next);
         from = next;
     }
     slm_grammar_empty(g, from, to);
 }
 
-/* The class that an expression is nothing else than; NULL: it is none. */
-static const node *class_of(const parser *p, const node *n) {
-    for (;;) {
-        if (n->kind == CLASS)
-            return n;
-        if (n->kind == REFERENCE && p->rules[n->of.rule].inlined)
-            n = p->rules[n->of.rule].body;
-        else if ((n->kind == SEQUENCE || n->kind == CHOICE) && n->first != NULL &&
-                 n->first->next == NULL)
-            n = n->first;
-        else
-            return NULL;
-    }
-}
-
 /* Whether a class is better written out than counted in so many copies, all characters together. */
-static int merges(const node *chars, uint32_t copies, uint64_t all) {
-    size_t n = chars->of.ranges.n;
+static int merges(const node *class_of, uint32_t copies, uint64_t all) {
+    size_t n = class_of->of.ranges.n;
     return copies > MAX_COUNTED_COPIES && all <= MAX_WRITTEN && n > 0 &&
-           chars->of.ranges.at[n - 1].hi < 0x80;
+           class_of->of.ranges.at[n - 1].hi < 0x80;
 }
 
-/* What is repeated, without the empty text, as a rule of its own. */
-static uint32_t group_body(parser *p, node *n) {
-    slm_grammar *g = p->g;
-    if (n->body == 0) {
-        uint32_t number = slm_grammar_rule_new(g), around = p->copies;
-        if (g->status != SLM_OK)
-            return 0;
-        slm_grammar_rule r = g->rules[number];
-        n->body = number + 1;
-        p->copies = 1;
-        build(p, n->first, r.start, r.end, 1);
-        p->copies = around;
-    }
-    return n->body - 1;
-}
-
-/* Copies beyond the least number are a counted rule: of texts of which there may be more or fewer,
- * the reading with the fewest is the only one that matters, and that is for the automaton to see.
- */
-static void build_group(parser *p, node *n, uint32_t min, uint32_t max, uint32_t from,
-                        uint32_t to) {
-    slm_grammar *g = p->g;
-    for (uint32_t i = 1; i < min && g->status == SLM_OK; i++) {
-        uint32_t next = slm_grammar_node(g);
-        build(p, n->first, from, next, 0);
-        from = next;
-    }
-    if (min == 0)
-        slm_grammar_empty(g, from, to);
-    uint32_t body = group_body(p, n);
-    if (g->status == SLM_OK)
-        slm_grammar_call(g, from, slm_grammar_group(g, body, max - (min > 0 ? min - 1 : 0)), to);
-}
-
-static void build_repeat(parser *p, node *n, uint32_t from, uint32_t to, int solid) {
-    uint32_t around = p->copies, min = n->of.count.min, max = n->of.count.max;
+static void build_repeat(parser *p, const node *n, uint32_t from, uint32_t to) {
+    uint32_t around = p->copies;
     uint64_t all = (uint64_t)around * copies_of(n);
-    const node *chars = class_of(p, n->first);
-    int is_free = is_nullable(p, n->first); /* any number will do for the least one */
-    min = is_free ? 0 : min;
-    if (solid && max == 0)
-        return;
-    min = solid && min == 0 ? 1 : min;
-    if (chars != NULL && !merges(chars, around, all) &&
-        slm_grammar_repeat(p->g, from, chars->of.ranges.at, chars->of.ranges.n, SLM_SPELL_RAW, min,
-                           max, to))
+    if (n->first->kind == CLASS && !merges(n->first, around, all) &&
+        slm_grammar_repeat(p->g, from, n->first->of.ranges.at, n->first->of.ranges.n, SLM_SPELL_RAW,
+                           n->of.count.min, n->of.count.max, to))
         return;
     p->copies = all < MAX_WRITTEN ? (uint32_t)all : MAX_WRITTEN;
-    if (chars == NULL && max != SLM_NO_MAXIMUM && max - min >= LEAST_GROUP)
-        build_group(p, n, min, max, from, to);
-    else
-        build_copies(p, n, min, max, from, to, solid && is_free);
+    build_copies(p, n, from, to);
     p->copies = around;
 }
 
-static void build_sequence(parser *p, node *n, uint32_t from, uint32_t to) {
-    for (node *c = n->first; c != NULL; c = c->next) {
-        uint32_t next = slm_grammar_node(p->g);
-        build(p, c, from, next, 0);
-        from = next;
-    }
-    slm_grammar_empty(p->g, from, to);
-}
-
-/* Two chains, before the first text that is not empty and behind it. */
-static void build_solid_sequence(parser *p, node *n, uint32_t from, uint32_t to) {
-    uint32_t behind = UINT32_MAX;
-    int is_empty = 1; /* so far */
-    for (node *c = n->first; c != NULL; c = c->next) {
-        uint32_t next = slm_grammar_node(p->g);
-        if (behind != UINT32_MAX)
-            build(p, c, behind, next, 0);
-        if (is_empty)
-            build(p, c, from, next, 1);
-        is_empty = is_empty && is_nullable(p, c);
-        behind = next;
-    }
-    if (behind != UINT32_MAX)
-        slm_grammar_empty(p->g, behind, to);
-}
-
-static void build_reference(parser *p, const node *n, uint32_t from, uint32_t to, int solid) {
-    rule *r = &p->rules[n->of.rule];
-    uint32_t number = r->number;
-    if (r->inlined) {
-        build(p, r->body, from, to, solid);
-        return;
-    }
-    if (solid && r->nullable) {
-        if (r->solid == 0)
-            r->solid = slm_grammar_rule_new(p->g) + 1;
-        number = r->solid - 1;
-    }
-    slm_grammar_call(p->g, from, number, to);
-}
-
-static void build(parser *p, node *n, uint32_t from, uint32_t to, int solid) {
+static void build(parser *p, const node *n, uint32_t from, uint32_t to) {
     slm_grammar *g = p->g;
     if (g->status != SLM_OK)
         return;
     switch (n->kind) {
     case LITERAL:
-        if (!solid || n->of.text.len > 0)
-            slm_grammar_text(g, from, n->of.text.ptr, n->of.text.len, to);
+        slm_grammar_text(g, from, n->of.text.ptr, n->of.text.len, to);
         break;
     case CLASS:
         slm_grammar_class(g, from, n->of.ranges.at, n->of.ranges.n, SLM_SPELL_RAW, to);
         break;
     case REFERENCE:
-        build_reference(p, n, from, to, solid);
+        if (p->rules[n->of.rule].inlined)
+            build(p, p->rules[n->of.rule].body, from, to);
+        else
+            slm_grammar_call(g, from, p->rules[n->of.rule].number, to);
         break;
     case REPEAT:
-        build_repeat(p, n, from, to, solid);
+        build_repeat(p, n, from, to);
         break;
     case CHOICE:
-        for (node *c = n->first; c != NULL; c = c->next)
-            build(p, c, from, to, solid);
+        for (const node *c = n->first; c != NULL; c = c->next)
+            build(p, c, from, to);
         break;
     default:
-        if (solid)
-            build_solid_sequence(p, n, from, to);
-        else
-            build_sequence(p, n, from, to);
-    }
-}
-
-static void build_rules(parser *p) {
-    slm_grammar *g = p->g;
-    for (uint32_t i = 0; i < p->n_rules; i++)
-        p->rules[i].number = slm_grammar_rule_new(g);
-    for (uint32_t i = 0; i < p->n_rules && g->status == SLM_OK; i++) {
-        slm_grammar_rule r = g->rules[p->rules[i].number];
-        build(p, p->rules[i].body, r.start, r.end, 0);
-    }
-    for (int changed = 1; changed;) { /* one may want others */
-        changed = 0;
-        for (uint32_t i = 0; i < p->n_rules && g->status == SLM_OK; i++) {
-            if (p->rules[i].solid == 0 || p->rules[i].is_built)
-                continue;
-            changed = p->rules[i].is_built = 1;
-            slm_grammar_rule r = g->rules[p->rules[i].solid - 1];
-            build(p, p->rules[i].body, r.start, r.end, 1);
+        for (const node *c = n->first; c != NULL; c = c->next) {
+            uint32_t next = slm_grammar_node(g);
+            build(p, c, from, next);
+            from = next;
         }
+        slm_grammar_empty(g, from, to);
     }
 }
 
@@ -694,8 +545,12 @@ static slm_status build_all(parser *p) {
                            p->rules[i].name);
     choose_inlined(p);
     p->rules[number].inlined = 0;
-    find_nullable(p);
-    build_rules(p);
+    for (uint32_t i = 0; i < p->n_rules; i++)
+        p->rules[i].number = slm_grammar_rule_new(g);
+    for (uint32_t i = 0; i < p->n_rules && g->status == SLM_OK; i++) {
+        slm_grammar_rule r = g->rules[p->rules[i].number];
+        build(p, p->rules[i].body, r.start, r.end);
+    }
     SLM_TRY(slm_grammar_check(g, p->error));
     g->root = p->rules[number].number;
     uint32_t recursive;

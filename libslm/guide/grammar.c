@@ -312,19 +312,6 @@ int slm_grammar_repeat(slm_grammar *g, uint32_t from, const slm_cp_range *ranges
     return 1;
 }
 
-uint32_t slm_grammar_group(slm_grammar *g, uint32_t body, uint32_t max) {
-    uint32_t rule = slm_grammar_rule_new(g);
-    if (g->status != SLM_OK)
-        return 0;
-    slm_grammar_rule *r = &g->rules[rule];
-    r->counted = SLM_COUNTED_GROUP;
-    r->min = 1;
-    r->max = max;
-    slm_grammar_call(g, r->start, body, r->end);
-    g->n_groups++;
-    return rule;
-}
-
 /* ---- properties -------------------------------------------------------------------------------
  */
 

@@ -27,13 +27,12 @@ typedef struct slm_grammar_edge {
 
 /* A counted rule is min to max characters (max SLM_NO_MAXIMUM: any number). It has no nodes of its own
  * for each number: the automaton counts. The rest of a JSON string has the closing quote besides; the
- * characters of the others are of one class, and min is not 0. A group is 1 to max texts of another
- * rule, none of them empty: its only edge is a call of that rule. */
+ * characters of the others are of one class, and min is not 0. */
 #define SLM_NO_MAXIMUM UINT32_MAX
-enum { SLM_COUNTED_STRING = 1, SLM_COUNTED_CLASS, SLM_COUNTED_GROUP };
+enum { SLM_COUNTED_STRING = 1, SLM_COUNTED_CLASS };
 typedef struct slm_grammar_rule {
     uint32_t start, end; /* nodes; the end has no edges                        */
-    uint32_t min, max;   /* of a counted rule: start to end is one character, or one text of a group */
+    uint32_t min, max;   /* of a counted rule: start to end is one character   */
     uint8_t counted;     /* 0: it is none                                      */
     uint8_t class_of;    /* SLM_COUNTED_CLASS: a number in classes             */
 } slm_grammar_rule;
@@ -65,7 +64,7 @@ typedef struct slm_grammar {
     uint32_t cap_edges, cap_nodes, cap_rules;
     uint32_t root;
     slm_counted_class *classes; /* [SLM_MAX_CLASSES], or NULL           */
-    uint32_t n_classes, n_groups;
+    uint32_t n_classes;
     slm_status status;       /* of the first thing that did not fit; everything after it does nothing */
 } slm_grammar;
 
@@ -89,9 +88,6 @@ void slm_grammar_class(slm_grammar *g, uint32_t from, const slm_cp_range *ranges
  * the grammar has too many classes; they are to be written out. */
 int slm_grammar_repeat(slm_grammar *g, uint32_t from, const slm_cp_range *ranges, size_t n,
                        slm_spelling spelling, uint32_t min, uint32_t max, uint32_t to);
-
-/* A rule of 1 to max texts of another, which matches no empty text. */
-uint32_t slm_grammar_group(slm_grammar *g, uint32_t body, uint32_t max);
 
 /* The first rule, in order, that calls itself before it takes a byte; n_rules when there is none. */
 slm_status slm_grammar_left_recursion(slm_grammar *g, uint32_t *rule, slm_error *error);

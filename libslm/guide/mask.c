@@ -2,13 +2,10 @@
 
 #include <string.h>
 
-#define FEW_IDS       1024u
-#define LONG_WALK     8192u /* nodes of the trie                                                   */
-#define SHARE_OF_WALK 8u    /* a walk over less of the trie is short beside one over all of it */
-#define TAIL_NODES    4u    /* nodes of a walk take the time of making a tail */
-#define MAX_JOINT     (1u << 17) /* operations on the grammar, of several frames together */
-#define MANY_NEW      256u       /* configs: a mask with so many new ones takes long for them */
-#define WARM_STEPS    12 /* tokens of a text whose masks are made in warm-up, where they take long */
+#define FEW_IDS    1024u
+#define LONG_WALK  8192u /* nodes of the trie                                                   */
+#define TAIL_NODES 4u    /* nodes of a walk take the time of making a tail */
+#define MAX_JOINT  (1u << 17) /* operations on the grammar, of several frames together */
 #define MAX_WARM_UP                                                                                \
     800000u /* nodes of the trie, or operations on the grammar: a few milliseconds */
 
@@ -391,12 +388,8 @@ static slm_status apply_string(slm_masker *m, slm_item item, uint64_t *bits, slm
     return slm_mask_apply_tails(m, &s->tails, slm_mask_below(a, item.stack), least, most, bits);
 }
 
-static int is_group(const slm_automaton *a, const slm_frame *f) {
-    return f->counted > 0 && a->grammar->rules[f->counted - 1].counted == SLM_COUNTED_GROUP;
-}
-
 static int between_characters(const slm_automaton *a, const slm_frame *f) {
-    if (f->counted == 0 || is_group(a, f))
+    if (f->counted == 0)
         return 0;
     uint32_t start = a->grammar->rules[f->counted - 1].start;
     for (uint32_t i = 0; i < f->n_nodes; i++)
@@ -452,8 +445,7 @@ static int only_calls(const slm_frame *f) {
 static int are_known(const slm_masker *m, uint32_t first, uint32_t n) {
     for (uint32_t i = first; i < n; i++)
         if (!is_known(m, m->items[i].frame) &&
-            !between_characters(m->automaton, &m->automaton->frames[m->items[i].frame]) &&
-            !is_group(m->automaton, &m->automaton->frames[m->items[i].frame]))
+            !between_characters(m->automaton, &m->automaton->frames[m->items[i].frame]))
             return 0;
     return 1;
 }
@@ -477,43 +469,6 @@ static slm_status find_counted(slm_masker *m, uint32_t *n, slm_item item, uint64
                : SLM_OK;
 }
 
-/* Whether a walk from a config, which is expanded, may be long: that goes by how much of the trie
- * lies below the bytes that may come. */
-static int is_wide(const slm_masker *m, const slm_guide_config *c, uint32_t most) {
-    const slm_trie_node *nodes = m->trie->nodes;
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < m->trie->n_nodes; i = nodes[i].skip)
-        if (slm_config_after(c, nodes[i].byte) != 0)
-            n += nodes[i].skip - i;
-    return n > most;
-}
-
-/* The tokens of a config, which is expanded, by a walk from there on its stack. */
-static slm_status find_directly(slm_masker *m, uint32_t config, uint64_t *bits, slm_error *error) {
-    static const slm_byte_set nothing;
-    int done;
-    slm_status status = slm_mask_walk(m, config, &nothing, 0, &done, error);
-    if (status == SLM_OK && !done)
-        status = slm_mask_walk_flat(m, config, &nothing, error);
-    for (uint32_t w = 0; w < m->n_words && status == SLM_OK; w++)
-        bits[w] |= m->scratch[w];
-    memset(m->scratch, 0, m->n_words * sizeof *m->scratch);
-    return status;
-}
-
-/* Of an item whose frame is open: by a walk from it alone on its stack, if that is short. */
-static slm_status find_open(slm_masker *m, slm_item item, uint64_t *bits, int *how,
-                            slm_error *error) {
-    slm_automaton *a = m->automaton;
-    uint32_t config = slm_automaton_config(a, item);
-    if (a->status != SLM_OK || (!a->configs[config].expanded && !slm_automaton_expand(a, config)))
-        return a->status;
-    if (!is_wide(m, &a->configs[config], m->trie->n_nodes / SHARE_OF_WALK))
-        return find_directly(m, config, bits, error);
-    *how = DIRECTLY;
-    return SLM_OK;
-}
-
 /* The tokens of each item, of what it calls, and of what is below it where its frame may have ended
  * already. *how says whether that is done: TOGETHER where several frames are not known that take
  * long to find out about, unless it must be by item; DIRECTLY where a frame is open. */
@@ -533,22 +488,17 @@ static slm_status find_items(slm_masker *m, uint32_t config, uint64_t *bits, int
                 return SLM_OK;
             continue;
         }
-        if (only_calls(&a->frames[item.frame]) || is_group(a, &a->frames[item.frame])) {
-            slm_stack below = a->stacks[item.stack];
+        if (only_calls(&a->frames[item.frame])) {
             SLM_TRY(add_calls(m, &n, item, error));
-            if (a->frames[item.frame].accepts && item.stack != SLM_STACK_TEXT)
-                SLM_TRY(add_item(m, &n, (slm_item){below.back, below.below}, error));
             continue;
         }
         SLM_TRY(find_frame(m, item.frame, must || are_known(m, i + 1, n), &f, error));
         if (f == NULL)
             *how = TOGETHER;
         else if (f->is_open && item.stack != SLM_STACK_TEXT)
-            SLM_TRY(find_open(m, item, bits, how, error));
+            *how = DIRECTLY;
         if (*how != BY_ITEM)
             return SLM_OK;
-        if (f->is_open && item.stack != SLM_STACK_TEXT)
-            continue;
         SLM_TRY(apply_frame(m, f, item.stack, bits));
         slm_stack s = a->stacks[item.stack];
         if (f->ends && item.stack != SLM_STACK_TEXT)
@@ -557,8 +507,21 @@ static slm_status find_items(slm_masker *m, uint32_t config, uint64_t *bits, int
     return SLM_OK;
 }
 
-/* The tokens of a config in one walk for several frames, which may meet more configs than each
- * alone: then the frames are found out about one by one, and from now on always. */
+/* The tokens of a config, which is expanded, by a walk from there on its stack. */
+static slm_status find_directly(slm_masker *m, uint32_t config, uint64_t *bits, slm_error *error) {
+    static const slm_byte_set nothing;
+    int done;
+    slm_status status = slm_mask_walk(m, config, &nothing, 0, &done, error);
+    if (status == SLM_OK && !done)
+        status = slm_mask_walk_flat(m, config, &nothing, error);
+    for (uint32_t w = 0; w < m->n_words && status == SLM_OK; w++)
+        bits[w] |= m->scratch[w];
+    memset(m->scratch, 0, m->n_words * sizeof *m->scratch);
+    return status;
+}
+
+/* The same in one walk for several frames, which may meet more configs than each alone: then the
+ * frames are found out about one by one, and from now on always. */
 static slm_status find_together(slm_masker *m, uint32_t config, uint64_t *bits, int *how,
                                 slm_error *error) {
     if (slm_flat_walk(&m->flat, m->automaton, config, MAX_JOINT)) {
@@ -570,6 +533,17 @@ static slm_status find_together(slm_masker *m, uint32_t config, uint64_t *bits, 
     SLM_TRY(m->automaton->status);
     m->is_one_by_one = 1;
     return find_items(m, config, bits, 1, how, error);
+}
+
+/* Whether a walk from a config, which is expanded, may be long: that goes by how much of the trie
+ * lies below the bytes that may come. */
+static int is_wide(const slm_masker *m, const slm_guide_config *c) {
+    const slm_trie_node *nodes = m->trie->nodes;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < m->trie->n_nodes; i = nodes[i].skip)
+        if (slm_config_after(c, nodes[i].byte) != 0)
+            n += nodes[i].skip - i;
+    return n > LONG_WALK;
 }
 
 /* Finds out about one frame, if masks might wait for it. */
@@ -585,12 +559,29 @@ static slm_status warm_frame(slm_masker *m, uint32_t frame, slm_error *error) {
         (void)slm_automaton_expand(a, config);
     SLM_TRY(a->status);
     f = &a->frames[frame];
-    if (!is_wide(m, &a->configs[config], LONG_WALK) || only_calls(f) || is_group(a, f))
+    if (!is_wide(m, &a->configs[config]) || only_calls(f))
         return SLM_OK;
     m->n_before = m->n_visited;
     if (between_characters(a, f))
         return r != NULL ? slm_mask_warm_class(m, r->class_of, error) : SLM_OK;
     return find_frame(m, frame, 1, &found, error);
+}
+
+slm_status slm_masker_warm_up(slm_masker *m, uint64_t most_bytes, slm_error *error) {
+    slm_automaton *a = m->automaton;
+    const slm_string_mask *strings;
+    slm_error unheard = SLM_ERROR_INIT;
+    if (m->free_string != 0)
+        SLM_TRY(slm_mask_find_strings(m, &strings, error));
+    slm_automaton_begin(a, &unheard);
+    (void)slm_automaton_start_frame(a, a->grammar->root);
+    for (uint32_t f = 0; f < a->n_frames && a->work < 2 * MAX_WARM_UP &&
+                         m->n_visited < MAX_WARM_UP && atomic_load(&m->host->bytes) < most_bytes;
+         f++)
+        if (warm_frame(m, f, &unheard) != SLM_OK)
+            break;
+    m->is_warm = 1;
+    return SLM_OK;
 }
 
 static slm_status find(slm_masker *m, uint32_t config, uint64_t *bits, slm_error *error) {
@@ -632,64 +623,5 @@ slm_status slm_masker_find(slm_masker *m, uint32_t config, const uint64_t **bits
     m->recent_config[at] = config;
     m->next_recent = (at + 1) % SLM_MASK_RECENT;
     *bits = m->recent[at];
-    return SLM_OK;
-}
-
-/* The config behind a token of a mask, any one, but no end; 0: there is none. */
-static uint32_t after_some(slm_masker *m, uint32_t config, const uint64_t *bits, uint32_t any) {
-    const slm_trie_levels *v = &m->trie->levels;
-    uint32_t n = m->trie->n_vocab, depth = 0;
-    for (uint32_t i = 0; i < n && depth == 0; i++) {
-        uint32_t id = (any % n + i) % n, node = v->of_token[id];
-        if ((bits[id / 64] >> (id % 64) & 1) == 0 || node >= v->n)
-            continue;
-        for (; node != 0; node = v->parent[node]) /* from its end */
-            m->path[depth++] = v->byte[node];
-    }
-    if (depth == 0)
-        return 0;
-    while (depth > 0 && config != 0)
-        config = slm_automaton_step(m->automaton, config, (uint8_t)m->path[--depth]);
-    return config;
-}
-
-/* The mask of the beginning, and then, where walks are given up, those along a text of tokens
- * chosen at random, and where they come to many new states: with none of these known a mask can
- * take longer for them than for the walk. What is ambiguous ends this soon. */
-static void warm_start(slm_masker *m, uint32_t root, uint64_t most_bytes, slm_error *error) {
-    slm_automaton *a = m->automaton;
-    const uint64_t *bits;
-    uint32_t any = 1, n_before = 0;
-    a->work = SLM_AUTOMATON_MAX_WORK - 2 * MAX_WARM_UP;
-    uint32_t config = slm_automaton_config(a, (slm_item){root, SLM_STACK_TEXT}), start = config;
-    for (int n = 0;
-         n < WARM_STEPS && (n < 2 || m->n_flat > 0 || a->n_configs > n_before + MANY_NEW); n++) {
-        n_before = a->n_configs;
-        if (a->status != SLM_OK || m->n_visited > MAX_WARM_UP ||
-            atomic_load(&m->host->bytes) > most_bytes ||
-            slm_masker_find(m, config, &bits, error) != SLM_OK)
-            return;
-        any = any * 1664525u + 1013904223u;
-        config = after_some(m, config, bits, any >> 8);
-        config = config == 0 ? start : config;
-    }
-}
-
-slm_status slm_masker_warm_up(slm_masker *m, uint64_t most_bytes, slm_error *error) {
-    slm_automaton *a = m->automaton;
-    const slm_string_mask *strings;
-    slm_error unheard = SLM_ERROR_INIT;
-    if (m->free_string != 0)
-        SLM_TRY(slm_mask_find_strings(m, &strings, error));
-    slm_automaton_begin(a, &unheard);
-    uint32_t root = slm_automaton_start_frame(a, a->grammar->root);
-    for (uint32_t f = 0; f < a->n_frames && a->work < 2 * MAX_WARM_UP &&
-                         m->n_visited < MAX_WARM_UP && atomic_load(&m->host->bytes) < most_bytes;
-         f++)
-        if (warm_frame(m, f, &unheard) != SLM_OK)
-            break;
-    if (a->status == SLM_OK && atomic_load(&m->host->bytes) < most_bytes)
-        warm_start(m, root, most_bytes, &unheard);
-    m->is_warm = 1;
     return SLM_OK;
 }

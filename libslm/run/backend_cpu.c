@@ -8,13 +8,13 @@
 /* Weight rows multiplied with all activation rows before going on: they stay in the L2 cache. */
 #define ROWS_PER_PASS   32u
 #define PANELS_PER_PASS 4u /* where the kernels have no wish */
-/* Weights that a lane takes at a time where few activation rows make them a stream. */
+/* Weights that a lane goes through at a time where few activation rows make them a stream. */
 #define STREAM_BYTES ((size_t)256 << 10)
 #define STREAM_ROWS  256u
 /* Such a piece is up to so many chunks, the least that lanes take from one another, and so many of
- * them a lane takes for itself at once. */
+ * them a lane takes for itself at once where there are many; a slow lane holds up no more. */
 #define STREAM_PIECES 4u
-#define STREAM_RUN    32u
+#define STREAM_RUN    8u
 /* Logits of one row that are moved at once. */
 #define LOGITS_TOGETHER 1024u
 /* Rows of the residual stream that are asked for before they are added to. */
@@ -146,7 +146,7 @@ static void begin_rows(slm_backend_cpu *cpu, const slm_linear *w, int lane) {
     if (is_stream(w, cpu->step->n_rows)) {
         uint32_t pieces = n < STREAM_PIECES ? n : STREAM_PIECES;
         slm_work_begin_runs(&cpu->work, (uint32_t)lane, w->n_out, n / pieces * SLM_PANEL_ROWS,
-                            STREAM_RUN, pieces);
+                            even < 4 * most ? pieces : STREAM_RUN, pieces);
     } else if (w->panel_bytes > 0) {
         slm_work_begin_runs(&cpu->work, (uint32_t)lane, w->n_out, SLM_PANEL_ROWS, n, n);
     } else {

@@ -344,14 +344,17 @@ static void attend_ranges(check *c) {
             if (n == 2)
                 make_cache(c, (slm_kv)kv, &m[1], &m[0]);
             choose_tokens(c, &m[0], seen);
+            if (n == 2 && m[0].n_q > 1 && r % 4 == 0) /* the rows of a pair begin apart */
+                for (size_t j = 0; j < m[0].n_q; j++)
+                    seen[j][0] = j % 2 ? seen[j][1] - 1 : 0;
             for (size_t j = 0; j < m[0].n_q; j++) {
                 begin = seen[j][0] < begin ? seen[j][0] : begin;
                 end = seen[j][1] > end ? seen[j][1] : end;
             }
             if (r % 2) {
                 guard_thaw(m[0].values);
-                for (size_t j = 0, t; j < m[0].n_q; j++)
-                    for (t = seen[j][1]; j == 0 && t < m[0].n_tokens; t++)
+                for (size_t t = 0; t < m[0].n_tokens; t++)
+                    if (t < seen[0][0] || t >= seen[0][1])
                         memset(m[0].values + t * m[0].v_bytes, 0xff, m[0].v_bytes);
                 guard_freeze(m[0].values);
             }

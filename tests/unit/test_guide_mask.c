@@ -4,8 +4,6 @@
 
 #include "base/rng.h"
 
-#include <ctype.h>
-
 static const char *const grammars[] = {
     "root ::= (\"a\" | \"ab\" | [c-z]{2,5} | \" \" root)+ \"!\"",
     "root ::= item*\nitem ::= \"- \" [^\\n]{1,40} \"\\n\"",
@@ -216,8 +214,8 @@ static const char *const hostile[] = {
     "root ::= (a b)*\na ::= [^x]{1,30}\nb ::= [^y]{1,40}",
 };
 
-/* The same texts twice: the first counts the characters of classes and the texts of groups, the
- * second has them written out (see write_out). */
+/* The same texts twice: the first counts the characters of classes, the second has them written
+ * out, as those are that have a name. */
 static const struct {
     const char *counted;
     int is_schema;
@@ -247,85 +245,13 @@ static const struct {
      "\"minLength\":3,\"maxLength\":20}}",
      1,
      "root ::= \"[\" (s (\",\" \" \"? s)*)? \"]\"\ns ::= \"\\\"\" c{3,20} \"\\\"\"\nc ::= [a-z]"},
-    /* groups: of characters counted and not, some of which may be empty, with names and without */
+    /* repeated so often that what is inside is written out, on both sides; a class is counted
+       behind */
     {"root ::= ([a-z]{0,16} \",\"?){0,250} \"!\" [^x]{1,30}", 0,
      "root ::= (c{0,16} \",\"?){0,250} \"!\" d{1,30}\nc ::= [a-z]\nd ::= [^x]"},
     {"root ::= (([a-z]{1,20} \" \"?){1,20} \".\"?){1,20} \"!\" [^x]{1,30}", 0,
      "root ::= ((c{1,20} \" \"?){1,20} \".\"?){1,20} \"!\" d{1,30}\nc ::= [a-z]\nd ::= [^x]"},
-    {"root ::= ([^\\n]{0,40} \"\\n\"?){0,30}", 0,
-     "root ::= (c{0,40} \"\\n\"?){0,30}\nc ::= [^\\n]"},
-    {"root ::= line{3,19}\nline ::= ([^\\n-]{1,17} \"\\n\")? | \"-\" line", 0,
-     "root ::= line{3,19}\nline ::= (c{1,17} \"\\n\")? | \"-\" line\nc ::= [^\\n-]"},
-    {"root ::= ([^x] | \"x\" [^y]){1,66} (\"a\"? \"b\"* \"\"){17,33}", 0,
-     "root ::= ([^x] | \"x\" [^y]){1,66} (\"a\"? \"b\"* \"\"){17,33}"},
-    {"root ::= (s [.!?] \" \"?){2,30}\ns ::= [^.!?\\n]{1,50}", 0,
-     "root ::= (s [.!?] \" \"?){2,30}\ns ::= c{1,50}\nc ::= [^.!?\\n]"},
-    {"root ::= (([a-z]{1,20} [ ,]){0,18} \"<\" root? \">\"){4,21} \".\"?", 0,
-     "root ::= ((c{1,20} [ ,]){0,18} \"<\" root? \">\"){4,21} \".\"?\nc ::= [a-z]"},
-    {"root ::= ((([a-d]? x){0,16})? y?){16}\nx ::= \"e\" | \"f\" y\ny ::= [g-z ]{0,3} | \"#\" "
-     "x{20,40}",
-     0,
-     "root ::= ((([a-d]? x){0,16})? y?){16}\nx ::= \"e\" | \"f\" y\ny ::= [g-z ]{0,3} | \"#\" "
-     "x{20,40}"},
 };
-
-/* The beginning of what stands before a repetition: a name or a group. */
-static const char *atom_before(const char *text, const char *brace) {
-    const char *at = brace - 1;
-    int depth = 0;
-    if (*at != ')') {
-        while (at > text && isalnum((unsigned char)at[-1]))
-            at--;
-        return at;
-    }
-    for (;; at--) {
-        depth += (*at == ')') - (*at == '(');
-        if (depth == 0)
-            return at;
-    }
-}
-
-/* A grammar with each repetition of a name or group of more than 15 copies as several of at most
- * 15, which are too few to be counted. */
-static char *write_out(const char *grammar) {
-    char *text = malloc(strlen(grammar) + 1);
-    strcpy(text, grammar);
-    for (char *brace = text; (brace = strpbrk(brace, "{[\"")) != NULL;) {
-        char *end;
-        if (*brace != '{') { /* neither a class nor a literal is looked into */
-            char closing = *brace == '[' ? ']' : '"';
-            for (brace++; *brace != closing; brace++)
-                brace += *brace == '\\';
-            brace++;
-            continue;
-        }
-        unsigned min = (unsigned)strtoul(brace + 1, &end, 10), max = min;
-        int endless = *end == ',' && end[1] == '}';
-        if (*end == ',' && !endless)
-            max = (unsigned)strtoul(end + 1, &end, 10);
-        if (max < 16) {
-            brace++;
-            continue;
-        }
-        const char *atom = atom_before(text, brace), *rest = strchr(brace, '}') + 1;
-        size_t len = (size_t)(brace - atom), cap = strlen(text) + (max / 15 + 2) * (len + 12);
-        char *longer = malloc(cap), *to = longer;
-        to += snprintf(to, cap, "%.*s", (int)(atom - text), text);
-        for (unsigned most; max > 0; max -= most) {
-            most = max < 15 ? max : 15;
-            unsigned least = min < most ? min : most;
-            min -= least;
-            to += snprintf(to, cap - (size_t)(to - longer), "%.*s{%u,%u} ", (int)len, atom, least,
-                           most);
-        }
-        (void)snprintf(to, cap - (size_t)(to - longer), "%.*s%s%s", endless ? (int)len : 0, atom,
-                       endless ? "*" : "", rest);
-        brace = longer + (atom - text);
-        free(text);
-        text = longer;
-    }
-    return text;
-}
 
 static void walk_hostile(slm_model *model, size_t which, slm_rng *rng, int n_walks) {
     const slm_guide_source source = {hostile[which], SLM_NTS, 0};
@@ -341,8 +267,8 @@ static void walk_both(slm_model *model, const slm_guide_source sources[2], uint3
     slm_guide *short_ones[2], *written[2];
     compile(model, &sources[0], NULL, short_ones);
     compile(model, &sources[1], NULL, written);
-    assert_true(short_ones[0]->grammar.n_classes + short_ones[0]->grammar.n_groups >= n_classes);
-    assert_int_equal(written[0]->grammar.n_classes + written[0]->grammar.n_groups, 0);
+    assert_true(short_ones[0]->grammar.n_classes >= n_classes);
+    assert_int_equal(written[0]->grammar.n_classes, 0);
     slm_guide *both[2] = {short_ones[0], written[1]};
     walk_guides(both, "", sources[0].text, rng, n_walks, 8);
     both[0] = written[0];
@@ -353,11 +279,9 @@ static void walk_both(slm_model *model, const slm_guide_source sources[2], uint3
 }
 
 static void walk_pair(slm_model *model, size_t which, slm_rng *rng, int n_walks) {
-    char *written = write_out(pairs[which].written);
     const slm_guide_source sources[2] = {{pairs[which].counted, SLM_NTS, pairs[which].is_schema},
-                                         {written, SLM_NTS, 0}};
+                                         {pairs[which].written, SLM_NTS, 0}};
     walk_both(model, sources, 1, rng, n_walks);
-    free(written);
 }
 
 /* More classes than are counted: the last ones are written out. Each has a letter of its own, and
@@ -378,10 +302,8 @@ static void walk_many_classes(slm_model *model, slm_rng *rng, int n_walks) {
         b += (size_t)snprintf(written + b, sizeof written - b, "\nc%d ::= [a-z\\u%04x]", i,
                               0x100 + i);
     assert_true(a < sizeof counts && b < sizeof written);
-    char *chains = write_out(written);
-    const slm_guide_source sources[2] = {{counts, SLM_NTS, 0}, {chains, SLM_NTS, 0}};
+    const slm_guide_source sources[2] = {{counts, SLM_NTS, 0}, {written, SLM_NTS, 0}};
     walk_both(model, sources, SLM_MAX_CLASSES, rng, n_walks);
-    free(chains);
 }
 
 /* With so many characters left of those that a pattern counts, in one guide: what it found out for

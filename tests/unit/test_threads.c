@@ -148,10 +148,12 @@ static void work_all(team *t, uint32_t lane) {
         for (uint32_t i = 0; i < N_SIZES * N_CHUNKS; i++) {
             uint32_t op = turn == 0 ? i : (uint32_t)(N_SIZES * N_CHUNKS) - 1 - i, first, last;
             uint32_t n_items = sizes[op / N_CHUNKS], chunk = chunks[op % N_CHUNKS];
-            slm_work_begin(&t->work, lane, n_items, chunk);
+            uint32_t most = turn == 0 ? 1 : 1 + op % 9, give = turn == 0 ? 1 : 1 + op % 5;
+            slm_work_begin_runs(&t->work, lane, n_items, chunk, most, give);
             while (slm_work_next(&t->work, lane, &first, &last)) {
                 t->n_wrong[lane] += first % chunk != 0 || first >= last || last > n_items ||
-                                    (last != n_items && last - first != chunk);
+                                    (last != n_items && (last - first) % chunk != 0) ||
+                                    (last - first + chunk - 1) / chunk > (give < most ? give : most);
                 for (uint32_t item = first; item < last && last <= n_items; item++)
                     taken[op][item]++;
             }
@@ -252,8 +254,11 @@ static void test_work_in_pieces(void **state) {
     expect_none(w, 1);
     slm_work_begin_runs(w, 0, 39, 2, 5, 2);
     slm_work_begin(w, 1, 39, 2);
-    expect(w, 0, 0, 4); /* and nothing of an op is left for the next */
+    expect(w, 0, 0, 4);
     expect(w, 1, 20, 22);
+    slm_work_start(w, 2); /* a step that was given up: nothing of it is left for the next */
+    slm_work_begin(w, 0, 39, 2);
+    expect(w, 0, 0, 2);
 }
 
 /* A lane goes on for several ops while another still holds a chunk of the first. */
