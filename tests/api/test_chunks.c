@@ -58,6 +58,35 @@ static void any_chunk_gives_the_same_bits(void **state) {
     }
 }
 
+/* Tokens one by one, whose logits are put down in runs, and all in one step. */
+static void logits_of_many_tokens(void **state) {
+    (void)state;
+    enum { VOCAB = 2053, ROWS = 20 };
+    static float want[ROWS][VOCAB];
+    slm_model *m = tiny_open(&(tiny_tweak){.n_vocab = VOCAB}, NULL);
+    const float *row;
+    for (uint32_t threads = 0; threads <= 5; threads++) {
+        slm_cache_options o = {.struct_size = sizeof o, .n_ctx = 64, .max_rows = 32,
+                               .max_logits = ROWS, .n_threads = threads > 0 ? threads : 1};
+        slm_session *s = NULL;
+        OK(slm_session_open(m, &o, &s, &golden_err));
+        if (threads == 0) {
+            OK(slm_session_eval(s, ids, ROWS, SLM_LOGITS_ALL, &golden_err));
+            for (size_t i = 0; i < ROWS; i++) {
+                OK(slm_session_get_logits(s, i, &row, &golden_err));
+                memcpy(want[i], row, sizeof want[i]);
+            }
+        }
+        for (size_t i = 0; threads > 0 && i < ROWS; i++) {
+            OK(slm_session_eval(s, ids + i, 1, SLM_LOGITS_LAST, &golden_err));
+            OK(slm_session_get_logits(s, 0, &row, &golden_err));
+            assert_memory_equal(row, want[i], sizeof want[i]);
+        }
+        slm_session_close(&s);
+    }
+    slm_model_close(&m);
+}
+
 /* A limit of time begins carefully and grows; done says how far it is. */
 static void turns_between_steps(void **state) {
     (void)state;
@@ -188,6 +217,7 @@ static void other_sizes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_chunk_gives_the_same_bits),
+        cmocka_unit_test(logits_of_many_tokens),
         cmocka_unit_test(turns_between_steps),
         cmocka_unit_test(a_turn_may_stop),
         cmocka_unit_test(sessions_together),
