@@ -259,7 +259,7 @@ SLM_INLINE vf value_f32(const uint8_t *row, size_t i, size_t c) {
 }
 /* F16 before. */
 SLM_INLINE vf value_wide(const uint8_t *row, size_t i, size_t c) {
-    return vf_floats_of(row + 4 * i, c);
+    return value_f32(row, i, c);
 }
 SLM_INLINE vf value_q8_0(const uint8_t *row, size_t i, size_t c) {
     const size_t at = BY_GROUPS ? i : i + c * VW;

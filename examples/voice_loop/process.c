@@ -80,14 +80,10 @@ bool process_runs(const process *p) {
 
 bool process_ended_well(const process *p, char *why, size_t why_size) {
     siginfo_t info = {0};
-    for (int64_t deadline = clock_ms() + GRACE_MS;;) {
-        if (p->pid <= 0 || waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0)
-            return true;
-        if (info.si_pid != 0 || clock_ms() >= deadline)
-            break;
+    for (int64_t deadline = clock_ms() + GRACE_MS; process_runs(p) && clock_ms() < deadline;)
         poll(NULL, 0, 1);
-    }
-    if (info.si_pid == 0 || (info.si_code == CLD_EXITED && info.si_status == 0))
+    if (p->pid <= 0 || waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+        info.si_pid == 0 || (info.si_code == CLD_EXITED && info.si_status == 0))
         return true;
     return fail(why, why_size, "it ended with %s %d",
                 info.si_code == CLD_EXITED ? "status" : "signal", info.si_status);

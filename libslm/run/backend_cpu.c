@@ -514,7 +514,7 @@ static void op_head(void *backend, int lane) {
     begin_rows(cpu, &m->head, lane);
     if (n_rows == 1)
         multiply_head(cpu, cpu->logits + cpu->step->rows[0].logits_row * n_vocab, lane);
-    while (next_rows(cpu, lane, &first, &last)) {
+    while (n_rows > 1 && next_rows(cpu, lane, &first, &last)) {
         uint32_t n = last - first;
         product(cpu, &m->head, y, n, lane, first, last);
         for (uint32_t r = 0; r < n_rows; r++)

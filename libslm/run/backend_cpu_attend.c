@@ -15,9 +15,7 @@ typedef struct slm_attend_task {
     uint32_t row, n_rows, kv_head;
 } slm_attend_task;
 
-static uint32_t group_of(const slm_config *c) {
-    return c->n_heads / c->n_kv_heads;
-}
+static uint32_t group_of(const slm_config *c) { return c->n_heads / c->n_kv_heads; }
 
 /* Bytes of the queries and sums of one softmax, for attend_queries of them. */
 static size_t softmax_bytes(const slm_backend_cpu *cpu) {
@@ -25,8 +23,7 @@ static size_t softmax_bytes(const slm_backend_cpu *cpu) {
     size_t most = cpu->attend_queries, stride = slm_round_up(c->d_head, 16);
     size_t o_stride = slm_round_up(slm_cpu_span(cpu->model) * c->d_head, 16);
     return slm_round_up((most * (stride + o_stride + 16) + slm_round_up(most, 16)) * sizeof(float) +
-                            most * slm_act_row_bytes(SLM_ACT_Q8_0, c->d_head),
-                        64);
+                            most * slm_act_row_bytes(SLM_ACT_Q8_0, c->d_head), 64);
 }
 
 static size_t wide_floats(const slm_backend_cpu *cpu) {
@@ -61,8 +58,7 @@ static size_t head_at(const slm_backend_cpu *cpu, const slm_attend_task *task, u
     const slm_config *c = &cpu->model->config;
     uint32_t group = group_of(c), span = slm_cpu_span(cpu->model);
     return ((task->row + j / group) * (size_t)c->n_heads + task->kv_head * group +
-            j % group * span) *
-           c->d_head;
+            j % group * span) * c->d_head;
 }
 
 /* The softmax over the keys of head kv_head + part of the task. */
@@ -73,21 +69,13 @@ static slm_attention begin_attention(slm_backend_cpu *cpu, const slm_attend_task
     size_t stride = slm_round_up(d, 16), o_stride = slm_round_up(d_v, 16);
     size_t most = cpu->attend_queries;
     float scale = 1.0f / __builtin_sqrtf((float)d);
-    uint8_t *at =
-        cpu->lane_attend + (size_t)lane * cpu->lane_attend_bytes + part * softmax_bytes(cpu);
+    uint8_t *at = cpu->lane_attend + (size_t)lane * cpu->lane_attend_bytes +
+                  part * softmax_bytes(cpu);
     float *q = (float *)(void *)at, *o = q + most * stride, *l = o + most * o_stride;
     float *m = l + most * 16;
     uint8_t *q8 = (uint8_t *)(m + slm_round_up(most, 16));
-    slm_attention a = {.d = d,
-                       .d_v = d_v,
-                       .stride = stride,
-                       .o_stride = o_stride,
-                       .q = q,
-                       .o = o,
-                       .l = l,
-                       .m = m,
-                       .q8 = q8,
-                       .q8_bytes = slm_act_row_bytes(SLM_ACT_Q8_0, d)};
+    slm_attention a = {.d = d, .d_v = d_v, .stride = stride, .o_stride = o_stride, .q = q, .o = o,
+                       .l = l, .m = m, .q8 = q8, .q8_bytes = slm_act_row_bytes(SLM_ACT_Q8_0, d)};
     memset(o, 0, n * o_stride * sizeof *o);
     memset(l, 0, n * 16 * sizeof *l);
     for (uint32_t j = 0; j < n; j++) {
@@ -225,8 +213,7 @@ static void attend_task(slm_backend_cpu *cpu, const slm_layer *l, const slm_atte
     end_attention(cpu, l, task, a);
 }
 
-/* Each run of rows reads the keys and values that its last row sees, from where its first one does.
- */
+/* Each run of rows reads the keys and values that its last row sees, from where its first one does. */
 static void count_attention(slm_backend_cpu *cpu, const slm_layer *l, int lane, uint32_t most) {
     const slm_config *c = &cpu->model->config;
     uint64_t bytes = 0, macs = 0;

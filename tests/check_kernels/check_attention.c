@@ -159,17 +159,9 @@ static slm_attention begin_attention(cache *m, size_t first, size_t n) {
         memset(m->l + j * 16, 0, 16 * sizeof *m->l);
         m->m[j] = -INFINITY;
     }
-    return (slm_attention){.d = m->d,
-                           .d_v = m->d_v,
-                           .stride = m->stride,
-                           .o_stride = m->o_stride,
-                           .q = m->q,
-                           .q8 = m->q8,
-                           .q8_bytes = m->q8_bytes,
-                           .o = m->o,
-                           .m = m->m,
-                           .l = m->l,
-                           .wide = m->wide};
+    return (slm_attention){.d = m->d, .d_v = m->d_v, .stride = m->stride, .o_stride = m->o_stride,
+                           .q = m->q, .q8 = m->q8, .q8_bytes = m->q8_bytes, .o = m->o, .m = m->m,
+                           .l = m->l, .wide = m->wide};
 }
 
 /* The tokens of a block that each query takes of those `seen` says, or no ranges. */
@@ -263,8 +255,7 @@ static int compare(check *c, slm_kv kv, const cache *m, size_t j, size_t begin, 
             want += s[t] * m->v[(begin + t) * m->d_v + i];
         want /= total;
         if (!(fabs(got - want) <= limit)) {
-            fail(c,
-                 "%s d %zu n_q %zu tokens %zu to %zu: o[%zu][%zu] = %.9g, exact %.9g, limit %.3g",
+            fail(c, "%s d %zu n_q %zu tokens %zu to %zu: o[%zu][%zu] = %.9g, exact %.9g, limit %.3g",
                  kv_names[kv], m->d, m->n_q, begin, end, j, i, got, want, limit);
             free(s);
             return 0;
@@ -401,9 +392,7 @@ static void not_finite(check *c) {
                 shown += isnan(m.o[i]);
             if (!shown)
                 fail(c, "%s d %zu: NaN in a %s does not show", kv_names[kv], m.d,
-                     where == 0   ? "query"
-                     : where == 1 ? "key"
-                                  : "value");
+                     where == 0 ? "query" : where == 1 ? "key" : "value");
             free_cache(&m);
             guard_release(c);
         }

@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                             .flags = data[0] & 15u,
                             .min_clause = data[0] & 16 ? 1 : 16,
                             .max_piece = data[0] & 32 ? 32 : 400,
-                            .min_first = data[0] & 64 ? 1 : data[0] & 16 ? 1 : 16};
+                            .min_first = data[0] & (64 | 16) ? 1 : 16};
     size_t n = size - 2, step = 1 + (data[1] & 15);
     const char *text = (const char *)data + 2;
     slm_buffer whole = speak(&o, text, n, n + 1), cut = speak(&o, text, n, step);
