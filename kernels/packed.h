@@ -151,10 +151,16 @@ enum {
 /* The same for a Q8_0 tile and blocks of 32. */
 enum {
     SLM_TILE_0_Q = 0,        /* [8]                                                                */
-    SLM_TILE_0_NEG = 8,      /* -sum                                                               */
-    SLM_TILE_0_D = 9,
-    SLM_TILE_0_WORDS = 10
+    SLM_TILE_0_NEG8 = 8,     /* -8 * sum: Q4_0                                                     */
+    SLM_TILE_0_NEG128 = 9,   /* -128 * sum: Q8_0                                                   */
+    SLM_TILE_0_D = 10,
+    SLM_TILE_0_WORDS = 11
 };
+
+/* The word of a Q8_0 tile that makes up for unsigned weights of a type. */
+SLM_INLINE size_t slm_tile_0_bias(uint32_t type) {
+    return type == SLM_DTYPE_Q8_0 ? SLM_TILE_0_NEG128 : SLM_TILE_0_NEG8;
+}
 
 /* Two numbers of 16 bits, the first in the lower half. */
 SLM_INLINE uint32_t slm_pair16(int32_t a, int32_t b) {

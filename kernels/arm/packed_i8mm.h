@@ -356,8 +356,7 @@ SLM_INLINE void slm_pairs_0(uint32_t type, size_t n, size_t quads, float *y, siz
             int32x4_t sum[3][8];
             SLM_UNROLL
             for (size_t m = 0; m < n_pairs; m++) {
-                const uint32x4_t bias = slm_pair_words(x + SLM_TILE_0_NEG * width, m, n)
-                                        << (bytes ? 7 : 3);
+                const uint32x4_t bias = slm_pair_words(x + slm_tile_0_bias(type) * width, m, n);
                 SLM_UNROLL
                 for (size_t e = 0; e < 2 * quads; e++)
                     sum[m][e] = vreinterpretq_s32_u32(bias);

@@ -49,12 +49,10 @@ SLM_INLINE int8x16_t slm_activations(const uint32_t *q, int i, size_t width, int
     return slm_load_words(solo ? q + i / 4 * 4 : q + (size_t)i * width);
 }
 
-/* What the sums of each column begin with: 2^shift times its word, or zero. The first word is in
- * lane `lane` of x. */
-SLM_INLINE void slm_bias(int32x4_t to[4], size_t n, int has_bias, const uint32_t *x, int lane,
-                         int shift) {
-    const int32x4_t words =
-        has_bias ? vreinterpretq_s32_s8(slm_load_words(x)) << shift : vdupq_n_s32(0);
+/* What the sums of each column begin with: its word, or zero. The first word is in lane `lane` of
+ * x. */
+SLM_INLINE void slm_bias(int32x4_t to[4], size_t n, int has_bias, const uint32_t *x, int lane) {
+    const int32x4_t words = has_bias ? vreinterpretq_s32_s8(slm_load_words(x)) : vdupq_n_s32(0);
     SLM_UNROLL
     for (size_t c = 0; c < n; c++)
         to[c] = has_bias ? slm_repeat_lane(words, lane + (int)c) : words;
@@ -91,7 +89,7 @@ SLM_INLINE void slm_block_k(uint32_t type, size_t n, size_t quads, int solo, int
                 SLM_UNROLL
                 for (int h = h0; h < h0 + halves_at_once; h++)
                     slm_bias(bias[h - h0], n, !slm_body_has_min(type),
-                             x + (bias_at + 2 * p + (size_t)h) * width, 0, 0);
+                             x + (bias_at + 2 * p + (size_t)h) * width, 0);
                 SLM_UNROLL
                 for (int s = 0; s < 4 * halves_at_once; s++) {
                     const int h = h0 + s % halves_at_once, j = s / halves_at_once;
@@ -262,10 +260,10 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, size_t quads, int solo, flo
             const uint8_t *rows = place.body + 16 * r0, *halves = place.halves + 8 * r0;
             slm_sum sum[4][4];
             int32x4_t total[4][4], bias[4];
-            /* A tile of one column has but one word behind this. */
+            /* A tile of one column ends with d, which four words may end with. */
             slm_bias(bias, n, !bytes || SLM_SUM_UNSIGNED,
-                     solo ? x + SLM_TILE_0_NEG - 2 : x + SLM_TILE_0_NEG * width, solo ? 2 : 0,
-                     bytes ? 7 : 3);
+                     solo ? x + SLM_TILE_0_D - 3 : x + slm_tile_0_bias(type) * width,
+                     solo ? (int)slm_tile_0_bias(type) - (SLM_TILE_0_D - 3) : 0);
             SLM_UNROLL
             for (int s = 0; s < 8; s++) {
                 const int i = bytes ? s : s / 2 + s % 2 * 4;

@@ -314,7 +314,8 @@ static void put_0(uint32_t *t, size_t width, const slm_act_q8_0 *x) {
         t[(SLM_TILE_0_Q + i) * width] = load32(x->q + 4 * i);
     for (size_t i = 0; i < 32; i++)
         sum += x->q[i];
-    t[SLM_TILE_0_NEG * width] = (uint32_t)-sum;
+    t[SLM_TILE_0_NEG8 * width] = (uint32_t)(-8 * sum);
+    t[SLM_TILE_0_NEG128 * width] = (uint32_t)(-128 * sum);
     t[SLM_TILE_0_D * width] = slm_float_bits(x->d);
 }
 

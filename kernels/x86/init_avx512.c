@@ -4,7 +4,9 @@ void slm_kernels_init_avx512(slm_kernels *kernels) {
     kernels->prefers_packed = 1;
     kernels->matmul[SLM_DTYPE_Q2_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q2_k_q8_k_tile_avx512;
     kernels->matmul[SLM_DTYPE_Q3_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q3_k_q8_k_tile_avx512;
-    kernels->matmul[SLM_DTYPE_Q4_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q4_k_q8_k_tile_avx512;
+    kernels->matmul[SLM_DTYPE_Q4_K][SLM_ACT_Q8_K_TILE] = __builtin_cpu_is("intel")
+                                                             ? slm_matmul_q4_k_q8_k_tile_avx512_by16
+                                                             : slm_matmul_q4_k_q8_k_tile_avx512;
     kernels->matmul[SLM_DTYPE_Q5_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q5_k_q8_k_tile_avx512;
     kernels->matmul[SLM_DTYPE_Q6_K][SLM_ACT_Q8_K_TILE] = slm_matmul_q6_k_q8_k_tile_avx512;
     kernels->matmul[SLM_DTYPE_Q4_0][SLM_ACT_Q8_0_TILE] = slm_matmul_q4_0_q8_0_tile_avx512;

@@ -10,6 +10,7 @@
 SLM_AVX512_MATMUL(slm_matmul_q2_k_q8_k_tile_avx512);
 SLM_AVX512_MATMUL(slm_matmul_q3_k_q8_k_tile_avx512);
 SLM_AVX512_MATMUL(slm_matmul_q4_k_q8_k_tile_avx512);
+SLM_AVX512_MATMUL(slm_matmul_q4_k_q8_k_tile_avx512_by16);
 SLM_AVX512_MATMUL(slm_matmul_q5_k_q8_k_tile_avx512);
 SLM_AVX512_MATMUL(slm_matmul_q6_k_q8_k_tile_avx512);
 SLM_AVX512_MATMUL(slm_matmul_q4_0_q8_0_tile_avx512);

@@ -218,11 +218,9 @@ SLM_INLINE void slm_sub_block(uint32_t type, int direct, size_t n, __m256i total
 SLM_INLINE void slm_sums_0(uint32_t type, int direct, size_t n, __m256i total[][2],
                            const uint8_t *body, const slm_unpacked *u, size_t p, const uint32_t *x,
                            size_t width) {
-    const int bias = type == SLM_DTYPE_Q8_0 ? 7 : 3; /* 128 and 8 as shifts */
     SLM_UNROLL
     for (size_t c = 0; c < n; c++)
-        total[c][0] = total[c][1] =
-            _mm256_slli_epi32(slm_bcast(x[SLM_TILE_0_NEG * width + c]), bias);
+        total[c][0] = total[c][1] = slm_bcast(x[slm_tile_0_bias(type) * width + c]);
     const uint32_t *q = x;
     SLM_UNROLL
     for (int i = 0; i < 8; i++, q += width) {
@@ -287,7 +285,7 @@ SLM_INLINE void slm_sums_0(uint32_t type, int direct, size_t n, __m256i total[][
         slm_chain(type, direct, n, sum, body, u, p, 0, 8, x, width);
         SLM_UNROLL
         for (size_t c = 0; c < n; c++) {
-            const __m256i bias = _mm256_slli_epi32(slm_bcast(x[SLM_TILE_0_NEG * width + c]), 3);
+            const __m256i bias = slm_bcast(x[SLM_TILE_0_NEG8 * width + c]);
             total[c][0] = slm_add_madd(bias, sum[c][0], one);
             total[c][1] = slm_add_madd(bias, sum[c][1], one);
         }

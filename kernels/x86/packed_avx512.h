@@ -227,19 +227,24 @@ SLM_INLINE void slm_unpack_k(uint32_t type, const uint8_t *body, slm_unpacked *u
 
 /* total + sum * scale. Sums of Q2_K and Q3_K fit 16 bits, and their scales stand in the lower half;
  * those of Q3_K are 256 times too large, which leaves a block's total below 2^31. */
-SLM_INLINE __m512i slm_add_scaled(uint32_t type, __m512i total, __m512i sum, __m512i scale) {
-    if (type == SLM_DTYPE_Q2_K || type == SLM_DTYPE_Q3_K)
+SLM_INLINE __m512i slm_add_scaled(uint32_t type, int by16, __m512i total, __m512i sum,
+                                  __m512i scale) {
+    if (by16 || type == SLM_DTYPE_Q2_K || type == SLM_DTYPE_Q3_K)
         return _mm512_dpwssd_epi32(total, sum, scale);
     return _mm512_add_epi32(total, _mm512_mullo_epi32(sum, scale));
 }
 
 /* total[c] += group p times n (constant) columns of a tile. q: the group's activations of the first
- * column, bias: what makes up for unsigned weights. */
-SLM_INLINE void slm_group_k(uint32_t type, size_t n, __m512i *total, const uint8_t *body,
-                            const slm_unpacked *u, int is_unpacked, size_t p,
-                            const __m512i *scale, const uint32_t *q, const uint32_t *bias,
-                            size_t width) {
-    const int wide = slm_is_wide(type), steps = wide ? 8 : 4;
+ * column, bias: what makes up for unsigned weights.
+ *
+ * by16: sums are of 16 weights where sub-blocks are of 32. Those of Q4_K fit 16 bits then, and two
+ * vpdpwssd add them where vpmulld and an addition add one of 32. On Intel's processors vpmulld
+ * takes the place of two products and the addition of one, 3 against 2; on Zen 4 vpmulld takes one
+ * and the addition none. */
+SLM_INLINE void slm_group_k(uint32_t type, int by16, size_t n, __m512i *total, const uint8_t *body,
+                            const slm_unpacked *u, int is_unpacked, size_t p, const __m512i *scale,
+                            const uint32_t *q, const uint32_t *bias, size_t width) {
+    const int wide = slm_is_wide(type), steps = wide && !by16 ? 8 : 4;
     const size_t vectors = (slm_body_vectors(type) + 7) / 8;
     __m512i sum[SLM_TILE_ROWS];
     if (!is_unpacked)
@@ -259,7 +264,8 @@ SLM_INLINE void slm_group_k(uint32_t type, size_t n, __m512i *total, const uint8
         if (i % steps == steps - 1) {
             SLM_UNROLL
             for (size_t c = 0; c < n; c++)
-                total[c] = slm_add_scaled(type, total[c], sum[c], scale[i / steps]);
+                total[c] =
+                    slm_add_scaled(type, by16, total[c], sum[c], scale[wide ? 0 : i / steps]);
         }
     }
 }
@@ -268,7 +274,7 @@ SLM_INLINE void slm_group_k(uint32_t type, size_t n, __m512i *total, const uint8
  * of the body or, if u has them already, of u->w; the factors those of u->f. From a body of Q4_K or
  * Q5_K each scale is made when its turn comes: to store a vector keeps products waiting longer than
  * to make one. x: the first column's place in the block. */
-SLM_INLINE void slm_block_k(uint32_t type, size_t n, __m512 *acc, const uint8_t *body,
+SLM_INLINE void slm_block_k(uint32_t type, int by16, size_t n, __m512 *acc, const uint8_t *body,
                             const uint8_t *halves, const slm_unpacked *u, int is_unpacked,
                             const uint32_t *x, size_t width) {
     const int wide = slm_is_wide(type), has_min = slm_body_has_min(type);
@@ -286,28 +292,28 @@ SLM_INLINE void slm_block_k(uint32_t type, size_t n, __m512 *acc, const uint8_t 
             __m512i scales = slm_scale_bytes(body, half);
             for (size_t p = 4 * half; p < 4 * half + 4; p++, q += 8 * width) {
                 const __m512i scale = _mm512_and_si512(scales, _mm512_set1_epi32(255));
-                slm_group_k(type, n, total, body, u, 0, p, &scale, q, bias, width);
+                slm_group_k(type, by16, n, total, body, u, 0, p, &scale, q, bias, width);
                 scales = slm_right(scales, 8);
             }
         }
     } else {
         for (size_t p = 0; p < 8; p++, q += 8 * width, bias += 2 * width)
-            slm_group_k(type, n, total, body, u, is_unpacked, p,
+            slm_group_k(type, by16, n, total, body, u, is_unpacked, p,
                         u->f.scale + (wide ? p : 2 * p), q, bias, width);
     }
     const __m512 d = slm_halves(halves), dmin = slm_halves(halves + 32);
     __m512i min[8];
     SLM_UNROLL
     for (size_t s = 0; has_min && s < n_min; s++)
-        min[s] = wide && !is_unpacked ? slm_byte_pair(slm_min_bytes(body, s / 2), s % 2)
-                                      : u->f.min[s];
+        min[s] =
+            wide && !is_unpacked ? slm_byte_pair(slm_min_bytes(body, s / 2), s % 2) : u->f.min[s];
     SLM_UNROLL
     for (size_t c = 0; c < n; c++) {
         const __m512 da = slm_bcast_float(x[SLM_TILE_K_D * width + c]);
         if (type == SLM_DTYPE_Q3_K)
             total[c] = _mm512_srai_epi32(total[c], 8);
-        __m512 y = _mm512_add_ps(
-            acc[c], _mm512_mul_ps(_mm512_mul_ps(d, da), _mm512_cvtepi32_ps(total[c])));
+        __m512 y = _mm512_add_ps(acc[c],
+                                 _mm512_mul_ps(_mm512_mul_ps(d, da), _mm512_cvtepi32_ps(total[c])));
         if (has_min) {
             __m512i low = _mm512_setzero_si512();
             SLM_UNROLL
@@ -329,9 +335,9 @@ SLM_INLINE void slm_store_columns(size_t n, float *y, size_t y_stride, size_t n_
 
 /* Sixteen rows by n (constant) columns of a tile. x: the first column's place in its first block.
  */
-SLM_INLINE void slm_panel_k(uint32_t type, size_t n, float *y, size_t y_stride, size_t n_w,
-                            const uint8_t *panel, const uint32_t *x, size_t width,
-                            size_t n_blocks) {
+SLM_INLINE void slm_panel_by(uint32_t type, int by16, size_t n, float *y, size_t y_stride,
+                             size_t n_w, const uint8_t *panel, const uint32_t *x, size_t width,
+                             size_t n_blocks) {
     __m512 acc[SLM_TILE_ROWS];
     SLM_UNROLL
     for (size_t c = 0; c < n; c++)
@@ -342,7 +348,7 @@ SLM_INLINE void slm_panel_k(uint32_t type, size_t n, float *y, size_t y_stride, 
         slm_unpacked u;
         if (!slm_is_wide(type))
             slm_factors_of(type, body, &u.f);
-        slm_block_k(type, n, acc, body, halves, &u, 0, x, width);
+        slm_block_k(type, by16, n, acc, body, halves, &u, 0, x, width);
     }
     slm_store_columns(n, y, y_stride, n_w, acc);
 }
@@ -350,9 +356,9 @@ SLM_INLINE void slm_panel_k(uint32_t type, size_t n, float *y, size_t y_stride, 
 enum { SLM_PASS_TILES = 4 }; /* whole tiles that share one unpacking */
 
 /* Sixteen rows by n_tiles whole tiles, tile_words apart. */
-SLM_INLINE void slm_pass_k(uint32_t type, size_t n_tiles, float *y, size_t y_stride, size_t n_w,
-                           const uint8_t *panel, const uint32_t *x, size_t tile_words,
-                           size_t n_blocks) {
+SLM_INLINE void slm_pass_by(uint32_t type, int by16, size_t n_tiles, float *y, size_t y_stride,
+                            size_t n_w, const uint8_t *panel, const uint32_t *x, size_t tile_words,
+                            size_t n_blocks) {
     __m512 acc[SLM_PASS_TILES][SLM_TILE_ROWS];
     for (size_t t = 0; t < n_tiles; t++) {
         SLM_UNROLL
@@ -365,18 +371,32 @@ SLM_INLINE void slm_pass_k(uint32_t type, size_t n_tiles, float *y, size_t y_str
         slm_unpacked u;
         slm_unpack_k(type, body, &u);
         for (size_t t = 0; t < n_tiles; t++)
-            slm_block_k(type, SLM_TILE_ROWS, acc[t], body, halves, &u, 1, x + t * tile_words,
+            slm_block_k(type, by16, SLM_TILE_ROWS, acc[t], body, halves, &u, 1, x + t * tile_words,
                         SLM_TILE_ROWS);
     }
     for (size_t t = 0; t < n_tiles; t++)
         slm_store_columns(SLM_TILE_ROWS, y + t * SLM_TILE_ROWS * y_stride, y_stride, n_w, acc[t]);
 }
 
+/* The forms of the K types: sums of sub-blocks, and of 16. */
+#define SLM_FORM_K(form, by16)                                                                     \
+    SLM_INLINE void slm_panel_##form(uint32_t type, size_t n, float *y, size_t y_stride,           \
+                                     size_t n_w, const uint8_t *panel, const uint32_t *x,          \
+                                     size_t width, size_t n_blocks) {                              \
+        slm_panel_by(type, by16, n, y, y_stride, n_w, panel, x, width, n_blocks);                  \
+    }                                                                                              \
+    SLM_INLINE void slm_pass_##form(uint32_t type, size_t n_tiles, float *y, size_t y_stride,      \
+                                    size_t n_w, const uint8_t *panel, const uint32_t *x,           \
+                                    size_t tile_words, size_t n_blocks) {                          \
+        slm_pass_by(type, by16, n_tiles, y, y_stride, n_w, panel, x, tile_words, n_blocks);        \
+    }
+SLM_FORM_K(k, 0)
+SLM_FORM_K(k16, 1)
+
 /* The same for Q4_0 and Q8_0: blocks of 32. */
 SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, size_t n_w,
                             const uint8_t *panel, const uint32_t *x, size_t width,
                             size_t n_blocks) {
-    const unsigned bias = type == SLM_DTYPE_Q8_0 ? 7 : 3; /* 128 and 8 as shifts */
     __m512 acc[SLM_TILE_ROWS];
     SLM_UNROLL
     for (size_t c = 0; c < n; c++)
@@ -387,7 +407,7 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, 
         slm_prefetch(type, n, body, slm_body_vectors(type));
         SLM_UNROLL
         for (size_t c = 0; c < n; c++)
-            sum[c] = _mm512_slli_epi32(slm_bcast(x[SLM_TILE_0_NEG * width + c]), bias);
+            sum[c] = slm_bcast(x[slm_tile_0_bias(type) * width + c]);
         SLM_UNROLL
         for (size_t i = 0; i < 8; i++) {
             __m512i w;
@@ -417,10 +437,9 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, 
  * a branch that waits for a load, where the first-level cache is full of weights, holds up a stream
  * (docs/PERFORMANCE.md). */
 #define SLM_PACKED_COLUMNS(form, TYPE, name, n)                                                    \
-    static __attribute__((noinline)) void name##_##n(float *y, size_t y_stride, size_t n_w,        \
-                                                     const uint8_t *panel, size_t w_bytes,         \
-                                                     const uint32_t *x, size_t width,              \
-                                                     size_t n_blocks) {                            \
+    static __attribute__((noinline)) void name##_##n(                                              \
+        float *y, size_t y_stride, size_t n_w, const uint8_t *panel, size_t w_bytes,               \
+        const uint32_t *x, size_t width, size_t n_blocks) {                                        \
         if (n == SLM_TILE_ROWS)                                                                    \
             width = n; /* a constant: addresses are numbers */                                     \
         for (size_t i = 0; i < n_w; i += SLM_PANEL_ROWS, panel += w_bytes)                         \
@@ -428,11 +447,12 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, 
                              n_blocks);                                                            \
     }
 
-#define SLM_PACKED_TILES(TYPE, name)                                                               \
+#define SLM_PACKED_TILES(form, TYPE, name)                                                         \
     static __attribute__((noinline)) void name##_tiles(                                            \
         float *y, size_t y_stride, size_t n_w, const uint8_t *panel, const uint32_t *x,            \
         size_t tile_words, size_t n_tiles, size_t n_blocks) {                                      \
-        slm_pass_k(SLM_DTYPE_##TYPE, n_tiles, y, y_stride, n_w, panel, x, tile_words, n_blocks);   \
+        slm_pass_##form(SLM_DTYPE_##TYPE, n_tiles, y, y_stride, n_w, panel, x, tile_words,         \
+                        n_blocks);                                                                 \
     }
 
 /* tiles: name##_tiles or NULL */

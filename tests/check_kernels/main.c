@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include "amx_model.h"
+#include "avx512_other.h"
 #include "avxvnni_evex.h"
 #include "packed.h"
 
@@ -124,9 +125,9 @@ int main(int argc, char **argv) {
         {SLM_LEVEL_AVXVNNI, "avxvnni"}, {SLM_LEVEL_AVX512, "avx512"},
         {SLM_LEVEL_I8MM, "i8mm"}, {SLM_LEVEL_NEON, "neon"}, {SLM_LEVEL_AMX, "amx"}};
     enum { N_LEVELS = sizeof level_names / sizeof level_names[0] };
-    static slm_kernels tables[N_LEVELS + 2];
-    const slm_kernels *levels[N_LEVELS + 2];
-    const char *names[N_LEVELS + 2], *filter = NULL;
+    static slm_kernels tables[N_LEVELS + 3];
+    const slm_kernels *levels[N_LEVELS + 3];
+    const char *names[N_LEVELS + 3], *filter = NULL;
     size_t n_levels = 0;
     uint64_t seed = 1; /* the same numbers each time: what fails is of the change at hand */
     uint32_t mask = UINT32_MAX;
@@ -172,6 +173,10 @@ int main(int argc, char **argv) {
         slm_kernels_init(&tables[n_levels], level_names[i].mask | below);
         levels[n_levels] = &tables[n_levels];
         names[n_levels++] = level_names[i].name;
+    }
+    if ((mask & SLM_LEVEL_AVX512) && avx512_other(&tables[n_levels])) {
+        levels[n_levels] = &tables[n_levels];
+        names[n_levels++] = "avx512-other";
     }
     if ((mask & SLM_LEVEL_AVXVNNI) && avxvnni_evex(&tables[n_levels])) {
         levels[n_levels] = &tables[n_levels];
