@@ -94,6 +94,17 @@ class Struct(ctypes.Structure):
         if hasattr(type(self), "struct_size"):
             self.struct_size = ctypes.sizeof(self)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """ctypes cuts off what does not fit an integer; here that is an OverflowError."""
+        super().__setattr__(name, value)
+        got = getattr(self, name)
+        if isinstance(value, int) and isinstance(got, int) and got != value:
+            kind = dict(self._fields_)[name]
+            bits, signed = 8 * ctypes.sizeof(kind), kind(-1).value < 0
+            least, most = (-1 << bits - 1, (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+            raise OverflowError(f"{{type(self).__name__}}.{{name}}: got {{value}}, wanted {{least}} "
+                                f"to {{most}}")
+
 '''
 
 TYPES_HEAD = '''"""Enumerations, results and options of libslm {version}; slm.h says what they mean.

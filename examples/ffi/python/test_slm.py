@@ -276,6 +276,12 @@ class Errors(unittest.TestCase):
                     wrong()
             with self.assertRaises(OverflowError):
                 model.detokenize([2 ** 40])
+            for wrong in (-1, 2 ** 32):
+                with self.assertRaisesRegex(OverflowError, f"min_first: got {wrong}, wanted 0 to 4294967295"):
+                    model.speech(min_first=wrong)
+            with model.session(n_ctx=64) as session, self.assertRaisesRegex(
+                    OverflowError, "penalty_last_n: got 2147483648, wanted -2147483648 to"):
+                session.begin(penalty_last_n=2 ** 31)
             with self.assertRaises(slm.Error) as caught:
                 model.detokenize([2 ** 30])
             self.assertEqual(caught.exception.status, slm.Status.RANGE)
