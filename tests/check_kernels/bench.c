@@ -207,8 +207,10 @@ static void bench_small(const slm_kernels *k, const char *level, uint8_t *memory
         for (size_t j = 0; j < 24; j++)
             k->quantize[SLM_ACT_Q8_0](q8s + j * q8, x + j * D, D);
         static float o[24 * D], m[24], l[24 * 16];
+        static float wide[SLM_ATTEND_WIDE(24, D)] __attribute__((aligned(64)));
         slm_attention queries = {.d = D, .d_v = D, .stride = D, .o_stride = D, .q = x,
-                                 .q8 = q8s, .q8_bytes = q8, .o = o, .m = m, .l = l};
+                                 .q8 = q8s, .q8_bytes = q8, .o = o, .m = m, .l = l,
+                                 .wide = wide};
         static const size_t counts[] = {1, 3, 4, 24};
         for (size_t n = 0; n < 4; n++) {
             snprintf(name, sizeof name, "attend %s x%zu", names[kv], counts[n]);
