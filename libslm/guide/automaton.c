@@ -109,6 +109,19 @@ static void free_tables(slm_automaton *a) {
     slm_free(a->host, a->config_table.slots);
 }
 
+static slm_status open_places(slm_automaton *a, slm_error *error) {
+    size_t n = a->grammar->n_nodes;
+    a->places = slm_calloc(a->host, n, sizeof *a->places);
+    a->last_like = slm_calloc(a->host, n, sizeof *a->last_like);
+    a->like_before = slm_calloc(a->host, n, sizeof *a->like_before);
+    a->like_mark = slm_calloc(a->host, n, sizeof *a->like_mark);
+    if (a->places == NULL || a->last_like == NULL || a->like_before == NULL ||
+        a->like_mark == NULL)
+        return slm_fail_nomem(error, n * sizeof *a->places, "the automaton of a grammar");
+    slm_grammar_find_places(a->grammar, a->places);
+    return SLM_OK;
+}
+
 slm_status slm_automaton_open(slm_host *host, const slm_grammar *g, slm_automaton *a,
                               slm_error *error) {
     *a = (slm_automaton){.host = host, .grammar = g, .arena = {.host = host}};
@@ -121,6 +134,8 @@ slm_status slm_automaton_open(slm_host *host, const slm_grammar *g, slm_automato
         return slm_fail_nomem(error, g->n_nodes * 9, "the automaton of a grammar");
     for (uint32_t r = 0; r < g->n_rules; r++)
         a->is_end[g->rules[r].end] = 1;
+    if (g->n_copies > 0)
+        SLM_TRY(open_places(a, error));
     return make_tables(a);
 }
 
@@ -134,7 +149,11 @@ void slm_automaton_close(slm_automaton *a) {
     slm_free(a->host, a->items);
     slm_free(a->host, a->reached);
     slm_free(a->host, a->seen);
-    slm_free(a->host, a->counted);
+    slm_free(a->host, a->varied);
+    slm_free(a->host, a->places);
+    slm_free(a->host, a->last_like);
+    slm_free(a->host, a->like_before);
+    slm_free(a->host, a->like_mark);
 }
 
 void slm_automaton_begin(slm_automaton *a, slm_error *error) {
@@ -180,6 +199,25 @@ static void end_class(slm_frame *f, const slm_grammar_rule *r) {
     f->final = f->accepts && f->count >= r->max;
 }
 
+/* Frames that may cover one another have one shape: those of copies whose nodes are at the same places,
+ * and those of a counted rule with enough characters, wherever that is. */
+static void find_shape(const slm_automaton *a, slm_frame *f, uint32_t number) {
+    uint32_t places = 0;
+    if (f->counted > 0 && f->count >= a->grammar->rules[f->counted - 1].min) {
+        f->varies = 1;
+        f->sum = f->count;
+        f->shape = hash_words(f->counted, f->nodes, f->n_nodes);
+        return;
+    }
+    for (uint32_t i = 0; i < f->n_nodes && f->counted == 0 && a->places != NULL; i++) {
+        const slm_grammar_place *p = &a->places[f->nodes[i]];
+        f->varies |= p->guard != 0;
+        f->sum += f->nodes[i] - p->first;
+        places += hash_words(23, &p->first, 1); /* in any order */
+    }
+    f->shape = f->varies ? places : hash_words(29, &number, 1);
+}
+
 /* The frame of these nodes, which are sorted. */
 static uint32_t intern_frame(slm_automaton *a, uint32_t counted, uint32_t count,
                              const uint32_t *nodes, uint32_t n) {
@@ -201,6 +239,7 @@ static uint32_t intern_frame(slm_automaton *a, uint32_t counted, uint32_t count,
     f.final = f.accepts && n == 1;
     if (counted > 0 && a->grammar->rules[counted - 1].counted == SLM_COUNTED_CLASS)
         end_class(&f, &a->grammar->rules[counted - 1]);
+    find_shape(a, &f, a->n_frames);
     a->frames[a->n_frames] = f;
     a->frame_table.slots[at] = ++a->n_frames;
     return a->n_frames - 1;
@@ -213,28 +252,78 @@ void slm_automaton_unmark(slm_automaton *a) {
     }
 }
 
+/* ---- nodes that are covered */
+
+enum { LIKE_SCAN = 8 };
+
+/* Nothing is like anything any more. */
+static void forget_like(slm_automaton *a) {
+    if (++a->like_epoch == 0) {
+        memset(a->like_mark, 0, a->grammar->n_nodes * sizeof *a->like_mark);
+        a->like_epoch = 1;
+    }
+}
+
+/* Whether one of the last few nodes that were noted covers this one, by being the same place in an
+ * earlier copy; if not, it is noted. *work counts what was looked at. */
+static int is_covered(slm_automaton *a, uint32_t node, uint32_t few, uint64_t *work) {
+    const slm_grammar_place *place = &a->places[node];
+    uint32_t first = place->first, last = 0;
+    if (place->guard == 0)
+        return 0;
+    if (a->like_mark[first] == a->like_epoch)
+        last = a->last_like[first];
+    for (uint32_t like = last; like != 0 && few > 0; like = a->like_before[like - 1], few--) {
+        ++*work;
+        if (slm_place_covers(&a->places[like - 1], place))
+            return 1;
+    }
+    a->like_mark[first] = a->like_epoch;
+    a->like_before[node] = last;
+    a->last_like[first] = node + 1;
+    return 0;
+}
+
+/* Takes out of the n nodes, which ascend, those that others cover: what covers a node is before it. */
+static uint32_t drop_covered_nodes(slm_automaton *a, uint32_t n, uint64_t *work) {
+    uint32_t m = 0;
+    forget_like(a);
+    for (uint32_t i = 0; i < n; i++)
+        if (!is_covered(a, a->set[i], UINT32_MAX, work))
+            a->set[m++] = a->set[i];
+    return m;
+}
+
+/* Adds a node to the n of a set, if it is not there and is not seen to be covered: what a covered node
+ * leads to is covered by what the other one leads to. */
+static uint32_t add_node(slm_automaton *a, uint32_t n, uint32_t node, uint64_t *work) {
+    if (a->mark[node] == a->epoch)
+        return n;
+    a->mark[node] = a->epoch;
+    if (a->places != NULL && is_covered(a, node, LIKE_SCAN, work))
+        return n;
+    a->set[n] = node;
+    return n + 1;
+}
+
 /* The frame that a->set[0..n) leads to, with what is reached from there without a byte. Only nodes
- * that take bytes, call or end are kept: the others would only tell equal frames apart. */
+ * that take bytes, call or end are kept, and that no other covers: the rest would only tell equal
+ * frames apart. */
 static uint32_t close_frame(slm_automaton *a, uint32_t counted, uint32_t count, uint32_t n) {
     const slm_grammar *g = a->grammar;
     uint32_t m = 0;
     uint64_t work = n;
     slm_automaton_unmark(a);
+    if (a->places != NULL)
+        forget_like(a);
     for (uint32_t i = 0; i < n; i++)
-        if (a->mark[a->set[i]] != a->epoch) {
-            a->mark[a->set[i]] = a->epoch;
-            a->set[m++] = a->set[i];
-        }
+        m = add_node(a, m, a->set[i], &work);
     n = m;
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t e = g->first_edge[a->set[i]]; e != 0; e = g->edges[e].next, work++)
-            if (g->edges[e].callee == SLM_EDGE_EMPTY && a->mark[g->edges[e].to] != a->epoch) {
-                a->mark[g->edges[e].to] = a->epoch;
-                a->set[n++] = g->edges[e].to;
-            }
+            if (g->edges[e].callee == SLM_EDGE_EMPTY)
+                n = add_node(a, n, g->edges[e].to, &work);
     m = 0;
-    if (!slm_automaton_spend(a, work + sort_work(n)))
-        return 0;
     for (uint32_t i = 0; i < n; i++) {
         int matters = a->is_end[a->set[i]];
         for (uint32_t e = g->first_edge[a->set[i]]; e != 0 && !matters; e = g->edges[e].next)
@@ -243,6 +332,10 @@ static uint32_t close_frame(slm_automaton *a, uint32_t counted, uint32_t count, 
             a->set[m++] = a->set[i];
     }
     qsort(a->set, m, sizeof *a->set, compare_u32);
+    if (a->places != NULL)
+        m = drop_covered_nodes(a, m, &work);
+    if (!slm_automaton_spend(a, work + sort_work(n)))
+        return 0;
     return intern_frame(a, counted, count, a->set, m);
 }
 
@@ -402,10 +495,25 @@ static int expand_frame(slm_automaton *a, uint32_t who) {
 /* ---- stacks -----------------------------------------------------------------------------------
  */
 
+/* The shape of a stack with this frame on top of that one. Of stacks none of whose frames varies, each
+ * has its own. */
+static uint32_t shape_on(const slm_automaton *a, uint32_t frame, uint32_t below) {
+    uint32_t both[2] = {a->frames[frame].shape, a->stacks[below].shape};
+    if (both[1] == 0)
+        both[1] = below;
+    return hash_words(17, both, 2) | 1u;
+}
+
 uint32_t slm_automaton_push(slm_automaton *a, uint32_t back, uint32_t below) {
-    slm_stack s = {back, below};
-    if (a->frames[back].final) /* the caller ends with what it called: no need to come back */
+    slm_stack s = {.back = back, .below = below};
+    const slm_frame *f = &a->frames[back];
+    const slm_stack *under = &a->stacks[below];
+    if (f->final) /* the caller ends with what it called: no need to come back */
         return below;
+    if (f->varies || under->shape != 0) {
+        s.shape = shape_on(a, back, below);
+        s.sum = under->sum + f->sum;
+    }
     if (!table_room(a, &a->stack_table, 2, a->n_stacks))
         return 0;
     uint32_t mask = a->stack_table.n_slots - 1, at = stack_hash(&s) & mask;
@@ -431,48 +539,97 @@ static int compare_items(const void *a, const void *b) {
     return x->stack < y->stack ? -1 : x->stack > y->stack;
 }
 
-static int compare_counted(const void *a, const void *b) {
-    const slm_counted_item *x = a, *y = b;
-    if (x->stack != y->stack)
-        return x->stack < y->stack ? -1 : 1;
-    if (x->rule != y->rule)
-        return x->rule < y->rule ? -1 : 1;
-    if (x->node != y->node)
-        return x->node < y->node ? -1 : 1;
-    return x->count < y->count ? -1 : x->count > y->count;
+static int compare_varied(const void *a, const void *b) {
+    const slm_varied_item *x = a, *y = b;
+    if (x->shape != y->shape)
+        return x->shape < y->shape ? -1 : 1;
+    if (x->sum != y->sum)
+        return x->sum < y->sum ? -1 : 1;
+    return x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* Whether all that may follow y may follow x: of one counted rule on one stack, x has enough
- * characters and room for more of them. */
-static int covers(const slm_automaton *a, const slm_counted_item *x, const slm_counted_item *y) {
-    const slm_frame *f = &a->frames[x->frame], *o = &a->frames[y->frame];
-    return x->stack == y->stack && x->rule == y->rule && x->count <= y->count &&
-           x->count >= a->grammar->rules[x->rule - 1].min && f->n_nodes == o->n_nodes &&
-           memcmp(f->nodes, o->nodes, f->n_nodes * sizeof *f->nodes) == 0;
+enum { COVER_SCAN = 32 };
+
+/* Whether a place of x covers a node of y, the one at the same number if there are many. */
+static int node_covered(const slm_automaton *a, const slm_frame *x, const slm_frame *y,
+                        uint32_t i) {
+    if (slm_place_covers(&a->places[x->nodes[i]], &a->places[y->nodes[i]]))
+        return 1;
+    for (uint32_t j = 0; j < x->n_nodes && x->n_nodes <= COVER_SCAN; j++)
+        if (slm_place_covers(&a->places[x->nodes[j]], &a->places[y->nodes[i]]))
+            return 1;
+    return 0;
+}
+
+/* Whether all texts that complete the rule of frame y complete that of frame x: they are one, or x
+ * has enough of what the rule counts and room for more, or is in earlier copies. */
+static int frame_covers(const slm_automaton *a, uint32_t x, uint32_t y) {
+    const slm_frame *f = &a->frames[x], *o = &a->frames[y];
+    if (x == y)
+        return 1;
+    if (!f->varies || f->counted != o->counted || f->n_nodes != o->n_nodes)
+        return 0;
+    if (f->counted > 0)
+        return f->count <= o->count && f->count >= a->grammar->rules[f->counted - 1].min &&
+               memcmp(f->nodes, o->nodes, f->n_nodes * sizeof *f->nodes) == 0;
+    for (uint32_t i = 0; i < o->n_nodes; i++)
+        if (!node_covered(a, f, o, i))
+            return 0;
+    return 1;
+}
+
+/* Whether all that may follow y may follow x. *work counts what was looked at. */
+static int covers(const slm_automaton *a, slm_item x, slm_item y, uint64_t *work) {
+    for (;;) {
+        *work += a->frames[x.frame].n_nodes;
+        if (!frame_covers(a, x.frame, y.frame))
+            return 0;
+        if (x.stack == y.stack)
+            return 1;
+        if (x.stack <= SLM_STACK_FRAME || y.stack <= SLM_STACK_FRAME)
+            return 0;
+        x = (slm_item){a->stacks[x.stack].back, a->stacks[x.stack].below};
+        y = (slm_item){a->stacks[y.stack].back, a->stacks[y.stack].below};
+    }
+}
+
+/* Lists the items that another of the same shape might cover, or be covered by. */
+static uint32_t list_varied(slm_automaton *a, const slm_item *items, uint32_t n) {
+    uint32_t n_varied = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const slm_frame *f = &a->frames[items[i].frame];
+        const slm_stack *s = &a->stacks[items[i].stack];
+        if (!f->varies && s->shape == 0)
+            continue;
+        if (!grow(a, &a->varied, n_varied, &a->cap_varied, sizeof *a->varied))
+            return 0;
+        a->varied[n_varied++] = (slm_varied_item){
+            s->sum + f->sum, shape_on(a, items[i].frame, items[i].stack), i, items[i]};
+    }
+    return n_varied;
 }
 
 /* Takes out the items that another one covers; the rest stay in order. Without this a text like
- * ([a-z]{1,99})* would have a reading for every way to divide it. */
+ * ([a-z]{1,99})* would have a reading for every way to divide it. What covers another has the smaller
+ * sum, so it comes before it. */
 static uint32_t drop_covered(slm_automaton *a, slm_item *items, uint32_t n) {
-    uint32_t n_counted = 0, m = 0, best = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        const slm_frame *f = &a->frames[items[i].frame];
-        if (f->counted == 0 || f->n_nodes == 0)
-            continue;
-        if (!grow(a, &a->counted, n_counted, &a->cap_counted, sizeof *a->counted))
-            return 0;
-        a->counted[n_counted++] = (slm_counted_item){items[i].stack, f->counted,     f->nodes[0],
-                                                     f->count,       items[i].frame, i};
-    }
-    if (n_counted < 2)
+    uint32_t n_varied = list_varied(a, items, n), begin = 0, n_kept = 0, m = 0;
+    if (n_varied < 2)
         return n;
-    (void)slm_automaton_spend(a, sort_work(n_counted));
-    qsort(a->counted, n_counted, sizeof *a->counted, compare_counted);
-    for (uint32_t i = 1; i < n_counted; i++) {
-        if (covers(a, &a->counted[best], &a->counted[i]))
-            items[a->counted[i].at].frame = UINT32_MAX;
+    uint64_t work = sort_work(n_varied);
+    qsort(a->varied, n_varied, sizeof *a->varied, compare_varied);
+    for (uint32_t i = 0; i < n_varied && slm_automaton_spend(a, work); i++) {
+        slm_varied_item v = a->varied[i];
+        uint32_t by;
+        if (i == 0 || v.shape != a->varied[i - 1].shape)
+            begin = n_kept;
+        work = 1;
+        for (by = begin; by < n_kept && !covers(a, a->varied[by].item, v.item, &work); by++)
+            work++;
+        if (by < n_kept)
+            items[v.at].frame = UINT32_MAX;
         else
-            best = i;
+            a->varied[n_kept++] = v;
     }
     for (uint32_t i = 0; i < n; i++)
         if (items[i].frame != UINT32_MAX)
@@ -493,7 +650,7 @@ static uint32_t intern_config(slm_automaton *a, slm_item *items, uint32_t n) {
     for (uint32_t i = 0; i < n; i++)
         if (m == 0 || compare_items(&items[m - 1], &items[i]) != 0)
             items[m++] = items[i];
-    if (m > 1 && a->grammar->n_classes > 0)
+    if (m > 1 && (a->grammar->n_classes > 0 || a->places != NULL))
         m = drop_covered(a, items, m);
     if (m > SLM_CONFIG_MAX_ITEMS && a->status == SLM_OK)
         a->status = slm_fail(a->error, SLM_ERR_LIMIT, "grammar", SLM_NO_OFFSET,

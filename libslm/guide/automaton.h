@@ -6,6 +6,10 @@
  *   config  a set of pairs of a frame and a stack: all that a text may have got to. Equal ones exist
  *           once, so that a step is a look into a table after the first time.
  *
+ * Of two items, one may cover the other: all that may follow the second may follow the first. Then the
+ * second is forgotten, and so are nodes of a frame. That is known of counted characters (of which fewer
+ * have come, but enough) and of copies of an expression (guide/grammar.h).
+ *
  * Two stacks are special: below TEXT there is nothing, and a rule that ends there ends the text;
  * below FRAME lies what is not known, which is how the tokens of a frame are found once for all the
  * stacks that it will ever stand on.
@@ -44,21 +48,28 @@ typedef struct slm_frame {
     uint8_t accepts;             /* the rule may end here                                   */
     uint8_t final;               /* ... and can do nothing else                             */
     uint8_t expanded;
+    uint8_t varies;              /* others may have its shape                               */
+    uint32_t shape;              /* equal where one may cover the other                     */
+    uint64_t sum;                /* ... which then has the smaller one                      */
 } slm_frame;
 
 typedef struct slm_stack {
-    uint32_t back, below; /* a frame, and a stack */
+    uint32_t back, below; /* a frame, and a stack                         */
+    uint32_t shape;       /* of its frames together; 0: none of them varies */
+    uint64_t sum;
 } slm_stack;
 
 typedef struct slm_item {
     uint32_t frame, stack;
 } slm_item;
 
-/* An item of a counted rule, and its place among those of its config. */
-typedef struct slm_counted_item {
-    uint32_t stack, rule, node, count; /* rule: plus 1; node: the first of the frame's */
-    uint32_t frame, at;
-} slm_counted_item;
+/* An item that varies, and its place among those of its config; shape and sum are of its frame and
+ * its stack together. */
+typedef struct slm_varied_item {
+    uint64_t sum;
+    uint32_t shape, at;
+    slm_item item;
+} slm_varied_item;
 
 /* A slot of the table of items reached: whose it is counts if the epoch is the present one. */
 typedef struct slm_seen {
@@ -99,13 +110,17 @@ typedef struct slm_automaton {
     slm_table frame_table, stack_table, config_table;
     uint32_t *start_frame; /* [n_rules] plus 1; 0: not made yet */
     uint8_t *is_end;       /* [n_nodes]                         */
+    slm_grammar_place *places; /* [n_nodes], or NULL: no node is a copy of another */
     /* of use during a call */
     uint32_t *mark, epoch; /* [n_nodes] the epoch in which a node was seen */
     uint32_t *set;         /* [n_nodes] */
+    uint32_t *last_like;   /* [n_nodes] by first of a place: the last node of the frame in hand ... */
+    uint32_t *like_before; /* ... and the one before it, plus 1; 0: none. Both NULL without places  */
+    uint32_t *like_mark, like_epoch;
     slm_arc *arcs;
     slm_item *items, *reached;
-    slm_counted_item *counted;
-    uint32_t cap_arcs, cap_items, cap_reached, cap_counted;
+    slm_varied_item *varied;
+    uint32_t cap_arcs, cap_items, cap_reached, cap_varied;
     slm_seen *seen;
     uint32_t seen_epoch;
     uint64_t work;

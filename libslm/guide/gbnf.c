@@ -20,12 +20,16 @@
 #define MAX_COUNTED_COPIES 64u
 #define MAX_WRITTEN        (1u << 16)
 
+enum { IS_NULLABLE = 1, IS_SOLID };
+
 typedef enum kind { LITERAL, CLASS, SEQUENCE, CHOICE, REPEAT, REFERENCE } kind;
 
 typedef struct node node;
 struct node {
     kind kind;
     node *first, *next; /* children, and the next child of the parent                    */
+    uint32_t counted;   /* of a REPEAT of a class: the rule that counts it, plus 1       */
+    uint8_t nullable;   /* once it is known: IS_NULLABLE or IS_SOLID                     */
     union {
         slm_str text; /* LITERAL, as UTF-8                                             */
         struct {
@@ -41,10 +45,10 @@ struct node {
 
 typedef struct rule {
     slm_str name;
-    size_t used;      /* where it was named first                        */
-    const node *body; /* NULL: not defined                               */
-    uint32_t number;  /* in the grammar                                  */
-    uint32_t size;    /* where it is inlined: that of its body           */
+    size_t used;     /* where it was named first                        */
+    node *body;      /* NULL: not defined                               */
+    uint32_t number; /* in the grammar                                  */
+    uint32_t size;   /* where it is inlined: that of its body           */
     uint8_t inlined;
 } rule;
 
@@ -55,6 +59,7 @@ typedef struct parser {
     size_t at, len;
     unsigned depth;
     uint32_t copies; /* of what is being built: what repetitions around it make; bounded */
+    uint32_t chains; /* ... of which none covers another                                 */
     rule *rules;
     uint32_t n_rules, cap_rules;
     uint32_t *slots; /* hash table of rules by name, number + 1; SLM_GRAMMAR_MAX_RULES * 2 slots */
@@ -453,14 +458,60 @@ static void choose_inlined(parser *p) {
     }
 }
 
-static void build(parser *p, const node *n, uint32_t from, uint32_t to);
+static uint8_t find_nullable(const parser *p, node *n);
 
+/* Whether an expression is known to match the empty text. Not if that goes by a rule that is called:
+ * those may call one another. */
+static int is_nullable(const parser *p, node *n) {
+    if (n->nullable == 0)
+        n->nullable = find_nullable(p, n);
+    return n->nullable == IS_NULLABLE;
+}
+
+static uint8_t find_nullable(const parser *p, node *n) {
+    int is = n->kind == SEQUENCE;
+    switch (n->kind) {
+    case LITERAL:
+        is = n->of.text.len == 0;
+        break;
+    case CLASS:
+        break;
+    case REFERENCE:
+        is = p->rules[n->of.rule].inlined && is_nullable(p, p->rules[n->of.rule].body);
+        break;
+    case REPEAT:
+        is = n->of.count.min == 0 || is_nullable(p, n->first);
+        break;
+    default:
+        for (node *c = n->first; c != NULL && is == (n->kind == SEQUENCE); c = c->next)
+            is = is_nullable(p, c);
+    }
+    return is ? IS_NULLABLE : IS_SOLID;
+}
+
+/* How many may have to come. */
+static uint32_t least_of(const parser *p, const node *repeat) {
+    return is_nullable(p, repeat->first) ? 0 : repeat->of.count.min;
+}
+
+static void build(parser *p, node *n, uint32_t from, uint32_t to);
+
+/* From the last copy that must come on, the grammar is told that they are copies. */
 static void build_copies(parser *p, const node *n, uint32_t from, uint32_t to) {
     slm_grammar *g = p->g;
-    uint32_t min = n->of.count.min, max = n->of.count.max;
-    for (uint32_t i = 0; i < min && g->status == SLM_OK; i++) {
-        uint32_t next = slm_grammar_node(g);
+    uint32_t min = least_of(p, n), max = n->of.count.max, first = min > 0 ? min - 1 : 0;
+    uint32_t n_copies = max == SLM_NO_MAXIMUM ? min : max, base = 0, size = 0;
+    int are_equal = 1;
+    for (uint32_t i = 0; i < n_copies && g->status == SLM_OK; i++) {
+        uint32_t begin = g->n_nodes, next = slm_grammar_node(g);
+        if (i >= min)
+            slm_grammar_empty(g, from, to);
         build(p, n->first, from, next);
+        if (i == first) {
+            base = begin;
+            size = g->n_nodes - begin;
+        }
+        are_equal = are_equal && (i < first || g->n_nodes - begin == size);
         from = next;
     }
     if (max == SLM_NO_MAXIMUM) {
@@ -468,36 +519,57 @@ static void build_copies(parser *p, const node *n, uint32_t from, uint32_t to) {
         slm_grammar_empty(g, from, loop);
         build(p, n->first, loop, loop);
         from = loop;
-    }
-    for (uint32_t i = min; max != SLM_NO_MAXIMUM && i < max && g->status == SLM_OK; i++) {
-        uint32_t next = slm_grammar_node(g);
-        slm_grammar_empty(g, from, to);
-        build(p, n->first, from, next);
-        from = next;
+    } else if (are_equal && max > first) {
+        slm_grammar_are_copies(g, base, size, max - first);
     }
     slm_grammar_empty(g, from, to);
 }
 
-/* Whether a class is better written out than counted in so many copies, all characters together. */
-static int merges(const node *class_of, uint32_t copies, uint64_t all) {
-    size_t n = class_of->of.ranges.n;
-    return copies > MAX_COUNTED_COPIES && all <= MAX_WRITTEN && n > 0 &&
-           class_of->of.ranges.at[n - 1].hi < 0x80;
+/* Whether a class is better written out than counted in the copies that there are around it, all
+ * characters together: unless only the first copy must come, or fewer, in which case the others are
+ * no readings of their own. */
+static int merges(const parser *p, const node *repeat, uint64_t all) {
+    const node *chars = repeat->first;
+    size_t n = chars->of.ranges.n;
+    return p->copies > MAX_COUNTED_COPIES && all <= MAX_WRITTEN && n > 0 &&
+           chars->of.ranges.at[n - 1].hi < 0x80 &&
+           (p->chains > 1 || repeat->of.count.min > MAX_COUNTED_COPIES);
 }
 
-static void build_repeat(parser *p, const node *n, uint32_t from, uint32_t to) {
-    uint32_t around = p->copies;
-    uint64_t all = (uint64_t)around * copies_of(n);
-    if (n->first->kind == CLASS && !merges(n->first, around, all) &&
-        slm_grammar_repeat(p->g, from, n->first->of.ranges.at, n->first->of.ranges.n, SLM_SPELL_RAW,
-                           n->of.count.min, n->of.count.max, to))
+/* Whether that was a repetition of a class that is counted. All copies of it have one rule. */
+static int build_counted(parser *p, node *n, uint64_t all, uint32_t from, uint32_t to) {
+    slm_grammar *g = p->g;
+    if (n->first->kind != CLASS || merges(p, n, all))
+        return 0;
+    if (n->counted == 0)
+        n->counted =
+            slm_grammar_counted_class(g, n->first->of.ranges.at, n->first->of.ranges.n,
+                                      SLM_SPELL_RAW, n->of.count.min, n->of.count.max);
+    if (n->counted == 0)
+        return 0;
+    if (n->of.count.min == 0)
+        slm_grammar_empty(g, from, to);
+    slm_grammar_call(g, from, n->counted - 1, to);
+    return 1;
+}
+
+static uint32_t at_most(uint64_t n, uint32_t most) {
+    return n < most ? (uint32_t)n : most;
+}
+
+static void build_repeat(parser *p, node *n, uint32_t from, uint32_t to) {
+    uint32_t copies = p->copies, chains = p->chains, least = least_of(p, n);
+    uint64_t all = (uint64_t)copies * copies_of(n);
+    if (build_counted(p, n, all, from, to))
         return;
-    p->copies = all < MAX_WRITTEN ? (uint32_t)all : MAX_WRITTEN;
+    p->copies = at_most(all, MAX_WRITTEN);
+    p->chains = at_most((uint64_t)chains * (least > 0 ? least : 1), MAX_WRITTEN);
     build_copies(p, n, from, to);
-    p->copies = around;
+    p->copies = copies;
+    p->chains = chains;
 }
 
-static void build(parser *p, const node *n, uint32_t from, uint32_t to) {
+static void build(parser *p, node *n, uint32_t from, uint32_t to) {
     slm_grammar *g = p->g;
     if (g->status != SLM_OK)
         return;
@@ -518,11 +590,11 @@ static void build(parser *p, const node *n, uint32_t from, uint32_t to) {
         build_repeat(p, n, from, to);
         break;
     case CHOICE:
-        for (const node *c = n->first; c != NULL; c = c->next)
+        for (node *c = n->first; c != NULL; c = c->next)
             build(p, c, from, to);
         break;
     default:
-        for (const node *c = n->first; c != NULL; c = c->next) {
+        for (node *c = n->first; c != NULL; c = c->next) {
             uint32_t next = slm_grammar_node(g);
             build(p, c, from, next);
             from = next;
@@ -551,6 +623,7 @@ static slm_status build_all(parser *p) {
         slm_grammar_rule r = g->rules[p->rules[i].number];
         build(p, p->rules[i].body, r.start, r.end);
     }
+    slm_grammar_write_classes(g);
     SLM_TRY(slm_grammar_check(g, p->error));
     g->root = p->rules[number].number;
     uint32_t recursive;
@@ -563,7 +636,7 @@ static slm_status build_all(parser *p) {
 
 slm_status slm_gbnf_compile(slm_grammar *g, const char *text, size_t len, slm_error *error) {
     parser p = {
-        .g = g, .arena = {.host = g->host}, .text = text, .len = len, .copies = 1, .error = error};
+        .g = g, .arena = {.host = g->host}, .text = text, .len = len, .copies = 1, .chains = 1, .error = error};
     if (len > SLM_GBNF_MAX_BYTES)
         return slm_fail(error, SLM_ERR_LIMIT, "grammar", SLM_NO_OFFSET,
                         "grammar: got %zu bytes, wanted at most %d", len, SLM_GBNF_MAX_BYTES);

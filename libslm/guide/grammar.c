@@ -15,6 +15,7 @@ void slm_grammar_free(slm_grammar *g) {
     for (uint32_t i = 0; i < g->n_classes; i++)
         slm_free(g->host, g->classes[i].ranges);
     slm_free(g->host, g->classes);
+    slm_free(g->host, g->copies);
     slm_grammar_init(g, g->host);
 }
 
@@ -262,18 +263,26 @@ void slm_grammar_class(slm_grammar *g, uint32_t from, const slm_cp_range *ranges
 
 enum { LEAST_COUNTED = 16 }; /* characters: fewer are as good written out */
 
+/* Without nodes: copies of an expression have equally many of their own, though only the first that
+ * needs a class makes its rule. */
 static uint32_t class_rule(slm_grammar *g, uint32_t class_of, uint32_t min, uint32_t max) {
-    uint32_t rule = slm_grammar_rule_new(g);
-    if (g->status != SLM_OK)
+    if (!grow(g, &g->rules, g->n_rules, &g->cap_rules, sizeof *g->rules, SLM_GRAMMAR_MAX_RULES))
         return 0;
-    const slm_counted_class *c = &g->classes[class_of];
-    slm_grammar_rule *r = &g->rules[rule];
-    r->counted = SLM_COUNTED_CLASS;
-    r->class_of = (uint8_t)class_of;
-    r->min = min;
-    r->max = max;
-    slm_grammar_class(g, r->start, c->ranges, c->n, c->spelling, r->end);
-    return rule;
+    g->rules[g->n_rules] = (slm_grammar_rule){
+        .counted = SLM_COUNTED_CLASS, .class_of = (uint8_t)class_of, .min = min, .max = max};
+    return g->n_rules++;
+}
+
+void slm_grammar_write_classes(slm_grammar *g) {
+    for (; g->n_written < g->n_rules && g->status == SLM_OK; g->n_written++) {
+        slm_grammar_rule *r = &g->rules[g->n_written];
+        if (r->counted != SLM_COUNTED_CLASS)
+            continue;
+        const slm_counted_class *c = &g->classes[r->class_of];
+        r->start = slm_grammar_node(g);
+        r->end = slm_grammar_node(g);
+        slm_grammar_class(g, r->start, c->ranges, c->n, c->spelling, r->end);
+    }
 }
 
 /* The number of a class, a new one at first; SLM_MAX_CLASSES: there is none. */
@@ -299,17 +308,57 @@ static uint32_t find_class(slm_grammar *g, const slm_cp_range *ranges, size_t n,
     return number;
 }
 
-int slm_grammar_repeat(slm_grammar *g, uint32_t from, const slm_cp_range *ranges, size_t n,
-                       slm_spelling spelling, uint32_t min, uint32_t max, uint32_t to) {
+uint32_t slm_grammar_counted_class(slm_grammar *g, const slm_cp_range *ranges, size_t n,
+                                   slm_spelling spelling, uint32_t min, uint32_t max) {
     if (g->status != SLM_OK || n == 0 || (max == SLM_NO_MAXIMUM ? min : max) < LEAST_COUNTED)
         return 0;
     uint32_t class_of = find_class(g, ranges, n, spelling);
     if (class_of == SLM_MAX_CLASSES)
         return 0;
+    return class_rule(g, class_of, min > 0 ? min : 1, max) + 1;
+}
+
+int slm_grammar_repeat(slm_grammar *g, uint32_t from, const slm_cp_range *ranges, size_t n,
+                       slm_spelling spelling, uint32_t min, uint32_t max, uint32_t to) {
+    uint32_t rule = slm_grammar_counted_class(g, ranges, n, spelling, min, max);
+    if (rule == 0)
+        return 0;
     if (min == 0)
         slm_grammar_empty(g, from, to);
-    slm_grammar_call(g, from, class_rule(g, class_of, min > 0 ? min : 1, max), to);
+    slm_grammar_call(g, from, rule - 1, to);
+    slm_grammar_write_classes(g);
     return 1;
+}
+
+/* ---- copies -----------------------------------------------------------------------------------
+ */
+
+void slm_grammar_are_copies(slm_grammar *g, uint32_t base, uint32_t size, uint32_t n) {
+    if (n < 2 || !grow(g, &g->copies, g->n_copies, &g->cap_copies, sizeof *g->copies,
+                       SLM_GRAMMAR_MAX_NODES))
+        return;
+    g->copies[g->n_copies++] = (slm_grammar_copies){base, size, n};
+}
+
+/* Each copy has a node, and all together are no more than SLM_GRAMMAR_MAX_NODES: the fields, of a
+ * bit more than their numbers have, are of 40 bits at most. */
+static void place_copies(slm_grammar_place *places, const slm_grammar_copies *c) {
+    uint32_t width = 33 - (uint32_t)__builtin_clz(c->n - 1);
+    for (uint32_t i = 0; i < c->n; i++)
+        for (uint32_t k = 0; k < c->size; k++) {
+            slm_grammar_place *p = &places[c->base + i * c->size + k];
+            p->first = places[c->base + k].first;
+            p->rank |= (uint64_t)i << p->bits;
+            p->guard |= (uint64_t)1 << (p->bits + width - 1);
+            p->bits += width;
+        }
+}
+
+void slm_grammar_find_places(const slm_grammar *g, slm_grammar_place *places) {
+    for (uint32_t i = 0; i < g->n_nodes; i++)
+        places[i] = (slm_grammar_place){.first = i};
+    for (uint32_t i = 0; i < g->n_copies; i++)
+        place_copies(places, &g->copies[i]);
 }
 
 /* ---- properties -------------------------------------------------------------------------------

@@ -55,6 +55,20 @@ typedef struct slm_counted_class {
 
 enum { SLM_MAX_CLASSES = 64 };
 
+/* Nodes [base, base + size * n) are n copies of one expression, behind each of which it may be over.
+ * So all that may follow a place in one copy may follow the same place in each copy before it. */
+typedef struct slm_grammar_copies {
+    uint32_t base, size, n;
+} slm_grammar_copies;
+
+/* Where a node stands in the copies around it, one of copies of copies in several. first is the same
+ * node in the first of all of them. rank has a field for each: the number of the copy, and above it a
+ * bit that is 0, which guard has as 1. */
+typedef struct slm_grammar_place {
+    uint64_t rank, guard; /* guard 0: in none */
+    uint32_t first, bits; /* bits: of all fields */
+} slm_grammar_place;
+
 typedef struct slm_grammar {
     slm_host *host;
     slm_grammar_edge *edges; /* [0] is not used                       */
@@ -65,6 +79,9 @@ typedef struct slm_grammar {
     uint32_t root;
     slm_counted_class *classes; /* [SLM_MAX_CLASSES], or NULL           */
     uint32_t n_classes;
+    uint32_t n_written;         /* rules whose nodes have been made, if they are counted classes */
+    slm_grammar_copies *copies; /* those within others come first      */
+    uint32_t n_copies, cap_copies;
     slm_status status;       /* of the first thing that did not fit; everything after it does nothing */
 } slm_grammar;
 
@@ -84,10 +101,23 @@ void slm_grammar_text(slm_grammar *g, uint32_t from, const char *text, size_t le
 /* One character of the ranges, which ascend and do not touch; surrogates in them count for nothing. */
 void slm_grammar_class(slm_grammar *g, uint32_t from, const slm_cp_range *ranges, size_t n,
                        slm_spelling spelling, uint32_t to);
-/* min to max of them as a counted rule. 0: nothing was added, because they are too few for that, or
- * the grammar has too many classes; they are to be written out. */
+/* A counted rule of min to max of them, plus 1; where min is 0, of 1 to max. 0: there is none, because
+ * they are too few for that, or the grammar has too many classes; they are to be written out. Its nodes
+ * are made by slm_grammar_write_classes, which must come before anything that looks at them. */
+uint32_t slm_grammar_counted_class(slm_grammar *g, const slm_cp_range *ranges, size_t n,
+                                   slm_spelling spelling, uint32_t min, uint32_t max);
+void slm_grammar_write_classes(slm_grammar *g);
+/* min to max of them by such a rule, with its nodes. 0: nothing was added. */
 int slm_grammar_repeat(slm_grammar *g, uint32_t from, const slm_cp_range *ranges, size_t n,
                        slm_spelling spelling, uint32_t min, uint32_t max, uint32_t to);
+/* Says that nodes [base, base + size * n) are copies; see slm_grammar_copies. */
+void slm_grammar_are_copies(slm_grammar *g, uint32_t base, uint32_t size, uint32_t n);
+/* Where all n_nodes stand. */
+void slm_grammar_find_places(const slm_grammar *g, slm_grammar_place *places);
+/* Whether, by their places, all that may follow y may follow x. */
+static inline int slm_place_covers(const slm_grammar_place *x, const slm_grammar_place *y) {
+    return x->first == y->first && (((y->rank | y->guard) - x->rank) & y->guard) == y->guard;
+}
 
 /* The first rule, in order, that calls itself before it takes a byte; n_rules when there is none. */
 slm_status slm_grammar_left_recursion(slm_grammar *g, uint32_t *rule, slm_error *error);

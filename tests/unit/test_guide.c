@@ -1,6 +1,7 @@
 /* Guides: hostile grammars and schemas, refused memory, lazy guides, forced bytes, spacing. */
 #include "guide/automaton.h"
 #include "guide/dfa.h"
+#include "guide/guide.h"
 #include "slm.h"
 #include "support/fail_alloc.h"
 
@@ -203,6 +204,74 @@ static void chain_from_the_end(uint32_t n_states) {
     slm_grammar_free(&g);
     slm_arena_free(&arena);
     assert_true(host.bytes == 0);
+}
+
+/* Of the ways to divide a text between copies, those are forgotten that others cover: however long it
+ * is, few readings are left. */
+static void divided_texts(void **state) {
+    static const struct {
+        const char *grammar, *part;
+        size_t n_parts;
+    } texts[] = {
+        {"root ::= ([^\\n]{0,80} \"\\n\"?){0,200}", "no end of a line, ", 300},
+        {"root ::= ([^\\n]{0,80} \"\\n\"?){3,200}", "no end of a line, ", 300},
+        {"root ::= ([^\\n]{0,80} \"\\n\"?){200}", "no end of a line, ", 300},
+        {"root ::= (w? \"\\n\"?){0,200} \"!\"\nw ::= [^\\n!]{1,80}", "no end of a line, ", 300},
+        {"root ::= ([a-z ]{0,16} [,.]?){1,250}", "words, and more of them ", 100},
+        {"root ::= ([a-z]{1,15} [^a-z]?){1,250}", "words and ", 100},
+        {"root ::= (([a-z]{1,20} \" \"?){1,20} \".\"?){1,20} \"!\"", "words and ", 100},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        slm_guide *g = must_compile(texts[i].grammar, 0, 0);
+        slm_matcher *m;
+        slm_error error = SLM_ERROR_INIT;
+        assert_int_equal(slm_matcher_open(g, &m, &error), SLM_OK);
+        for (size_t n = 0; n < texts[i].n_parts; n++)
+            for (const char *at = texts[i].part; *at != 0; at++) {
+                if (slm_matcher_accept_bytes(m, at, 1, &error) != SLM_OK)
+                    fail_msg("%s: part %zu: %s", texts[i].grammar, n, error.message);
+                assert_in_range(g->automaton.configs[m->config].n_items, 1, 8);
+            }
+        slm_matcher_close(&m);
+        slm_guide_close(&g);
+    }
+}
+
+/* Copies that call rules, which hold such copies in their turn: a text has one reading at any depth. */
+static void nested_copies(void **state) {
+    static const char *const grammars[] = {
+        "root ::= v\nv ::= \"[\" (v \",\"){0,20} v \"]\" | [0-9]+",
+        "root ::= v\nv ::= \"[\" (v \",\"?){0,20} v \"]\" | [0-9]",
+        "root ::= v\nv ::= \"[\" (v{0,3} \",\"?){0,20} v \"]\" | [0-9]",
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(grammars); i++) {
+        slm_guide *g = must_compile(grammars[i], 0, 0);
+        char *text = repeated("", "[1,[2,3,", 100, "4");
+        char *whole = repeated(text, "]]", 100, "");
+        assert_int_equal(match(g, whole), SLM_MATCH_WHOLE);
+        slm_guide_close(&g);
+        free(text);
+        free(whole);
+    }
+    slm_error error;
+    slm_guide *g;
+    assert_int_equal(
+        compile("root ::= a\na ::= (a \"b\"?){0,20}", SLM_NTS, 0, 0, &g, &error),
+        SLM_ERR_GRAMMAR);
+    assert_non_null(strstr(error.message, "left recursion in rule a"));
+    hostile_repeated("root ::= (", "([a-z]{0,20} ", 60, "", 0, SLM_ERR_GRAMMAR, SLM_ERR_GRAMMAR);
+    hostile_repeated("root ::= a{0,2000}\na ::= ", "(\"b\"? c?){0,3} ", 1500, "\nc ::= [a-f]{0,30}",
+                     0, SLM_OK, SLM_ERR_LIMIT);
+    hostile_repeated("root ::= ([a-z]{0,16} \",\"? ", "\"x\"? ", 3000, "){0,17}", 0, SLM_OK,
+                     SLM_ERR_LIMIT);
+    hostile_repeated("root ::= ", "([a-z]? ", 150, "\"\"){0,2}", 0, SLM_ERR_GRAMMAR,
+                     SLM_ERR_GRAMMAR);
+    hostile("root ::= (((((((([ab]? \"a\"?){0,4}){0,4}){0,4}){0,4}){0,4}){0,4}){0,4}){0,4}", 0,
+            SLM_OK, SLM_ERR_LIMIT);
+    hostile("root ::= ((([a-z]? \"x\"?){0,50} \"y\"?){0,50} \"z\"?){0,50}", 0, SLM_OK,
+            SLM_ERR_LIMIT);
 }
 
 static void chains_from_the_end(void **state) {
@@ -597,6 +666,8 @@ static void arguments(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_grammars),
+        cmocka_unit_test(divided_texts),
+        cmocka_unit_test(nested_copies),
         cmocka_unit_test(chains_from_the_end),
         cmocka_unit_test(many_rules),
         cmocka_unit_test(empty_sides),

@@ -4,6 +4,8 @@
 
 #include "base/rng.h"
 
+#include <ctype.h>
+
 static const char *const grammars[] = {
     "root ::= (\"a\" | \"ab\" | [c-z]{2,5} | \" \" root)+ \"!\"",
     "root ::= item*\nitem ::= \"- \" [^\\n]{1,40} \"\\n\"",
@@ -245,13 +247,108 @@ static const struct {
      "\"minLength\":3,\"maxLength\":20}}",
      1,
      "root ::= \"[\" (s (\",\" \" \"? s)*)? \"]\"\ns ::= \"\\\"\" c{3,20} \"\\\"\"\nc ::= [a-z]"},
-    /* repeated so often that what is inside is written out, on both sides; a class is counted
-       behind */
+    /* in copies, of which one covers others, or of which so many must come that what is inside is
+       written out, on both sides; a class is counted behind */
     {"root ::= ([a-z]{0,16} \",\"?){0,250} \"!\" [^x]{1,30}", 0,
      "root ::= (c{0,16} \",\"?){0,250} \"!\" d{1,30}\nc ::= [a-z]\nd ::= [^x]"},
+    {"root ::= ([a-z]{0,16} \",\"){66,70} \"!\" [^x]{1,30}", 0,
+     "root ::= (c{0,16} \",\"){66,70} \"!\" d{1,30}\nc ::= [a-z]\nd ::= [^x]"},
     {"root ::= (([a-z]{1,20} \" \"?){1,20} \".\"?){1,20} \"!\" [^x]{1,30}", 0,
      "root ::= ((c{1,20} \" \"?){1,20} \".\"?){1,20} \"!\" d{1,30}\nc ::= [a-z]\nd ::= [^x]"},
 };
+
+/* Copies: the first guide knows that they are, the second has them written out. */
+static const char *const copies[] = {
+    "root ::= ([^\\n]{0,5} \"\\n\"?){0,6}",
+    "root ::= ([a-f]{0,3} \",\"?){2,7} \"!\"",
+    "root ::= ([a-z ]{1,4} [,.]?){1,6} [a-z]?",
+    "root ::= ([a-c]{2,3} \"x\"?){3,6} | [a-d]{4} root?",
+    "root ::= (([a-z]{1,3} \" \"?){0,3} \".\"?){1,4} \"!\"",
+    "root ::= ([^x] | \"x\" [^y]){1,8} (\"a\"? \"b\"* \"\"){2,5}",
+    "root ::= (w \" \"?){0,5} w\nw ::= [a-z]{1,3} | \"(\" root \")\"",
+    "root ::= v\nv ::= \"[\" (v \",\"?){0,4} v \"]\" | [0-9]{1,3}",
+    "root ::= ((x{0,3}){1,3} y?){4}\nx ::= [a-d]? \"e\" | \"f\" y\ny ::= [g-z ]{0,3} | \"#\" x",
+    "root ::= (\"a\" | \"ab\" | \"ba\"){0,9} (\"b\" root){0,2}",
+    "root ::= (([ab]{2} | [a-c]{3}){1,3} \"c\"?){0,4} (\"d\"{1,2}){2,}",
+};
+
+/* Behind a class or a literal. */
+static char *behind_quoted(char *at) {
+    char closing = *at == '[' ? ']' : '"';
+    for (at++; *at != closing; at++)
+        at += *at == '\\';
+    return at + 1;
+}
+
+/* The beginning of what stands before a repetition: a name, a class, a literal or a group. */
+static const char *atom_before(char *text, const char *brace) {
+    const char *atom = text;
+    for (char *at = text; at < brace;) {
+        if (*at == '[' || *at == '"') {
+            atom = at;
+            at = behind_quoted(at);
+        } else if (isalnum((unsigned char)*at)) {
+            for (atom = at; isalnum((unsigned char)*at);)
+                at++;
+        } else {
+            at++;
+        }
+    }
+    if (brace[-1] != ')')
+        return atom;
+    const char *open[64];
+    size_t depth = 0;
+    for (char *at = text; at < brace;) {
+        if (*at == '[' || *at == '"') {
+            at = behind_quoted(at);
+            continue;
+        }
+        assert_true(depth < COUNT(open));
+        if (*at == '(')
+            open[depth++] = at;
+        else if (*at == ')')
+            atom = open[--depth];
+        at++;
+    }
+    return atom;
+}
+
+/* A grammar with each repetition of a name, a class or a group in braces as what it stands for: a text
+ * as often as it must come, and then as often as it may, (x(x(x)?)?)?. */
+static char *write_out(const char *grammar) {
+    char *text = malloc(strlen(grammar) + 1);
+    strcpy(text, grammar);
+    for (char *brace = text; (brace = strpbrk(brace, "{[\"")) != NULL;) {
+        char *end;
+        if (*brace != '{') { /* neither a class nor a literal is looked into */
+            brace = behind_quoted(brace);
+            continue;
+        }
+        unsigned min = (unsigned)strtoul(brace + 1, &end, 10), max = min;
+        int endless = *end == ',' && end[1] == '}';
+        if (*end == ',' && !endless)
+            max = (unsigned)strtoul(end + 1, &end, 10);
+        const char *atom = atom_before(text, brace), *rest = strchr(brace, '}') + 1;
+        int len = (int)(brace - atom);
+        size_t cap = strlen(text) + (max + 2) * ((size_t)len + 8), n = 0;
+        char *longer = malloc(cap);
+        n += (size_t)snprintf(longer, cap, "%.*s", (int)(atom - text), text);
+        for (unsigned i = 0; i < min; i++)
+            n += (size_t)snprintf(longer + n, cap - n, "%.*s ", len, atom);
+        for (unsigned i = min; i < max; i++)
+            n += (size_t)snprintf(longer + n, cap - n, "(%.*s ", len, atom);
+        for (unsigned i = min; i < max; i++)
+            n += (size_t)snprintf(longer + n, cap - n, ")?");
+        if (endless)
+            n += (size_t)snprintf(longer + n, cap - n, "%.*s*", len, atom);
+        (void)snprintf(longer + n, cap - n, "%s", rest);
+        assert_true(n + strlen(rest) < cap);
+        brace = longer + n;
+        free(text);
+        text = longer;
+    }
+    return text;
+}
 
 static void walk_hostile(slm_model *model, size_t which, slm_rng *rng, int n_walks) {
     const slm_guide_source source = {hostile[which], SLM_NTS, 0};
@@ -276,6 +373,23 @@ static void walk_both(slm_model *model, const slm_guide_source sources[2], uint3
     walk_guides(both, "", sources[0].text, rng, n_walks, 8);
     close_guides(short_ones);
     close_guides(written);
+}
+
+static void walk_copies(slm_model *model, size_t which, slm_rng *rng, int n_walks) {
+    char *written = write_out(copies[which]);
+    slm_guide *known[2], *plain[2];
+    compile(model, &(slm_guide_source){copies[which], SLM_NTS, 0}, NULL, known);
+    compile(model, &(slm_guide_source){written, SLM_NTS, 0}, NULL, plain);
+    assert_true(known[0]->grammar.n_copies > 0);
+    assert_int_equal(plain[0]->grammar.n_copies, 0);
+    slm_guide *both[2] = {known[0], plain[1]};
+    walk_guides(both, "", copies[which], rng, n_walks, STEPS);
+    both[0] = plain[0];
+    both[1] = known[1];
+    walk_guides(both, "", written, rng, n_walks, STEPS);
+    close_guides(known);
+    close_guides(plain);
+    free(written);
 }
 
 static void walk_pair(slm_model *model, size_t which, slm_rng *rng, int n_walks) {
@@ -363,6 +477,8 @@ static void masks(void **state) {
         walk_hostile(model, i, &rng, n > 1 ? 2 : 1);
     for (size_t i = 0; i < COUNT(pairs); i++)
         walk_pair(model, i, &rng, n > 1 ? 2 : 1);
+    for (size_t i = 0; i < COUNT(copies); i++)
+        walk_copies(model, i, &rng, n);
     walk_many_classes(model, &rng, n > 1 ? 4 : 1);
     for (size_t i = 0; i < COUNT(schemas); i++)
         walk(model, &(slm_guide_source){schemas[i], SLM_NTS, 1}, NULL, &rng, n);
