@@ -109,8 +109,17 @@ static void free_tables(slm_automaton *a) {
     slm_free(a->host, a->config_table.slots);
 }
 
+/* What is left of a guide's memory is for masks: a grammar so large that places would take much of it
+ * does without them. */
+enum { SHARE_OF_PLACES = 8 };
+
 static slm_status open_places(slm_automaton *a, slm_error *error) {
     size_t n = a->grammar->n_nodes;
+    uint64_t size = sizeof *a->places + sizeof *a->last_like + sizeof *a->like_before +
+                    sizeof *a->like_mark;
+    uint64_t held = atomic_load(&a->host->bytes), limit = a->host->limit;
+    if (limit > 0 && (held > limit || n * size > (limit - held) / SHARE_OF_PLACES))
+        return SLM_OK;
     a->places = slm_calloc(a->host, n, sizeof *a->places);
     a->last_like = slm_calloc(a->host, n, sizeof *a->last_like);
     a->like_before = slm_calloc(a->host, n, sizeof *a->like_before);

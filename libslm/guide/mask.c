@@ -6,6 +6,8 @@
 #define LONG_WALK  8192u /* nodes of the trie                                                   */
 #define TAIL_NODES 4u    /* nodes of a walk take the time of making a tail */
 #define MAX_JOINT  (1u << 17) /* operations on the grammar, of several frames together */
+#define MANY_NEW   256u       /* configs: a mask with so many new ones takes long for them */
+#define WARM_STEPS 12 /* tokens of a text whose masks are made in warm-up, where they take long */
 #define MAX_WARM_UP                                                                                \
     800000u /* nodes of the trie, or operations on the grammar: a few milliseconds */
 
@@ -567,23 +569,6 @@ static slm_status warm_frame(slm_masker *m, uint32_t frame, slm_error *error) {
     return find_frame(m, frame, 1, &found, error);
 }
 
-slm_status slm_masker_warm_up(slm_masker *m, uint64_t most_bytes, slm_error *error) {
-    slm_automaton *a = m->automaton;
-    const slm_string_mask *strings;
-    slm_error unheard = SLM_ERROR_INIT;
-    if (m->free_string != 0)
-        SLM_TRY(slm_mask_find_strings(m, &strings, error));
-    slm_automaton_begin(a, &unheard);
-    (void)slm_automaton_start_frame(a, a->grammar->root);
-    for (uint32_t f = 0; f < a->n_frames && a->work < 2 * MAX_WARM_UP &&
-                         m->n_visited < MAX_WARM_UP && atomic_load(&m->host->bytes) < most_bytes;
-         f++)
-        if (warm_frame(m, f, &unheard) != SLM_OK)
-            break;
-    m->is_warm = 1;
-    return SLM_OK;
-}
-
 static slm_status find(slm_masker *m, uint32_t config, uint64_t *bits, slm_error *error) {
     slm_automaton *a = m->automaton;
     const slm_trie *t = m->trie;
@@ -623,5 +608,64 @@ slm_status slm_masker_find(slm_masker *m, uint32_t config, const uint64_t **bits
     m->recent_config[at] = config;
     m->next_recent = (at + 1) % SLM_MASK_RECENT;
     *bits = m->recent[at];
+    return SLM_OK;
+}
+
+/* The config behind a token of a mask, any one, but no end; 0: there is none. */
+static uint32_t after_some(slm_masker *m, uint32_t config, const uint64_t *bits, uint32_t any) {
+    const slm_trie_levels *v = &m->trie->levels;
+    uint32_t n = m->trie->n_vocab, depth = 0;
+    for (uint32_t i = 0; i < n && depth == 0; i++) {
+        uint32_t id = (any % n + i) % n, node = v->of_token[id];
+        if ((bits[id / 64] >> (id % 64) & 1) == 0 || node >= v->n)
+            continue;
+        for (; node != 0; node = v->parent[node]) /* from its end */
+            m->path[depth++] = v->byte[node];
+    }
+    if (depth == 0)
+        return 0;
+    while (depth > 0 && config != 0)
+        config = slm_automaton_step(m->automaton, config, (uint8_t)m->path[--depth]);
+    return config;
+}
+
+/* The mask of the beginning, and then, where walks are given up, those along a text of tokens
+ * chosen at random, and where they come to many new states: with none of these known a mask can
+ * take longer for them than for the walk. What is ambiguous ends this soon. */
+static void warm_start(slm_masker *m, uint32_t root, uint64_t most_bytes, slm_error *error) {
+    slm_automaton *a = m->automaton;
+    const uint64_t *bits;
+    uint32_t any = 1, n_before = 0;
+    a->work = SLM_AUTOMATON_MAX_WORK - 2 * MAX_WARM_UP;
+    uint32_t config = slm_automaton_config(a, (slm_item){root, SLM_STACK_TEXT}), start = config;
+    for (int n = 0;
+         n < WARM_STEPS && (n < 2 || m->n_flat > 0 || a->n_configs > n_before + MANY_NEW); n++) {
+        n_before = a->n_configs;
+        if (a->status != SLM_OK || m->n_visited > MAX_WARM_UP ||
+            atomic_load(&m->host->bytes) > most_bytes ||
+            slm_masker_find(m, config, &bits, error) != SLM_OK)
+            return;
+        any = any * 1664525u + 1013904223u;
+        config = after_some(m, config, bits, any >> 8);
+        config = config == 0 ? start : config;
+    }
+}
+
+slm_status slm_masker_warm_up(slm_masker *m, uint64_t most_bytes, slm_error *error) {
+    slm_automaton *a = m->automaton;
+    const slm_string_mask *strings;
+    slm_error unheard = SLM_ERROR_INIT;
+    if (m->free_string != 0)
+        SLM_TRY(slm_mask_find_strings(m, &strings, error));
+    slm_automaton_begin(a, &unheard);
+    uint32_t root = slm_automaton_start_frame(a, a->grammar->root);
+    for (uint32_t f = 0; f < a->n_frames && a->work < 2 * MAX_WARM_UP &&
+                         m->n_visited < MAX_WARM_UP && atomic_load(&m->host->bytes) < most_bytes;
+         f++)
+        if (warm_frame(m, f, &unheard) != SLM_OK)
+            break;
+    if (a->status == SLM_OK && atomic_load(&m->host->bytes) < most_bytes)
+        warm_start(m, root, most_bytes, &unheard);
+    m->is_warm = 1;
     return SLM_OK;
 }

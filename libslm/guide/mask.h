@@ -87,6 +87,7 @@ typedef struct slm_masker {
     slm_flat flat;
     uint64_t n_visited;      /* nodes in all walks */
     uint64_t n_before;       /* ... before the mask in hand */
+    uint32_t n_flat;         /* walks that were given up for one over all nodes */
     uint8_t *given_up;       /* [n_rules + 1] by rule plus 1: how many of the last walks          */
     int is_warm;             /* warm-up is over */
     int is_one_by_one;       /* frames are not walked from together */

@@ -142,6 +142,7 @@ slm_status slm_mask_walk_flat(slm_masker *m, uint32_t config, const slm_byte_set
         return walk_trie(m, config, follow, NO_LIMIT, &done, error);
     }
     m->n_visited += m->trie->n_nodes / SLM_FLAT_NODES;
+    m->n_flat++;
     slm_flat_add(&m->flat, m->scratch);
     uint32_t n = any_byte(follow) ? slm_flat_escapes(&m->flat, m->escapes, m->cap_escapes) : 0;
     if (n > m->cap_escapes) {
