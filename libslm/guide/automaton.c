@@ -261,7 +261,7 @@ void slm_automaton_unmark(slm_automaton *a) {
     }
 }
 
-/* ---- nodes that are covered */
+/* Nodes that others cover, of a frame that is being made. */
 
 enum { LIKE_SCAN = 8 };
 

@@ -12,7 +12,8 @@
  * less to call, and what is alternative is merged. */
 #define INLINE_SIZE 24u
 
-/* Classes are counted where what is around them is repeated at most so many times. Each that is
+/* Classes are counted where what is around them is repeated at most so many times, or where at most
+ * one of the copies must come (then the others are no readings of their own). Each that is
  * counted is a call, and so a stack of its own, and a text that can be divided in many ways comes
  * to be on all of them; those that are written out are nodes of one rule, which are one frame
  * together. Characters of several bytes are nodes by the dozen, which costs more than the calls:
@@ -526,8 +527,7 @@ static void build_copies(parser *p, const node *n, uint32_t from, uint32_t to) {
 }
 
 /* Whether a class is better written out than counted in the copies that there are around it, all
- * characters together: unless only the first copy must come, or fewer, in which case the others are
- * no readings of their own. */
+ * characters together. */
 static int merges(const parser *p, const node *repeat, uint64_t all) {
     const node *chars = repeat->first;
     size_t n = chars->of.ranges.n;
