@@ -636,7 +636,8 @@ static slm_status build_all(parser *p) {
 
 slm_status slm_gbnf_compile(slm_grammar *g, const char *text, size_t len, slm_error *error) {
     parser p = {
-        .g = g, .arena = {.host = g->host}, .text = text, .len = len, .copies = 1, .chains = 1, .error = error};
+        .g = g, .arena = {.host = g->host}, .text = text, .len = len, .copies = 1, .chains = 1,
+        .error = error};
     if (len > SLM_GBNF_MAX_BYTES)
         return slm_fail(error, SLM_ERR_LIMIT, "grammar", SLM_NO_OFFSET,
                         "grammar: got %zu bytes, wanted at most %d", len, SLM_GBNF_MAX_BYTES);
