@@ -263,7 +263,8 @@ void slm_automaton_unmark(slm_automaton *a) {
 
 /* Nodes that others cover, of a frame that is being made. */
 
-enum { LIKE_SCAN = 8 };
+/* How many are looked at, of a node's kind: where none covers another, all would be n * n. */
+enum { LIKE_SCAN = 8, LAST_SCAN = 32 };
 
 /* Nothing is like anything any more. */
 static void forget_like(slm_automaton *a) {
@@ -293,12 +294,13 @@ static int is_covered(slm_automaton *a, uint32_t node, uint32_t few, uint64_t *w
     return 0;
 }
 
-/* Takes out of the n nodes, which ascend, those that others cover: what covers a node is before it. */
+/* Takes out of the n nodes, which ascend, those that others are seen to cover: what covers a node is
+ * before it. */
 static uint32_t drop_covered_nodes(slm_automaton *a, uint32_t n, uint64_t *work) {
     uint32_t m = 0;
     forget_like(a);
     for (uint32_t i = 0; i < n; i++)
-        if (!is_covered(a, a->set[i], UINT32_MAX, work))
+        if (!is_covered(a, a->set[i], LAST_SCAN, work))
             a->set[m++] = a->set[i];
     return m;
 }
@@ -557,7 +559,7 @@ static int compare_varied(const void *a, const void *b) {
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-enum { COVER_SCAN = 32 };
+enum { COVER_SCAN = 32, ITEM_SCAN = 128 };
 
 /* Whether a place of x covers a node of y, the one at the same number if there are many. */
 static int node_covered(const slm_automaton *a, const slm_frame *x, const slm_frame *y,
@@ -620,7 +622,7 @@ static uint32_t list_varied(slm_automaton *a, const slm_item *items, uint32_t n)
 
 /* Takes out the items that another one covers; the rest stay in order. Without this a text like
  * ([a-z]{1,99})* would have a reading for every way to divide it. What covers another has the smaller
- * sum, so it comes before it. */
+ * sum, so it comes before it; the first ITEM_SCAN of a shape are looked at. */
 static uint32_t drop_covered(slm_automaton *a, slm_item *items, uint32_t n) {
     uint32_t n_varied = list_varied(a, items, n), begin = 0, n_kept = 0, m = 0;
     if (n_varied < 2)
@@ -633,9 +635,10 @@ static uint32_t drop_covered(slm_automaton *a, slm_item *items, uint32_t n) {
         if (i == 0 || v.shape != a->varied[i - 1].shape)
             begin = n_kept;
         work = 1;
-        for (by = begin; by < n_kept && !covers(a, a->varied[by].item, v.item, &work); by++)
+        uint32_t end = n_kept - begin < ITEM_SCAN ? n_kept : begin + ITEM_SCAN;
+        for (by = begin; by < end && !covers(a, a->varied[by].item, v.item, &work); by++)
             work++;
-        if (by < n_kept)
+        if (by < end)
             items[v.at].frame = UINT32_MAX;
         else
             a->varied[n_kept++] = v;

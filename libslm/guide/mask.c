@@ -636,7 +636,7 @@ static void warm_start(slm_masker *m, uint32_t root, uint64_t most_bytes, slm_er
     slm_automaton *a = m->automaton;
     const uint64_t *bits;
     uint32_t any = 1, n_before = 0;
-    a->work = SLM_AUTOMATON_MAX_WORK - 2 * MAX_WARM_UP;
+    a->work = SLM_AUTOMATON_MAX_WORK - MAX_WARM_UP / 2;
     uint32_t config = slm_automaton_config(a, (slm_item){root, SLM_STACK_TEXT}), start = config;
     for (int n = 0;
          n < WARM_STEPS && (n < 2 || m->n_flat > 0 || a->n_configs > n_before + MANY_NEW); n++) {

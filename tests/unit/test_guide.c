@@ -274,6 +274,24 @@ static void nested_copies(void **state) {
             SLM_ERR_LIMIT);
 }
 
+/* Copies whose groups cannot end, beside a letter that can: of their places none covers another, and
+ * a text is followed all the same. */
+static void copies_without_ends(void **state) {
+    (void)state;
+    char *begin = repeated("root ::= ", "(", 16, "\"a\"");
+    char *grammar = repeated(begin, " \"b\" | \"a\"){0,2}", 16, "");
+    slm_guide_options o = {.struct_size = sizeof o, .memory_limit = (uint64_t)256 << 20};
+    slm_error error = SLM_ERROR_INIT;
+    slm_guide *g;
+    assert_int_equal(slm_guide_compile_gbnf(NULL, grammar, SLM_NTS, &o, &g, &error), SLM_OK);
+    assert_non_null(g->automaton.places);
+    assert_int_equal(match(g, "aaaaaaaaaaaaaaaa"), SLM_MATCH_PREFIX);
+    assert_int_equal(match(g, "aaaaaaaaaaaaaaaaaa b"), SLM_MATCH_NONE);
+    slm_guide_close(&g);
+    free(grammar);
+    free(begin);
+}
+
 static void chains_from_the_end(void **state) {
     (void)state;
     for (uint32_t n = 30; n < 300; n += 9)
@@ -668,6 +686,7 @@ int main(void) {
         cmocka_unit_test(hostile_grammars),
         cmocka_unit_test(divided_texts),
         cmocka_unit_test(nested_copies),
+        cmocka_unit_test(copies_without_ends),
         cmocka_unit_test(chains_from_the_end),
         cmocka_unit_test(many_rules),
         cmocka_unit_test(empty_sides),
