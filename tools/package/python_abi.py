@@ -99,8 +99,9 @@ class Struct(ctypes.Structure):
         super().__setattr__(name, value)
         got = getattr(self, name)
         if isinstance(value, int) and isinstance(got, int) and got != value:
-            kind = dict(self._fields_)[name]
-            bits, signed = 8 * ctypes.sizeof(kind), kind(-1).value < 0
+            bits = 8 * getattr(type(self), name).size
+            super().__setattr__(name, -1)
+            signed = getattr(self, name) < 0
             least, most = (-1 << bits - 1, (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
             raise OverflowError(f"{{type(self).__name__}}.{{name}}: got {{value}}, wanted {{least}} "
                                 f"to {{most}}")
