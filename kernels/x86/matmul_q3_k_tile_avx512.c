@@ -2,5 +2,5 @@
 #include "x86/level_avx512.h"
 #include "x86/packed_avx512.h"
 
-SLM_PACKED_TILES(k, Q3_K, slm_matmul_q3_k_q8_k_tile_avx512)
+SLM_PACKED_TILES(Q3_K, slm_matmul_q3_k_q8_k_tile_avx512)
 SLM_PACKED_MATMUL(k, Q3_K, slm_matmul_q3_k_q8_k_tile_avx512, 256, slm_matmul_q3_k_q8_k_tile_avx512_tiles)

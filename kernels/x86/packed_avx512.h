@@ -353,12 +353,25 @@ SLM_INLINE void slm_panel_by(uint32_t type, int by16, size_t n, float *y, size_t
     slm_store_columns(n, y, y_stride, n_w, acc);
 }
 
+/* The forms of SLM_PACKED_COLUMNS: by sums of sub-blocks, and of 16. */
+SLM_INLINE void slm_panel_k(uint32_t type, size_t n, float *y, size_t y_stride, size_t n_w,
+                            const uint8_t *panel, const uint32_t *x, size_t width,
+                            size_t n_blocks) {
+    slm_panel_by(type, 0, n, y, y_stride, n_w, panel, x, width, n_blocks);
+}
+
+SLM_INLINE void slm_panel_k16(uint32_t type, size_t n, float *y, size_t y_stride, size_t n_w,
+                              const uint8_t *panel, const uint32_t *x, size_t width,
+                              size_t n_blocks) {
+    slm_panel_by(type, 1, n, y, y_stride, n_w, panel, x, width, n_blocks);
+}
+
 enum { SLM_PASS_TILES = 4 }; /* whole tiles that share one unpacking */
 
 /* Sixteen rows by n_tiles whole tiles, tile_words apart. */
-SLM_INLINE void slm_pass_by(uint32_t type, int by16, size_t n_tiles, float *y, size_t y_stride,
-                            size_t n_w, const uint8_t *panel, const uint32_t *x, size_t tile_words,
-                            size_t n_blocks) {
+SLM_INLINE void slm_pass_k(uint32_t type, size_t n_tiles, float *y, size_t y_stride, size_t n_w,
+                           const uint8_t *panel, const uint32_t *x, size_t tile_words,
+                           size_t n_blocks) {
     __m512 acc[SLM_PASS_TILES][SLM_TILE_ROWS];
     for (size_t t = 0; t < n_tiles; t++) {
         SLM_UNROLL
@@ -371,27 +384,12 @@ SLM_INLINE void slm_pass_by(uint32_t type, int by16, size_t n_tiles, float *y, s
         slm_unpacked u;
         slm_unpack_k(type, body, &u);
         for (size_t t = 0; t < n_tiles; t++)
-            slm_block_k(type, by16, SLM_TILE_ROWS, acc[t], body, halves, &u, 1, x + t * tile_words,
+            slm_block_k(type, 0, SLM_TILE_ROWS, acc[t], body, halves, &u, 1, x + t * tile_words,
                         SLM_TILE_ROWS);
     }
     for (size_t t = 0; t < n_tiles; t++)
         slm_store_columns(SLM_TILE_ROWS, y + t * SLM_TILE_ROWS * y_stride, y_stride, n_w, acc[t]);
 }
-
-/* The forms of the K types: sums of sub-blocks, and of 16. */
-#define SLM_FORM_K(form, by16)                                                                     \
-    SLM_INLINE void slm_panel_##form(uint32_t type, size_t n, float *y, size_t y_stride,           \
-                                     size_t n_w, const uint8_t *panel, const uint32_t *x,          \
-                                     size_t width, size_t n_blocks) {                              \
-        slm_panel_by(type, by16, n, y, y_stride, n_w, panel, x, width, n_blocks);                  \
-    }                                                                                              \
-    SLM_INLINE void slm_pass_##form(uint32_t type, size_t n_tiles, float *y, size_t y_stride,      \
-                                    size_t n_w, const uint8_t *panel, const uint32_t *x,           \
-                                    size_t tile_words, size_t n_blocks) {                          \
-        slm_pass_by(type, by16, n_tiles, y, y_stride, n_w, panel, x, tile_words, n_blocks);        \
-    }
-SLM_FORM_K(k, 0)
-SLM_FORM_K(k16, 1)
 
 /* The same for Q4_0 and Q8_0: blocks of 32. */
 SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, size_t n_w,
@@ -447,12 +445,11 @@ SLM_INLINE void slm_panel_0(uint32_t type, size_t n, float *y, size_t y_stride, 
                              n_blocks);                                                            \
     }
 
-#define SLM_PACKED_TILES(form, TYPE, name)                                                         \
+#define SLM_PACKED_TILES(TYPE, name)                                                               \
     static __attribute__((noinline)) void name##_tiles(                                            \
         float *y, size_t y_stride, size_t n_w, const uint8_t *panel, const uint32_t *x,            \
         size_t tile_words, size_t n_tiles, size_t n_blocks) {                                      \
-        slm_pass_##form(SLM_DTYPE_##TYPE, n_tiles, y, y_stride, n_w, panel, x, tile_words,         \
-                        n_blocks);                                                                 \
+        slm_pass_k(SLM_DTYPE_##TYPE, n_tiles, y, y_stride, n_w, panel, x, tile_words, n_blocks);   \
     }
 
 /* tiles: name##_tiles or NULL */
