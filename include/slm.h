@@ -978,6 +978,9 @@ typedef struct slm_generate_options {
                                     SLM_ERR_GRAMMAR when no token of the model can begin a text of it.
                                     Tokens about which it leaves no choice are not sampled: they come
                                     with a logprob of 0, and are evaluated together with the next one */
+    uint32_t n_draft;            /* drafts: at most so many tokens, 0 to 32 and the cache's max_logits, that the answer
+                                    may go on with are evaluated together with each token that has to
+                                    be. 0: none. See slm_generate_begin                              */
 } slm_generate_options;
 
 typedef int32_t slm_event_type;
@@ -1021,12 +1024,21 @@ typedef struct slm_event {
     slm_end_reason reason;
     uint64_t forced;       /* of the tokens generated so far, those that the guide, or the end of a
                               thinking budget, left no choice about: they took no step of their own   */
+    uint64_t steps;        /* evaluations that the answer has waited for: without a guide and drafts one
+                              a token but the first, whose logits the prompt leaves                  */
+    uint64_t drafted;      /* tokens evaluated as drafts so far, right ones and wrong ones            */
 } slm_event;
 
 /* Starts an answer after the tokens that the session holds, at least one (SLM_ERR_ARG). Where the
  * logits of the last one are not at hand, the first event evaluates it. One generator a session at
  * a time: SLM_ERR_BUSY. While it is open, the session must not be used otherwise: SLM_ERR_BUSY. Nothing is
- * allocated after this call, but by a guide, within its memory_limit. */
+ * allocated after this call, but by a guide, within its memory_limit.
+ *
+ * Drafts (n_draft) are what followed the last tokens where they stood before in the session, and what a guide makes
+ * likely. Each that is the token then chosen spares a step; how many are made follows how many were right. They do not change the answer: tokens
+ * are chosen from the same logits, which on the CPU are the same bit for bit; on a device their last bits may depend on how many rows a step
+ * has. They pay where reading the weights is most of a step, and the text repeats something: calls of
+ * tools, quotes, edits. Models with recurrent state make none, and batches (slm_batch.h) none. */
 SLM_API slm_status slm_generate_begin(slm_session *session, const slm_generate_options *options,
                                       slm_generator **out, slm_error *error);
 

@@ -363,6 +363,8 @@ typedef struct slm_answer_event {
     uint64_t count;       /* tokens generated so far; of REEVALUATED: evaluated again                */
     slm_end_reason reason;
     uint64_t forced;      /* as in slm_event                                                         */
+    uint64_t steps;       /* as in slm_event                                                         */
+    uint64_t drafted;     /* as in slm_event                                                         */
 } slm_answer_event;
 
 /* Begins an answer after the tokens that the session holds, as slm_generate_begin does and with its

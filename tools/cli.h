@@ -227,6 +227,7 @@ slm_status slm_cli_depth_bytes(const slm_model *model, slm_kv_type kv, uint32_t 
 typedef struct slm_cli_sampling {
     slm_sampling sampling;
     uint32_t max_tokens; /* 0: until the end or the context is full */
+    uint32_t n_draft;
     slm_span *stop;
     size_t n_stop;
     slm_span *breakers;
@@ -234,7 +235,7 @@ typedef struct slm_cli_sampling {
     slm_logit_bias *bias;
     size_t n_bias;
 } slm_cli_sampling;
-#define SLM_CLI_SAMPLING_OPTIONS 18u
+#define SLM_CLI_SAMPLING_OPTIONS 19u
 void slm_cli_sampling_init(slm_cli_sampling *s);
 void slm_cli_sampling_free(slm_cli_sampling *s);
 size_t slm_cli_sampling_options(slm_opt *options, slm_cli_sampling *s);

@@ -93,6 +93,7 @@ static int open_all(slm_talk *t, const slm_cli_common *common) {
     if (status)
         return status;
     slm_cli_cache_options(t->model, common, &cache);
+    cache.max_logits = t->sampling->n_draft; /* 0: the default */
     cache.yield = show_progress;
     t->n_ctx = cache.n_ctx;
     if (slm_session_open(t->model, &cache, &t->session, &error) != SLM_OK)

@@ -98,6 +98,7 @@ static int run(const request *r, const slm_cli_common *common, slm_cli_sampling 
     if (status == 0 && (r->grammar || r->schema))
         status = slm_cli_compile_guide(model, r->grammar, r->schema, 0, &guide);
     slm_cli_cache_options(model, common, &cache);
+    cache.max_logits = sampling->n_draft; /* 0: the default */
     if (status == 0 && slm_session_open(model, &cache, &session, &error) != SLM_OK)
         status = slm_cli_fail_error(r->path, &error);
     stats.load_ms = (slm_cli_now() - begun) * 1e3;

@@ -46,6 +46,8 @@ static size_t list(options *o, option all[MAX_OPTIONS]) {
         {"model", TEXT, &o->model, "FILE|demo", "the language model, a GGUF file (demo)", 0, 0},
         {"threads", COUNT, &o->thinking.n_threads, "N", "of the model (physical cores)", 1, 1024},
         {"ctx", COUNT, &o->thinking.n_ctx, "N", "tokens of context (at most 4096)", 16, 1 << 24},
+        {"draft", COUNT, &o->thinking.n_draft, "N",
+         "tokens from earlier words to try with each of an answer, 0: none (4)", 0, 32},
         {"max-tokens", COUNT, &o->thinking.max_tokens, "N", "of an answer (200)", 1, 100000},
         {"system", TEXT, &o->thinking.system, "TEXT", "the system message (You are Hearth.)", 0, 0},
         {"no-tools", FLAG, &o->no_tools, NULL, "the model only talks", 0, 0},
@@ -257,6 +259,7 @@ bool options_parse(options *o, int argc, char **argv, int *status) {
         .model = "demo", .recognizer_ms = -1, .speaker_ms = -1};
     o->thinking = (thinking_options){.system = "You are Hearth.",
                                      .max_tokens = 200,
+                                     .n_draft = 4,
                                      .prompt_ms = 1,
                                      .token_ms = 8,
                                      .tool_ms = 20};

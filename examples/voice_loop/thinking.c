@@ -103,7 +103,8 @@ static void begin_answer(thinking *t) {
     slm_sampling_init(&sampling);
     sampling.temperature = 0;
     slm_generate_options generate = {
-        .struct_size = sizeof generate, .max_tokens = o->max_tokens, .sampling = &sampling};
+        .struct_size = sizeof generate, .max_tokens = o->max_tokens, .sampling = &sampling,
+        .n_draft = o->n_draft};
     slm_answer_options options = {
         .struct_size = sizeof options, .generate = &generate, .speech = &speech};
     slm_status status = SLM_OK;
@@ -126,7 +127,7 @@ static void begin_answer(thinking *t) {
     charge_prompt(t, report.n_evaluated);
     t->doing = THINK_WRITING;
     t->base = t->n_bytes;
-    t->n_tokens = t->n_forced = 0;
+    t->n_tokens = t->n_steps = t->n_drafted = 0;
     t->n_calls = t->next_call = 0;
 }
 
@@ -191,11 +192,12 @@ static void write_on(thinking *t) {
         failed(t, err.message);
         return;
     }
+    stage_charge(&t->stage, t->options->token_ms * (double)(ev.steps - t->n_steps) +
+                                t->options->prompt_ms * (double)(ev.drafted - t->n_drafted));
+    t->n_steps = ev.steps;
+    t->n_drafted = ev.drafted;
     if (ev.count > t->n_tokens && ev.type != SLM_ANSWER_REEVALUATED) {
-        uint64_t steps = ev.count - t->n_tokens - (ev.forced - t->n_forced);
-        stage_charge(&t->stage, t->options->token_ms * (double)steps);
         t->n_tokens = ev.count;
-        t->n_forced = ev.forced;
         if (t->is_first)
             post(t, THOUGHT_FIRST, NULL, 0, t->reused, t->evaluated, (int64_t)t->ahead);
         t->ahead = t->is_first ? 0 : t->ahead;
@@ -426,6 +428,7 @@ bool thinking_open(thinking *t, slm_model *model, household *home, const thinkin
     slm_error err = SLM_ERROR_INIT;
     slm_cache_options cache = {
         .struct_size = sizeof cache, .n_ctx = options->n_ctx, .n_threads = options->n_threads,
+        .max_logits = options->n_draft,
         .yield = keep_on, .yield_user = t};
     slm_chat_options chat = {.struct_size = sizeof chat,
                              .when_full = SLM_CHAT_FULL_DROP, /* it talks all day */

@@ -40,11 +40,12 @@ typedef struct thinking_options {
     uint32_t n_ctx;         /* 0: the library's default */
     uint32_t n_threads;     /* 0: the library's default */
     uint32_t max_tokens;    /* of an answer */
+    uint32_t n_draft;       /* tokens of an answer that are tried together with each, 0: none */
     bool no_ahead;          /* nothing is evaluated before the commit */
     bool no_reuse;          /* every prompt is evaluated from its first token */
     bool no_clauses;        /* the answer is spoken when all of it is there */
-    double prompt_ms;       /* charged for a token of a prompt, */
-    double token_ms;        /* for one of an answer, and at least for each prompt, */
+    double prompt_ms;       /* charged for a token of a prompt, and for one that is tried, */
+    double token_ms;        /* for each step of an answer, and at least for each prompt, */
     double tool_ms;         /* and for a call */
 } thinking_options;
 
@@ -81,7 +82,7 @@ typedef struct thinking {
     uint64_t n_before;  /* messages before the turn */
     uint64_t base;      /* bytes of the answer before the present message */
     uint64_t n_bytes;   /* of the answer */
-    uint64_t n_tokens, n_forced; /* of the present message */
+    uint64_t n_tokens, n_steps, n_drafted; /* of the present message */
     uint64_t ahead, reused, evaluated;
     bool is_first;      /* no token of the turn was there yet */
     bool had_effect;

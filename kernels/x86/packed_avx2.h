@@ -52,7 +52,8 @@ SLM_INLINE void slm_prefetch_body(uint32_t type, const uint8_t *body) {
 
 /* For columns that read faster than memory gives. A hint now and then keeps the processor's own
  * prefetchers running, where on Zen 4 a request for each vector takes the place of a load (up to
- * 29 %). On Intel they stay too close: asking for all is worth 5 to 60 % (packed_avx512.h). */
+ * 29 %). On Intel they stay too close: asking for all is worth 5 to 60 % (packed_avx512.h), and with three
+ * or four columns of Q8_0 still 4 to 12 %. */
 SLM_INLINE void slm_prefetch_stream(uint32_t type, const uint8_t *body) {
     const uintptr_t at = (uintptr_t)body + SLM_PREFETCH_AHEAD / 2;
     if (__builtin_cpu_is("intel")) {
@@ -442,7 +443,7 @@ SLM_INLINE void slm_direct(uint32_t type, size_t n, float *y, size_t y_stride, s
         acc[c][0] = acc[c][1] = _mm256_setzero_ps();
     for (size_t b = 0; b < n_blocks; b++) {
         const uint8_t *body = panel + slm_body_at(type, b);
-        if (n <= 2)
+        if (n <= 2 || (n <= 4 && __builtin_cpu_is("intel")))
             slm_prefetch_stream(type, body);
         else
             slm_prefetch_body(type, body);

@@ -46,7 +46,7 @@ struct slm_answer {
     flush flush;
     slm_status failed;          /* memory was refused: there is no going on                    */
     slm_end_reason reason;      /* of the generator, or of the filter                          */
-    uint64_t count, forced;
+    uint64_t count, forced, steps, drafted;
     uint64_t budget, n_thinking; /* tokens                                                     */
     slm_buffer in, thinking, held, text, tool_calls, arguments, message;
     size_t in_at;               /* of in, bytes that are sorted                                */
@@ -516,6 +516,8 @@ static slm_status generate(slm_answer *a, slm_answer_event *e, slm_error *error)
     }
     a->count = g.count;
     a->forced = g.forced;
+    a->steps = g.steps;
+    a->drafted = g.drafted;
     a->n_thinking += a->place == IN_THINKING && g.type == SLM_EVENT_TEXT;
     if (g.type == SLM_EVENT_END)
         a->reason = g.reason;
@@ -595,6 +597,8 @@ slm_status slm_answer_step(slm_answer *a, slm_answer_event *e, slm_error *error)
     if (e->type != SLM_ANSWER_REEVALUATED)
         e->count = a->count;
     e->forced = a->forced;
+    e->steps = a->steps;
+    e->drafted = a->drafted;
     if (e->type == SLM_ANSWER_END)
         e->reason = a->reason;
     e->thinking = a->place == IN_THINKING;

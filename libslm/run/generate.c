@@ -3,6 +3,7 @@
 #include "guide/guide.h"
 #include "run/fpenv.h"
 #include "run/sampler.h"
+#include "run/speculate.h"
 #include "text/detok.h"
 
 #include <string.h>
@@ -21,6 +22,11 @@ struct slm_generator {
     int32_t forced[MAX_FORCED];/* tokens that the guide leaves no choice about, from next_forced on */
     size_t n_forced, next_forced;
     uint64_t n_spared; /* forced tokens of the answer so far */
+    int32_t likely[SLM_DRAFT_MAX]; /* of forced bytes, tokens that what follows may still change     */
+    uint32_t n_likely;
+    slm_drafts drafts;
+    uint32_t row;              /* of the cache's logits, to choose from; SLM_NO_LOGITS: the session's */
+    uint64_t n_steps;          /* evaluations that the answer waited for                             */
     int32_t spelled[SLM_MARKERS_MAX]; /* control tokens that are part of the text */
     size_t n_spelled;
     slm_utf8_stream utf8;
@@ -37,10 +43,15 @@ struct slm_generator {
     slm_end_reason ended;
 };
 
-static slm_status check_options(const slm_generate_options *o, slm_error *error) {
+static slm_status check_options(const slm_generate_options *o, const slm_cache_options *cache,
+                                slm_error *error) {
     if (o->flags & ~(uint32_t)(SLM_GENERATE_SPECIAL | SLM_GENERATE_IGNORE_END))
         return slm_fail(error, SLM_ERR_ARG, "flags", SLM_NO_OFFSET,
                         "slm_generate_options.flags: got 0x%x, which has unknown bits", o->flags);
+    if (o->n_draft > SLM_DRAFT_MAX || o->n_draft > cache->max_logits)
+        return slm_fail(error, SLM_ERR_RANGE, "n_draft", SLM_NO_OFFSET,
+                        "slm_generate_options.n_draft: got %u, wanted at most %u and the cache's "
+                        "max_logits = %u", o->n_draft, SLM_DRAFT_MAX, cache->max_logits);
     if (o->n_top > SLM_SAMPLER_MAX_TOP)
         return slm_fail(error, SLM_ERR_RANGE, "n_top", SLM_NO_OFFSET,
                         "slm_generate_options.n_top: got %u, wanted at most %u", o->n_top,
@@ -85,7 +96,7 @@ void slm_generator_spell(slm_generator *g, const int32_t *ids, size_t n) {
 /* Finds the tokens of the bytes that the guide forces: those that tokenizing gives for the end of the
  * answer with these bytes behind it, when that begins with the tokens that the answer has, and as far as
  * nothing that may follow would change them. Before the first token no session is wanted. Tokens spell no more than the guide allows, as all their
- * bytes are forced.
+ * bytes are forced. The tokens behind these, which something may still change, are likely all the same: drafts.
  *
  * To find none is never wrong: the mask then leaves the same bytes, and they cost steps of their own. So a
  * failure, refused memory included, is no failure of the generation. It leaves matcher, session and answer as
@@ -100,7 +111,7 @@ static void find_forced(slm_generator *g) {
     size_t n_forced, len = 0, n = 0;
     uint32_t n_window = g->n_tokens < WINDOW ? (uint32_t)g->n_tokens : WINDOW;
     const int32_t *window = n_window > 0 ? s->tokens + (s->n_tokens - n_window) : ids;
-    g->n_forced = g->next_forced = 0;
+    g->n_forced = g->next_forced = g->n_likely = 0;
     if (slm_vocab_get_kind(v) != SLM_VOCAB_BPE || slm_matcher_sleeps(g->matcher))
         return;
     if (slm_matcher_find_forced(g->matcher, &forced, &n_forced, NULL) != SLM_OK || n_forced == 0)
@@ -116,8 +127,11 @@ static void find_forced(slm_generator *g) {
     size_t settled = slm_vocab_settled(v, text, span.len);
     for (size_t i = n_window; i < n && g->n_forced < MAX_FORCED; i++) {
         len += slm_vocab_token_bytes(v, ids[i], 0, g->token_bytes).len;
-        if (len > settled || !slm_matcher_knows(g->matcher, ids[i]))
+        if (len > settled || !slm_matcher_knows(g->matcher, ids[i])) {
+            for (; i < n && g->n_likely < SLM_DRAFT_MAX; i++)
+                g->likely[g->n_likely++] = ids[i];
             break;
+        }
         g->forced[g->n_forced++] = ids[i];
     }
 }
@@ -202,13 +216,15 @@ slm_status slm_generator_new(slm_cache *c, uint32_t n_prompt, const slm_generate
     static const slm_generate_options defaults = {.struct_size = sizeof(slm_generate_options)};
     slm_generate_options o;
     SLM_TRY(slm_copy_options(&o, sizeof o, &defaults, options, "slm_generate_options", error));
-    SLM_TRY(check_options(&o, error));
+    SLM_TRY(check_options(&o, &c->options, error));
     slm_generator *g = slm_calloc(c->host, 1, sizeof *g);
     if (g == NULL)
         return slm_fail_nomem(error, sizeof *g, "the generator");
     g->cache = c;
     g->model = c->model;
     g->begin = n_prompt;
+    g->row = SLM_NO_LOGITS;
+    slm_drafts_init(&g->drafts, o.n_draft);
     slm_model_retain(g->model);
     slm_status status = set_up(g, &o, error);
     if (status != SLM_OK) {
@@ -251,6 +267,7 @@ void slm_generator_detach(slm_generator *g) {
     if (g == NULL || g->session == NULL)
         return;
     want_logits(g->session, NULL, 0);
+    slm_drafts_forget(&g->drafts, g->session);
     g->session->generator = NULL;
     g->session = NULL;
 }
@@ -268,13 +285,20 @@ void slm_generator_destroy(slm_generator *g) {
     slm_model_release(model);
 }
 
+/* What the answer has come to. */
+static void tell_counts(const slm_generator *g, slm_event *ev) {
+    ev->count = g->n_tokens;
+    ev->forced = g->n_spared;
+    ev->steps = g->n_steps;
+    ev->drafted = g->drafts.n_made;
+}
+
 /* The end: whatever was held back comes out. */
 static void end(slm_generator *g, slm_end_reason reason, slm_event *ev) {
     size_t n = slm_utf8_finish(&g->utf8, g->text);
     ev->type = SLM_EVENT_END;
     ev->reason = g->ended = reason;
-    ev->count = g->n_tokens;
-    ev->forced = g->n_spared;
+    tell_counts(g, ev);
     ev->text = g->text;
     ev->text_len = n;
     if (g->stopper == NULL)
@@ -312,6 +336,12 @@ static slm_status choose(slm_generator *g, slm_event *ev, slm_error *error) {
     const float *logits;
     slm_best best;
     int is_chosen = 0;
+    if (g->row != SLM_NO_LOGITS) {
+        logits = s->cache->logits + (size_t)g->row * s->cache->model->config.n_vocab;
+        g->row = SLM_NO_LOGITS;
+        return slm_sampler_choose(g->sampler, logits, s->tokens, s->n_tokens, &ev->token,
+                                  &ev->logprob, &ev->top, &ev->n_top, error);
+    }
     if (g->matcher == NULL && slm_cache_best(s->cache, s->slot, &best))
         SLM_TRY(slm_sampler_choose_best(g->sampler, &best, s->tokens, s->n_tokens, &is_chosen,
                                         &ev->token, &ev->logprob, &ev->top, &ev->n_top, error));
@@ -350,8 +380,8 @@ static slm_status accept(slm_generator *g, slm_event *ev, slm_error *error) {
     if (g->matcher != NULL && !is_end)
         SLM_TRY(slm_matcher_take(g->matcher, ev->token, error));
     slm_session_push(s, ev->token);
-    ev->count = ++g->n_tokens;
-    ev->forced = g->n_spared;
+    g->n_tokens++;
+    tell_counts(g, ev);
     if (g->matcher != NULL && g->next_forced == g->n_forced)
         find_forced(g);
     ev->type = SLM_EVENT_TEXT;
@@ -359,6 +389,26 @@ static slm_status accept(slm_generator *g, slm_event *ev, slm_error *error) {
         ev->type = SLM_EVENT_END;
         ev->reason = g->ended = SLM_END_STOP;
     }
+    return SLM_OK;
+}
+
+/* What is pending, and drafts with it. */
+static slm_status evaluate(slm_generator *g, slm_error *error) {
+    slm_session *s = g->session;
+    uint32_t n = slm_drafts_room(&g->drafts, s);
+    int is_done = 0;
+    if (n > 0 && s->n_valid < s->n_tokens) {
+        n = g->n_likely < n ? g->n_likely : n;
+        memcpy(s->tokens + s->n_tokens, g->likely, n * sizeof *g->likely);
+        SLM_TRY(slm_drafts_run(&g->drafts, s, n, &is_done, error));
+    }
+    if (is_done)
+        return SLM_OK;
+    uint8_t gave_up = s->gave_up;
+    slm_eval_item item = {sizeof item, SLM_LOGITS_LAST, s, NULL, 0};
+    SLM_TRY(slm_session_run(s->cache, &item, 1, error));
+    if (s->gave_up == SLM_REUSE_ALL)
+        s->gave_up = gave_up; /* with the drafts there was no room for */
     return SLM_OK;
 }
 
@@ -375,8 +425,7 @@ slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error)
     if (g->ended) {
         ev->type = SLM_EVENT_END;
         ev->reason = g->ended;
-        ev->count = g->n_tokens;
-        ev->forced = g->n_spared;
+        tell_counts(g, ev);
         return SLM_OK;
     }
     if (g->n_tokens >= g->max_tokens) {
@@ -402,7 +451,9 @@ slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error)
         g->n_forced = g->next_forced = 0; /* the guide has no place for it */
         ev->token = -1;
     }
-    int is_ready = s->has_last && s->n_valid == s->n_tokens;
+    g->row = SLM_NO_LOGITS;
+    int is_ready = (s->has_last && s->n_valid == s->n_tokens) ||
+                   slm_drafts_confirm(&g->drafts, s, &g->row);
     if (g->matcher != NULL) {
         slm_end_reason reason = SLM_END_NONE;
         SLM_TRY(follow_guide(g, is_ready || !g->is_driven, &reason, error));
@@ -418,16 +469,15 @@ slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error)
     }
     if (!is_ready && g->is_driven)
         return SLM_OK;
-    if (!is_ready) {
-        slm_eval_item item = {sizeof item, SLM_LOGITS_LAST, s, NULL, 0};
-        SLM_TRY(slm_session_run(c, &item, 1, error));
-    }
+    if (!is_ready)
+        SLM_TRY(evaluate(g, error));
     if (g->waits) {
         g->waits = 0;
+        g->n_steps++;
         if (s->gave_up != SLM_REUSE_ALL) {
             ev->type = SLM_EVENT_REEVALUATED;
+            tell_counts(g, ev);
             ev->count = s->n_reevaluated - g->n_reevaluated;
-            ev->forced = g->n_spared;
             return SLM_OK;
         }
     }

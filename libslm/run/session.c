@@ -72,6 +72,13 @@ void slm_session_push(slm_session *s, int32_t id) { slm_session_append(s, &id, 1
 
 /* ---------------------------------------------------------------- evaluation ----------------- */
 
+/* Beside SLM_LOGITS_...: of the last token before the item's, and of all of these. */
+#define LOGITS_AHEAD 3
+
+static int takes_shared_rows(const slm_eval_item *item) {
+    return item->logits == SLM_LOGITS_ALL || item->logits == LOGITS_AHEAD;
+}
+
 static slm_status check_items(slm_cache *c, const slm_eval_item *items, size_t n_items,
                               slm_error *error) {
     uint32_t n_vocab = c->model->config.n_vocab;
@@ -91,7 +98,7 @@ static slm_status check_items(slm_cache *c, const slm_eval_item *items, size_t n
             if (it->ids[j] < 0 || (uint32_t)it->ids[j] >= n_vocab)
                 return slm_fail(error, SLM_ERR_RANGE, "ids", SLM_NO_OFFSET,
                                 "token %zu: got id %d, wanted 0 to %u", j, it->ids[j], n_vocab - 1);
-        if (it->logits == SLM_LOGITS_ALL)
+        if (takes_shared_rows(it))
             n_all += it->n;
     }
     if (n_all > c->options.max_logits)
@@ -122,13 +129,14 @@ static uint32_t gather(slm_cache *c, const slm_eval_item *items, size_t n_items,
         for (uint32_t p = s->n_valid; p < end_of_rows(s) && n < most; p++, n++) {
             slm_row *row = &c->rows[n];
             *row = (slm_row){s->tokens[p], s->slot, p, SLM_NO_LOGITS};
-            if (items[i].logits == SLM_LOGITS_ALL && p >= before)
+            if (takes_shared_rows(&items[i]) && p >= before)
                 row->logits_row = all_row + (p - before);
-            else if (items[i].logits == SLM_LOGITS_LAST && p + 1 == s->n_tokens)
+            else if ((items[i].logits == SLM_LOGITS_LAST && p + 1 == s->n_tokens) ||
+                     (items[i].logits == LOGITS_AHEAD && p + 1 == before))
                 row->logits_row = s->slot;
             *n_logits += row->logits_row != SLM_NO_LOGITS;
         }
-        if (items[i].logits == SLM_LOGITS_ALL)
+        if (takes_shared_rows(&items[i]))
             all_row += (uint32_t)items[i].n;
     }
     return n;
@@ -171,6 +179,7 @@ static void release_rows(slm_cache *c, uint32_t n_rows) {
         else if (row != SLM_NO_LOGITS && row != SLM_HIDDEN)
             shared = 1;
     }
+    c->rows_stamp += (uint64_t)shared;
     for (uint32_t i = 0; shared && i < c->options.max_sessions; i++) {
         slm_session *s = &c->sessions[i];
         s->rows_lost |= s->n_all_logits > 0;
@@ -287,6 +296,23 @@ slm_status slm_session_run(slm_cache *c, const slm_eval_item *items, size_t n_it
         }
     }
     return SLM_OK;
+}
+
+slm_status slm_session_run_ahead(slm_session *s, const int32_t *ids, uint32_t n, uint32_t *row,
+                                 slm_error *error) {
+    uint32_t n_tokens = s->n_tokens, n_seen = s->n_seen > n_tokens ? s->n_seen : n_tokens;
+    slm_eval_item item = {sizeof item, LOGITS_AHEAD, s, ids, n};
+    SLM_TRY(slm_session_run(s->cache, &item, 1, error));
+    s->n_tokens = s->n_valid = n_tokens;
+    s->n_seen = n_seen;
+    s->has_last = 1;
+    *row = s->cache->options.max_sessions;
+    return SLM_OK;
+}
+
+void slm_session_confirm(slm_session *s) {
+    if (s->n_seen < ++s->n_valid)
+        s->n_seen = s->n_valid;
 }
 
 slm_status slm_session_keep(slm_session *s, slm_error *error) {

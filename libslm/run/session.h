@@ -52,6 +52,7 @@ struct slm_cache {
     slm_backend_cuda *cuda;     /* of one on a device, or NULL                                       */
     float *logits;              /* [max_sessions + max_logits][n_vocab]: a row for each session, then
                                    those of SLM_LOGITS_ALL                                           */
+    uint64_t rows_stamp;        /* changes when rows of SLM_LOGITS_ALL are written                   */
     const slm_op_sum *sums;     /* [SLM_OP_COUNT] of the backend                                     */
     void *tables;               /* seqs, sessions, rows, page tables, tokens: one block              */
     void *scratch;              /* of the backend, then of the samplers                              */
@@ -84,6 +85,14 @@ slm_status slm_session_check_free(const slm_session *session, slm_error *error);
  * generators pass n = 0: what is pending is evaluated. */
 slm_status slm_session_run(slm_cache *cache, const slm_eval_item *items, size_t n_items,
                            slm_error *error);
+
+/* Evaluates what is pending, of which there is some, and n tokens behind it that the session does not
+ * hold. Afterwards it has logits of its last token; those behind ids[i] are in row *row + i of the cache's logits as long as
+ * its rows_stamp stays. */
+slm_status slm_session_run_ahead(slm_session *session, const int32_t *ids, uint32_t n,
+                                 uint32_t *row, slm_error *error);
+/* The session now holds the first of these as its first pending token: that is valid. */
+void slm_session_confirm(slm_session *session);
 
 /* For whoever decides about each step himself: one session's part in one, and what came of it. */
 typedef enum slm_want { SLM_WANT_LOGITS, SLM_WANT_HIDDEN, SLM_WANT_ALL_HIDDEN } slm_want;

@@ -143,6 +143,9 @@ static void events(void **state) {
         SAME(n_top);
         SAME(count);
         SAME(reason);
+        SAME(forced);
+        SAME(steps);
+        SAME(drafted);
         if (size >= END(slm_event, top))
             assert_int_equal(ev.top[0].id, whole.token);
 #undef SAME

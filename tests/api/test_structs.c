@@ -456,7 +456,8 @@ static void generate_options(void **state) {
     static const size_t ends[] = {
         4, END(slm_generate_options, flags), END(slm_generate_options, max_tokens),
         END(slm_generate_options, sampling), END(slm_generate_options, stop),
-        END(slm_generate_options, n_stop), END(slm_generate_options, n_top)};
+        END(slm_generate_options, n_stop), END(slm_generate_options, n_top),
+        END(slm_generate_options, guide), END(slm_generate_options, n_draft)};
     static const slm_logit_bias only = {261, 1e6f}; /* "b", again and again */
     slm_sampling greedy = {.struct_size = sizeof greedy};
     OK(slm_sampling_init(&greedy));
@@ -496,6 +497,11 @@ static void generate_options(void **state) {
         odd.flags = 1u << 9;
         slm_status status = slm_generate_begin(session, cut(&s, &odd, ends[i]), &g, &golden_err);
         assert_int_equal(status, HAS(flags) ? SLM_ERR_ARG : SLM_OK);
+        slm_generate_end(&g);
+        odd = full;
+        odd.n_draft = 99;
+        status = slm_generate_begin(session, cut(&s, &odd, ends[i]), &g, &golden_err);
+        assert_int_equal(status, HAS(n_draft) ? SLM_ERR_RANGE : SLM_OK);
         slm_generate_end(&g);
         slm_session_close(&session);
 #undef HAS

@@ -359,6 +359,28 @@ class Ending(Case):
             self.assertEqual(server.stop(sign), 0, server.text())
             idle.close()
 
+    def test_153_on_its_way(self):
+        """Who has connected and asked when the server is told to stop is answered, not cut off."""
+        server = Server(self.model, "-c", "1000", "--drain", "3000")
+        body = b'{"prompt": "A", "max_tokens": 1}'
+        request = (b"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: "
+                   b"application/json\r\nContent-Length: %d\r\n\r\n" % (server.port, len(body)) + body)
+        sockets = [server.connect() for _ in range(2)]
+        server.process.send_signal(signal.SIGSTOP)
+        sockets += [server.connect() for _ in range(40)] # in the system's queue
+        for s in sockets:
+            s.sendall(request)
+        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(signal.SIGCONT)
+        replies = [rest(s) for s in sockets]
+        for s in sockets:
+            s.close()
+        self.assertEqual(server.process.wait(WAIT), 0)
+        server.process.stdout.close()
+        for reply in replies:
+            self.assertIn(reply[:12], (b"HTTP/1.1 200", b"HTTP/1.1 503"))
+        self.assertIn(b"HTTP/1.1 503", [reply[:12] for reply in replies])
+
     def test_153_running_ends(self):
         server = Server(self.model, "-c", "1000", "--drain", "3000")
         s = self.begin(server, max_tokens=60)

@@ -164,13 +164,14 @@ static void together_as_alone(void **state) {
     NOTHING_ON_DEVICE();
 }
 
-/* The most likely token again and again; how many were made. */
-static size_t generate(slm_session *s, int32_t *out, size_t n) {
+/* The most likely token again and again, with drafts; how many were made, and in how many steps. */
+static size_t generate_with(slm_session *s, uint32_t n_draft, int32_t *out, size_t n,
+                            uint64_t *steps) {
     slm_sampling sampling = {.struct_size = sizeof sampling};
     OK(slm_sampling_init(&sampling));
     sampling.temperature = 0;
     slm_generate_options o = {.struct_size = sizeof o, .flags = SLM_GENERATE_IGNORE_END,
-                              .max_tokens = n, .sampling = &sampling};
+                              .max_tokens = n, .sampling = &sampling, .n_draft = n_draft};
     slm_generator *g = NULL;
     slm_event ev = {.struct_size = sizeof ev};
     size_t made = 0;
@@ -181,8 +182,39 @@ static size_t generate(slm_session *s, int32_t *out, size_t n) {
             break;
         out[made++] = ev.token;
     }
+    *steps = ev.steps;
     slm_generate_end(&g);
     return made;
+}
+
+static size_t generate(slm_session *s, int32_t *out, size_t n) {
+    uint64_t steps;
+    return generate_with(s, 0, out, n, &steps);
+}
+
+/* Drafts, right and wrong ones, whose logits come as whole rows beside the best of others, leave no trace. */
+static void generation_with_drafts(void **state) {
+    (void)state;
+    slm_model *m = open_on(SLM_DEVICE_CUDA);
+    slm_cache *c = open_cache(m, 2, 32);
+    slm_session *s = open_session(c);
+    int32_t want[40], got[40];
+    uint64_t steps, fewer;
+    OK(slm_session_prompt(s, ids, 10, NULL, &golden_err));
+    assert_int_equal(generate_with(s, 0, want, 40, &steps), 40);
+    assert_int_equal(steps, 39);
+    OK(slm_session_eval(s, ids, 10, SLM_LOGITS_LAST, &golden_err)); /* the same once more */
+    assert_int_equal(generate_with(s, 0, want, 40, &steps), 40);
+    for (uint32_t n_draft = 1; n_draft <= 8; n_draft *= 2) {
+        OK(slm_session_truncate(s, 60, &golden_err));
+        assert_int_equal(generate_with(s, n_draft, got, 40, &fewer), 40);
+        assert_memory_equal(got, want, sizeof want);
+        assert_true(fewer < steps);
+    }
+    slm_session_close(&s);
+    slm_cache_close(&c);
+    slm_model_close(&m);
+    NOTHING_ON_DEVICE();
 }
 
 /* Forks write to copies of pages, and what was taken back leaves no trace. */
@@ -443,6 +475,7 @@ int main(void) {
         TEST(kernels_are_those_predicted),
         TEST(old_graphs_make_room),
         TEST(together_as_alone),
+        TEST(generation_with_drafts),
         TEST(generation_with_forks),
         TEST(pages_change_hands),
         TEST(windows_give_pages_back),

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -25,6 +26,7 @@ enum {
     RESERVED_FILES = 32,
     LAST_WORDS = 1, /* seconds for replies that the end of the server has cut short */
 };
+#define FAREWELL 0.5 /* seconds for requests that were on their way when the server was told to stop */
 
 /* ---- replies ---------------------------------------------------------------------------------- */
 
@@ -416,15 +418,41 @@ static int start(serve_server *server) {
 
 /* ---- the loop --------------------------------------------------------------------------------- */
 
-/* No new connections; connections without a request go, the others with their replies. */
+/* Clients that wait in the system's queue would be cut off with it. */
+static void take_in_waiting(serve_server *server, MHD_socket fd) {
+    for (;;) {
+        struct sockaddr_storage address;
+        socklen_t size = sizeof address;
+        int client = accept4(fd, (struct sockaddr *)&address, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (client >= 0)
+            MHD_add_connection(server->daemon, client, (struct sockaddr *)&address, size);
+        else if (errno != EINTR && errno != ECONNABORTED)
+            return;
+    }
+}
+
+/* No new connections. Those without a request have a moment for the one that may be on its way, which is told
+ * that the server ends; the others go with their replies. */
 static void begin_drain(serve_server *server, double now) {
     MHD_socket fd = MHD_quiesce_daemon(server->daemon);
-    if (fd != MHD_INVALID_SOCKET)
+    if (fd != MHD_INVALID_SOCKET) {
+        take_in_waiting(server, fd);
         close(fd);
+    }
     server->drain_until = now + server->options->drain;
+    server->farewell_until = now + FAREWELL;
+}
+
+/* The moment is over, or nobody is there who could use it. */
+static int said_farewell(serve_server *server, double now) {
+    int waits = 0;
     for (serve_connection *c = server->connections; c; c = c->next)
-        if (!c->exchange && !c->closing)
-            serve_connection_close(c);
+        if (!c->exchange && !c->closing) {
+            waits = 1;
+            if (now >= server->farewell_until)
+                serve_connection_close(c);
+        }
+    return !waits || now >= server->farewell_until;
 }
 
 /* Time is up: whoever still waits for an answer is told so. */
@@ -474,11 +502,12 @@ int serve_loop(serve_server *server) {
             if (server->drain_until == 0)
                 begin_drain(server, now);
             else if (!server->was_cut)
-                server->drain_until = now;
+                server->drain_until = server->farewell_until = now;
         }
         if (server->drain_until > 0 && !server->was_cut && now >= server->drain_until)
             cut(server);
-        if (server->drain_until > 0 && (!server->exchanges || now >= server->drain_until))
+        if (server->drain_until > 0 && said_farewell(server, now) &&
+            (!server->exchanges || now >= server->drain_until))
             break;
     }
     for (serve_exchange *x = server->exchanges; x; x = x->next)

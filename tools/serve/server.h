@@ -71,6 +71,7 @@ typedef struct serve_server {
     serve_exchange *exchanges;
     size_t n_jobs; /* that the engine has taken and that are not freed */
     double drain_until;        /* 0: not told to stop */
+    double farewell_until;     /* connections without a request wait so long for one that is refused */
     int was_cut;               /* that time is over, and what ran was told so */
     uint64_t random[2];        /* state of the ids of replies */
 } serve_server;

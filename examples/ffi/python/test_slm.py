@@ -577,6 +577,19 @@ class Sessions(unittest.TestCase):
             self.assertEqual(session.tokens, self.ids + [i for i in ids if not
                              self.model.token(i).flags & slm.TokenFlag.END])
 
+    def test_drafts(self):
+        with self.model.session(n_ctx=256, max_logits=8) as session:
+            session.prompt(self.ids + self.ids[1:])
+            plain = list(session.events(temperature=0, max_tokens=40))
+            session.prompt(self.ids + self.ids[1:])
+            drafted = list(session.events(temperature=0, max_tokens=40, n_draft=8))
+            self.assertEqual([e[:8] for e in drafted], [e[:8] for e in plain])
+            self.assertEqual(plain[-1].drafted, 0)
+            self.assertGreater(drafted[-1].drafted, 0)
+            self.assertLessEqual(drafted[-1].steps, plain[-1].steps)
+            with self.assertRaisesRegex(slm.Error, "n_draft: got 9"):
+                list(session.events(n_draft=9))
+
     def test_sampling(self):
         first = self.ids
         with self.model.session(n_ctx=256) as session:

@@ -242,7 +242,7 @@ class slm_generate_options(Struct):
     _fields_ = [
         ("struct_size", c_uint32), ("flags", c_uint32), ("max_tokens", c_uint64),
         ("sampling", POINTER(slm_sampling)), ("stop", POINTER(slm_span)), ("n_stop", c_size_t),
-        ("n_top", c_uint32), ("guide", c_void_p)]
+        ("n_top", c_uint32), ("guide", c_void_p), ("n_draft", c_uint32)]
 
 
 class slm_token_prob(Struct):
@@ -254,7 +254,8 @@ class slm_event(Struct):
     _fields_ = [
         ("struct_size", c_uint32), ("type", c_int32), ("text", c_void_p), ("text_len", c_size_t),
         ("token", c_int32), ("logprob", c_float), ("top", POINTER(slm_token_prob)),
-        ("n_top", c_size_t), ("count", c_uint64), ("reason", c_int32), ("forced", c_uint64)]
+        ("n_top", c_size_t), ("count", c_uint64), ("reason", c_int32), ("forced", c_uint64),
+        ("steps", c_uint64), ("drafted", c_uint64)]
 
 
 class slm_message(Struct):
@@ -318,7 +319,8 @@ class slm_answer_event(Struct):
     _fields_ = [
         ("struct_size", c_uint32), ("type", c_int32), ("text", c_void_p), ("text_len", c_size_t),
         ("call", c_uint32), ("thinking", c_uint32), ("begin", c_uint64), ("end", c_uint64),
-        ("count", c_uint64), ("reason", c_int32), ("forced", c_uint64)]
+        ("count", c_uint64), ("reason", c_int32), ("forced", c_uint64), ("steps", c_uint64),
+        ("drafted", c_uint64)]
 
 
 class slm_chat_options(Struct):

@@ -32,6 +32,8 @@ class AnswerEvent(NamedTuple):
     n_tokens: int
     reason: EndReason
     forced: int
+    steps: int
+    drafted: int
 
 
 class Answer(Handle):
@@ -57,7 +59,8 @@ class Answer(Handle):
                 self.end_reason = self.session.end_reason = EndReason(event.reason)
             yield AnswerEvent(AnswerEventType(event.type), text_at(event.text, event.text_len),
                               event.call, bool(event.thinking), event.begin, event.end, event.count,
-                              EndReason(event.reason), event.forced)
+                              EndReason(event.reason), event.forced, event.steps,
+                              event.drafted)
 
     def __iter__(self) -> Iterator[Union[str, Call]]:
         calls = CallReader()

@@ -40,6 +40,7 @@ class GenerateOptions(SamplingOptions, total=False):
     stop: Sequence[str]
     guide: Optional[Guide]
     n_top: int               # best tokens to report with each token
+    n_draft: int             # tokens tried with each, at most max_logits of the session's options
     special: bool            # control tokens appear in the text
     ignore_end: bool         # end tokens do not stop
 
@@ -63,7 +64,7 @@ class BatchOptions(BatchNumbers, total=False):
 
 
 _SAMPLING = fields_of(_abi.slm_sampling)
-_GENERATE = ("max_tokens", "stop", "guide", "n_top", "special", "ignore_end")
+_GENERATE = ("max_tokens", "stop", "guide", "n_top", "n_draft", "special", "ignore_end")
 _ANSWER = ("thinking", "thinking_budget", "calls", "tools", "tool_choice", "filter", "speech")
 
 
@@ -105,7 +106,7 @@ def generate_struct(given: Mapping[str, Any]) -> Any:
              (_abi.GENERATE_IGNORE_END if options.get("ignore_end") else 0))
     return _abi.slm_generate_options(
         flags=flags, max_tokens=options.get("max_tokens", 0), sampling=ctypes.pointer(chain),
-        stop=stop, n_stop=len(stop), n_top=options.get("n_top", 0),
+        stop=stop, n_stop=len(stop), n_top=options.get("n_top", 0), n_draft=options.get("n_draft", 0),
         guide=guide._as_parameter_ if guide is not None else None)
 
 

@@ -41,6 +41,8 @@ class Event(NamedTuple):
     n_tokens: int
     reason: EndReason
     forced: int
+    steps: int
+    drafted: int
 
 
 class Snapshot(NamedTuple):
@@ -236,7 +238,7 @@ class Session(Handle):
                 call("slm_generate_next", generator, ctypes.byref(event))
                 yield Event(EventType(event.type), text_at(event.text, event.text_len), event.token,
                             event.logprob, top_of(event), event.count, EndReason(event.reason),
-                            event.forced)
+                            event.forced, event.steps, event.drafted)
             self.end_reason = EndReason(event.reason)
         finally:
             load().slm_generate_end(ctypes.byref(generator))
