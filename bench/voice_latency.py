@@ -49,8 +49,9 @@ DIALOGUES = [
     ["set the heating to twenty degrees", "close the blinds in the study", "how are you"],
     ["remind me to water the plants at seven", "what is six times seven", "good night"],
 ]
-SWITCHES = ["", "--no-early-answer", "--no-prefill-ahead", "--no-prefix-reuse",
-            "--no-clause-streaming"]
+WITHOUT = {"": [], "early-answer": ["--no-early-answer"], "prefill-ahead": ["--no-prefill-ahead"],
+           "prefix-reuse": ["--no-prefix-reuse"], "clause-streaming": ["--no-clause-streaming"],
+           "drafts": ["--draft", "0"]}
 VOICES = ["en-us", "en-gb-x-rp", "en-us+f2", "en-us+m3"]
 SPACING = 14  # seconds from wish to wish: longer than any answer, so that none is interrupted
 TERMS = [("endpoint", "speech_end_ms", "vad_end_ms"), ("recognition", "vad_end_ms", "asr_ms"),
@@ -94,10 +95,10 @@ def turns_of(args, files, words, streams):
     return turns
 
 
-def row_of(name, switch, charges, turns):
+def row_of(name, without, charges, turns):
     """Medians of the terms, and the total."""
     totals = sorted(t["total_ms"] for t in turns)
-    row = {"date": today(), "machine": name, "without": switch.removeprefix("--no-"),
+    row = {"date": today(), "machine": name, "without": without,
            "prompt_ms": charges[0], "token_ms": charges[1], "turns": len(turns)}
     row["guesses"] = sum(t["guesses"] for t in turns)
     row["held"] = sum(t["begun_ms"] < t["asr_ms"] for t in turns)
@@ -169,10 +170,10 @@ def main():
                 "--charge-prompt", f"{prompt:.4f}", "--charge-token", f"{token:.4f}",
                 "--charge-recognition", str(args.recognition), "--charge-voice", str(args.voice)]
             shown = (1, 8) if prompt is None else (round(prompt, 3), round(token, 3))
-            runs = [(name, switch, prompt is None) for switch in SWITCHES]
-            for row, switch, streams in runs + ([(f"{name}-streams", "", True)] if charges else []):
-                turns = turns_of(args, files, charges + ([switch] if switch else []), streams)
-                rows.append(row_of(row, switch, shown, turns))
+            runs = [(name, without, prompt is None) for without in WITHOUT]
+            for row, without, streams in runs + ([(f"{name}-streams", "", True)] if charges else []):
+                turns = turns_of(args, files, charges + WITHOUT[without], streams)
+                rows.append(row_of(row, without, shown, turns))
                 print_row(rows[-1])
         if args.heard:
             rows.append(row_of("heard", "", (1, 8), heard(args, pathlib.Path(folder))))

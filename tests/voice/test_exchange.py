@@ -121,7 +121,7 @@ class Exchange(Case):
 
     def test_who_goes_on_before_the_answer_has_one_turn(self):
         parts = [(0.4, say("Turn on the lamp.")), (2.0, say("I mean in the kitchen."))]
-        for args in (["--no-early-answer"], ["--charge-token", 80]):
+        for args in (["--no-early-answer", "--charge-token", 20], ["--charge-token", 80]):
             with self.subTest(args=args):
                 result = self.hear(mix(parts, 8), *args, said="turn on the lamp|i mean in the kitchen")
                 turn, = self.done(result, 1)
@@ -295,8 +295,8 @@ class EarlyAnswer(Case):
         turns = self.done(self.hear(samples, "--charge-voice", 150,
                                     said="turn on the lamp in the kitchen|and the lamp in the bedroom"), 2)
         first, second = (t["synthesis_ms"] - t["first_clause_ms"] for t in turns)
-        self.assertIn(first, (150, 151))  # of rounded times
-        self.assertIn(second, (0, 1))
+        self.assertIn(first, range(150, 161))  # in blocks of 10 ms
+        self.assertIn(second, range(11))
         self.assertEqual([t["answer"][:5] for t in turns], 2 * ["Okay,"])
         self.assertEqual([t["spoken"] for t in turns], [t["answer"] for t in turns])
 
