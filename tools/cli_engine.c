@@ -255,8 +255,6 @@ size_t slm_cli_sampling_options(slm_opt *options, slm_cli_sampling *s) {
     const slm_opt all[SLM_CLI_SAMPLING_OPTIONS] = {
         {.letter = 'n', .name = "max-tokens", .kind = SLM_OPT_U32, .target = &s->max_tokens,
          .arg = "N", .help = "tokens of an answer (default: 0, up to the context)", .max = INT32_MAX},
-        {.name = "draft", .kind = SLM_OPT_U32, .target = &s->n_draft, .arg = "N",
-         .help = "tokens from earlier text to try with each, same answer (default: 0)", .max = 32},
         {.name = "temp", .kind = SLM_OPT_F32, .target = &p->temperature, .arg = "X",
          .help = "temperature; 0 takes the most likely token (the model's, or 0.8)", .max = 100},
         {.name = "top-k", .kind = SLM_OPT_I32, .target = &p->top_k, .arg = "N",
@@ -295,6 +293,8 @@ size_t slm_cli_sampling_options(slm_opt *options, slm_cli_sampling *s) {
          .help = "text before which the answer ends; repeatable", .call = add_stop},
         {.name = "logit-bias", .kind = SLM_OPT_CALL, .target = s, .arg = "ID:VALUE",
          .help = "added to a token's logit; -inf forbids it; repeatable", .call = add_bias},
+        {.name = "draft", .kind = SLM_OPT_U32, .target = &s->n_draft, .arg = "N",
+         .help = "tokens from earlier text to try with each, same answer (default: 0)", .max = 32},
     };
     memcpy(options, all, sizeof all);
     return SLM_CLI_SAMPLING_OPTIONS;

@@ -331,7 +331,7 @@ int slm_cmd_bench(int argc, char **argv) {
     size_t n_options = OWN + slm_cli_common_options(options + OWN, &common);
     n_options += slm_cli_prompt_options(options + n_options, &common);
     slm_opt *sampling = options + n_options;
-    n_options += slm_cli_sampling_options(sampling, &b.sampling);
+    n_options += slm_cli_sampling_options(sampling, &b.sampling) - 1; /* no --draft: words mean nothing */
     sampling[0].help = NULL; /* -n is the list above */
     sampling[1].help = "temperature; 0 takes the most likely token (0)";
     int status = slm_cli_parse(&command, options, n_options, argc, argv, &b.path);

@@ -70,6 +70,14 @@ class Story(Case):
             self.assertEqual(r.status, 0, r)
             self.assertTrue(r.out.startswith(want), r)
 
+    def test_drafts(self):
+        for sampling in (self.greedy, ["--raw", "--temp", "0.5", "--seed", "3"]):
+            plain = slm("run", STORIES, *sampling, "-n", "120", self.prompt)
+            self.assertEqual(plain.status, 0, plain)
+            for n in ("1", "4", "32"):
+                self.done(slm("run", STORIES, *sampling, "-n", "120", "--draft", n, self.prompt),
+                          plain.out)
+
     def test_prompt_from_standard_input(self):
         data = self.prompt.encode()
         for args in ([], ["-"]):

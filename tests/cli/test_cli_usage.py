@@ -114,8 +114,12 @@ class CommandLine(Case):
                               ("--presence-penalty", "101"), ("--frequency-penalty", "x"),
                               ("--penalty-last-n", "-2"), ("--dry-base", "0.5"),
                               ("--chunk-ms", "0"), ("--chunk-ms", "60001"),
+                              ("--draft", "33"), ("--draft", "-1"),
                               ("--max-tokens", "-1"), ("--max-tokens", "2147483648")):
             self.wrong("run", "m", "p", option, value, words=[option, f'"{value}"', "from"])
+
+    def test_no_drafts_in_a_measurement(self):
+        self.wrong("bench", "m", "--draft", "4", words=["--draft"])
 
     def test_choices(self):
         self.wrong("run", "m", "p", "--kv", "f64", words=["--kv", '"f64"', "f32|f16|q8_0"])

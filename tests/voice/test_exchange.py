@@ -328,6 +328,9 @@ class Switches(Case):
         whole = self.exchange("--charge-token", 40, "--no-clause-streaming")
         pieces = self.exchange("--charge-token", 40)
         self.assertEqual(whole["answer"], pieces["answer"])
+        single = self.exchange("--charge-token", 40, "--draft", 0)
+        self.assertEqual((single["answer"], single["calls"]), (pieces["answer"], pieces["calls"]))
+        self.assertGreater(single["total_ms"], pieces["total_ms"])
         self.assertGreaterEqual(whole["first_clause_ms"] - whole["first_token_ms"],
                                 pieces["first_clause_ms"] - pieces["first_token_ms"])
 
