@@ -614,7 +614,7 @@ SLM_API slm_status slm_session_eval(slm_session *session, const int32_t *ids, si
 
 /* Logits of the last evaluation: n_vocab floats, valid until the session's next evaluation, fork
  * or truncation. row counts the rows that gave logits, from 0. The rows of SLM_LOGITS_ALL belong to
- * the cache: another session's call with it takes them. SLM_ERR_RANGE if there is no such row. On a
+ * the cache: another session's call with it, or its drafts (n_draft), takes them. SLM_ERR_RANGE if there is no such row. On a
  * device those of SLM_LOGITS_LAST are copied to the host when they are first asked for: SLM_ERR_DEVICE
  * when that fails, which leaves the session's tokens as they are. */
 SLM_API slm_status slm_session_get_logits(const slm_session *session, size_t row,
@@ -681,7 +681,7 @@ typedef struct slm_session_info {
     uint32_t struct_size;
     uint32_t n_ctx;             /* tokens it can hold                                                */
     uint64_t n_tokens;          /* tokens it holds                                                   */
-    uint64_t n_evaluated;       /* tokens evaluated since it was opened                              */
+    uint64_t n_evaluated;       /* tokens evaluated since it was opened, wrong drafts included       */
     uint64_t n_reevaluated;     /* of these, tokens that had been evaluated before                   */
     uint64_t n_pages;           /* pages it holds, shared ones included                              */
     slm_rope_factors rope_factors; /* SHORT or LONG in use; AUTO where the model has none            */
@@ -978,9 +978,9 @@ typedef struct slm_generate_options {
                                     SLM_ERR_GRAMMAR when no token of the model can begin a text of it.
                                     Tokens about which it leaves no choice are not sampled: they come
                                     with a logprob of 0, and are evaluated together with the next one */
-    uint32_t n_draft;            /* drafts: at most so many tokens, 0 to 32 and the cache's max_logits, that the answer
-                                    may go on with are evaluated together with each token that has to
-                                    be. 0: none. See slm_generate_begin                              */
+    uint32_t n_draft;            /* drafts: at most so many tokens, up to 32 and the cache's max_logits, that
+                                    the answer may go on with are evaluated together with each token
+                                    that has to be. 0: none. See slm_generate_begin                  */
 } slm_generate_options;
 
 typedef int32_t slm_event_type;
@@ -1034,11 +1034,12 @@ typedef struct slm_event {
  * a time: SLM_ERR_BUSY. While it is open, the session must not be used otherwise: SLM_ERR_BUSY. Nothing is
  * allocated after this call, but by a guide, within its memory_limit.
  *
- * Drafts (n_draft) are what followed the last tokens where they stood before in the session, and what a guide makes
- * likely. Each that is the token then chosen spares a step; how many are made follows how many were right. They do not change the answer: tokens
- * are chosen from the same logits, which on the CPU are the same bit for bit; on a device their last bits may depend on how many rows a step
- * has. They pay where reading the weights is most of a step, and the text repeats something: calls of
- * tools, quotes, edits. Models with recurrent state make none, and batches (slm_batch.h) none. */
+ * Drafts (n_draft) are what followed the last tokens where they stood before in the session, and what a
+ * guide makes likely. Each that is the token then chosen spares a step; how many are made follows how
+ * many were right. They do not change the answer: tokens are chosen from the same logits, which on the
+ * CPU are the same bit for bit; on a device their last bits may depend on how many rows a step has.
+ * They pay where reading the weights is most of a step, and the text repeats something: calls of tools,
+ * quotes, edits. Models with recurrent state make none, and batches (slm_batch.h) none. */
 SLM_API slm_status slm_generate_begin(slm_session *session, const slm_generate_options *options,
                                       slm_generator **out, slm_error *error);
 

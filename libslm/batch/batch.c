@@ -100,6 +100,7 @@ slm_status slm_batch_create(slm_model *m, const slm_batch_options *options, slm_
     slm_cache *cache;
     SLM_TRY(slm_batch_fill_options(m, options, &o, &cache_options, error));
     SLM_TRY(slm_cache_create(m, &cache_options, &cache, error));
+    cache->is_batch = 1;
     slm_batch *b = slm_calloc(&m->host, 1, sizeof *b);
     if (b == NULL) {
         slm_cache_drop(cache);

@@ -43,15 +43,16 @@ struct slm_generator {
     slm_end_reason ended;
 };
 
-static slm_status check_options(const slm_generate_options *o, const slm_cache_options *cache,
+static slm_status check_options(const slm_generate_options *o, const slm_cache *cache,
                                 slm_error *error) {
+    uint32_t max_draft = cache->is_batch ? SLM_DRAFT_MAX : cache->options.max_logits;
     if (o->flags & ~(uint32_t)(SLM_GENERATE_SPECIAL | SLM_GENERATE_IGNORE_END))
         return slm_fail(error, SLM_ERR_ARG, "flags", SLM_NO_OFFSET,
                         "slm_generate_options.flags: got 0x%x, which has unknown bits", o->flags);
-    if (o->n_draft > SLM_DRAFT_MAX || o->n_draft > cache->max_logits)
+    if (o->n_draft > SLM_DRAFT_MAX || o->n_draft > max_draft)
         return slm_fail(error, SLM_ERR_RANGE, "n_draft", SLM_NO_OFFSET,
                         "slm_generate_options.n_draft: got %u, wanted at most %u and the cache's "
-                        "max_logits = %u", o->n_draft, SLM_DRAFT_MAX, cache->max_logits);
+                        "max_logits = %u", o->n_draft, SLM_DRAFT_MAX, max_draft);
     if (o->n_top > SLM_SAMPLER_MAX_TOP)
         return slm_fail(error, SLM_ERR_RANGE, "n_top", SLM_NO_OFFSET,
                         "slm_generate_options.n_top: got %u, wanted at most %u", o->n_top,
@@ -146,7 +147,7 @@ slm_status slm_generator_lead(slm_generator *g, const char *text, size_t len, sl
 
 void slm_generator_force(slm_generator *g, const int32_t *ids, size_t n) {
     g->n_forced = n < MAX_FORCED ? n : MAX_FORCED;
-    g->next_forced = 0;
+    g->next_forced = g->n_likely = 0;
     memcpy(g->forced, ids, g->n_forced * sizeof *ids);
 }
 
@@ -216,7 +217,7 @@ slm_status slm_generator_new(slm_cache *c, uint32_t n_prompt, const slm_generate
     static const slm_generate_options defaults = {.struct_size = sizeof(slm_generate_options)};
     slm_generate_options o;
     SLM_TRY(slm_copy_options(&o, sizeof o, &defaults, options, "slm_generate_options", error));
-    SLM_TRY(check_options(&o, &c->options, error));
+    SLM_TRY(check_options(&o, c, error));
     slm_generator *g = slm_calloc(c->host, 1, sizeof *g);
     if (g == NULL)
         return slm_fail_nomem(error, sizeof *g, "the generator");
@@ -224,7 +225,7 @@ slm_status slm_generator_new(slm_cache *c, uint32_t n_prompt, const slm_generate
     g->model = c->model;
     g->begin = n_prompt;
     g->row = SLM_NO_LOGITS;
-    slm_drafts_init(&g->drafts, o.n_draft);
+    slm_drafts_init(&g->drafts, c->is_batch ? 0 : o.n_draft); /* others fill a batch's steps */
     slm_model_retain(g->model);
     slm_status status = set_up(g, &o, error);
     if (status != SLM_OK) {
@@ -293,8 +294,10 @@ static void tell_counts(const slm_generator *g, slm_event *ev) {
     ev->drafted = g->drafts.n_made;
 }
 
-/* The end: whatever was held back comes out. */
+/* The end: whatever was held back comes out. Logits that a draft gave become the session's, as those of a step of
+ * its own are. */
 static void end(slm_generator *g, slm_end_reason reason, slm_event *ev) {
+    slm_drafts_keep(&g->drafts, g->session);
     size_t n = slm_utf8_finish(&g->utf8, g->text);
     ev->type = SLM_EVENT_END;
     ev->reason = g->ended = reason;
@@ -395,21 +398,20 @@ static slm_status accept(slm_generator *g, slm_event *ev, slm_error *error) {
 /* What is pending, and drafts with it. */
 static slm_status evaluate(slm_generator *g, slm_error *error) {
     slm_session *s = g->session;
-    uint32_t n = slm_drafts_room(&g->drafts, s);
+    uint64_t left = g->max_tokens - g->n_tokens - 1; /* behind the token that this step is for */
+    uint32_t room = slm_drafts_room(&g->drafts, s), n;
     int is_done = 0;
-    if (n > 0 && s->n_valid < s->n_tokens) {
-        n = g->n_likely < n ? g->n_likely : n;
+    if (room > left)
+        room = (uint32_t)left;
+    if (room > 0 && s->n_valid < s->n_tokens) {
+        n = g->n_likely < room ? g->n_likely : room;
         memcpy(s->tokens + s->n_tokens, g->likely, n * sizeof *g->likely);
-        SLM_TRY(slm_drafts_run(&g->drafts, s, n, &is_done, error));
+        SLM_TRY(slm_drafts_run(&g->drafts, s, n, room, &is_done, error));
     }
     if (is_done)
         return SLM_OK;
-    uint8_t gave_up = s->gave_up;
     slm_eval_item item = {sizeof item, SLM_LOGITS_LAST, s, NULL, 0};
-    SLM_TRY(slm_session_run(s->cache, &item, 1, error));
-    if (s->gave_up == SLM_REUSE_ALL)
-        s->gave_up = gave_up; /* with the drafts there was no room for */
-    return SLM_OK;
+    return slm_session_run(s->cache, &item, 1, error);
 }
 
 slm_status slm_generator_next(slm_generator *g, slm_event *ev, slm_error *error) {

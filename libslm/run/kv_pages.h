@@ -13,7 +13,8 @@
 
 #include "run/backend.h"
 
-/* What a windowed group keeps beyond its window, so that taking back a few tokens stays cheap. */
+/* What a windowed group keeps beyond its window, so that taking back a few tokens stays cheap. It counts from
+ * drafts, where there are some. */
 #define SLM_WINDOW_SLACK 256u
 
 typedef struct slm_kv_layout {

@@ -142,8 +142,7 @@ static uint32_t gather(slm_cache *c, const slm_eval_item *items, size_t n_items,
     return n;
 }
 
-/* Pages for the gathered rows, [first, last) of each session being one run of rows. */
-static slm_status make_room(slm_cache *c, uint32_t n_rows, slm_error *error) {
+static slm_status take_pages(slm_cache *c, uint32_t n_rows, slm_error *error) {
     for (uint32_t i = 0, j; i < n_rows; i = j) {
         uint32_t slot = c->rows[i].slot, first = c->rows[i].position;
         for (j = i; j < n_rows && c->rows[j].slot == slot; j++)
@@ -151,6 +150,19 @@ static slm_status make_room(slm_cache *c, uint32_t n_rows, slm_error *error) {
         SLM_TRY(slm_state_make_room(&c->sessions[slot], first + (j - i), error));
     }
     return SLM_OK;
+}
+
+/* Pages for the gathered rows, [first, last) of each session being one run of rows. What drafts of others hold is
+ * given up for them: these are evaluated again, should they have been right. */
+static slm_status make_room(slm_cache *c, uint32_t n_rows, slm_error *error) {
+    slm_error why = SLM_ERROR_INIT;
+    if (take_pages(c, n_rows, &why) == SLM_OK)
+        return SLM_OK;
+    c->rows_stamp++;
+    for (uint32_t i = 0; i < c->options.max_sessions; i++)
+        if (c->sessions[i].is_open)
+            slm_state_truncate(&c->sessions[i], c->sessions[i].n_valid);
+    return take_pages(c, n_rows, error);
 }
 
 static void finish_step(slm_cache *c, uint32_t n_rows) {
@@ -300,11 +312,16 @@ slm_status slm_session_run(slm_cache *c, const slm_eval_item *items, size_t n_it
 
 slm_status slm_session_run_ahead(slm_session *s, const int32_t *ids, uint32_t n, uint32_t *row,
                                  slm_error *error) {
-    uint32_t n_tokens = s->n_tokens, n_seen = s->n_seen > n_tokens ? s->n_seen : n_tokens;
+    uint32_t n_tokens = s->n_tokens, n_valid = s->n_valid, n_seen = s->n_seen;
     slm_eval_item item = {sizeof item, LOGITS_AHEAD, s, ids, n};
-    SLM_TRY(slm_session_run(s->cache, &item, 1, error));
+    slm_status status = slm_session_run(s->cache, &item, 1, error);
+    if (status != SLM_OK) { /* as if it had not been tried */
+        slm_state_truncate(s, s->n_valid < n_valid ? s->n_valid : n_valid);
+        s->n_seen = s->n_seen < n_seen ? s->n_seen : n_seen;
+        return status;
+    }
     s->n_tokens = s->n_valid = n_tokens;
-    s->n_seen = n_seen;
+    s->n_seen = n_seen > n_tokens ? n_seen : n_tokens;
     s->has_last = 1;
     *row = s->cache->options.max_sessions;
     return SLM_OK;

@@ -33,6 +33,7 @@ struct slm_session {
 struct slm_cache {
     slm_model *model;
     slm_host *host;             /* the model's                                                       */
+    uint8_t is_batch;           /* a batch's: it decides about steps                                  */
     uint8_t is_closed;          /* by the caller; lives on while sessions do                         */
     uint32_t n_open;
     slm_cache_options options;  /* with defaults filled in                                           */
@@ -51,8 +52,8 @@ struct slm_cache {
     slm_backend_cpu cpu;        /* of a model in the system's memory                                 */
     slm_backend_cuda *cuda;     /* of one on a device, or NULL                                       */
     float *logits;              /* [max_sessions + max_logits][n_vocab]: a row for each session, then
-                                   those of SLM_LOGITS_ALL                                           */
-    uint64_t rows_stamp;        /* changes when rows of SLM_LOGITS_ALL are written                   */
+                                   those of SLM_LOGITS_ALL and of drafts                             */
+    uint64_t rows_stamp;        /* changes when rows of SLM_LOGITS_ALL and of drafts go              */
     const slm_op_sum *sums;     /* [SLM_OP_COUNT] of the backend                                     */
     void *tables;               /* seqs, sessions, rows, page tables, tokens: one block              */
     void *scratch;              /* of the backend, then of the samplers                              */
@@ -86,9 +87,9 @@ slm_status slm_session_check_free(const slm_session *session, slm_error *error);
 slm_status slm_session_run(slm_cache *cache, const slm_eval_item *items, size_t n_items,
                            slm_error *error);
 
-/* Evaluates what is pending, of which there is some, and n tokens behind it that the session does not
- * hold. Afterwards it has logits of its last token; those behind ids[i] are in row *row + i of the cache's logits as long as
- * its rows_stamp stays. */
+/* Evaluates what is pending, of which there is some, and n tokens behind it, which the session does not hold
+ * afterwards either. It then has logits of its last token; those behind ids[i] are in row *row + i of the cache's
+ * logits as long as its rows_stamp stays. */
 slm_status slm_session_run_ahead(slm_session *session, const int32_t *ids, uint32_t n,
                                  uint32_t *row, slm_error *error);
 /* The session now holds the first of these as its first pending token: that is valid. */

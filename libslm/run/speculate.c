@@ -43,10 +43,22 @@ uint32_t slm_drafts_room(const slm_drafts *d, const slm_session *s) {
     /* Recurrent state cannot go back. */
     if (c->model->n_scans > 0)
         return 0;
-    /* The factors of LongRoPE follow the length that the session has without them. */
-    if (c->model->inv_freq[1] != NULL && s->rope_auto && s->n_tokens <= config->n_ctx_original &&
-        config->n_ctx_original - s->n_tokens < room)
-        room = config->n_ctx_original - s->n_tokens;
+    /* Keys that have to be computed again are, without drafts. */
+    if (!slm_state_is_whole(s))
+        return 0;
+    if (c->model->inv_freq[1] != NULL && s->rope_auto) {
+        int is_long = s->n_tokens > config->n_ctx_original;
+        if (is_long != c->seqs[s->slot].rope_long)
+            return 0;
+        /* The factors of LongRoPE follow the length that the session has without drafts. */
+        if (!is_long && config->n_ctx_original - s->n_tokens < room)
+            room = config->n_ctx_original - s->n_tokens;
+    }
+    /* One step for all: between two there would be turns of others, and the pending ones' logits could be lost. */
+    uint32_t pending = s->n_tokens - s->n_valid, rows = slm_pace_rows(&c->pace);
+    if (pending >= rows)
+        return 0;
+    room = rows - pending < room ? rows - pending : room;
     return d->most < room ? d->most : room;
 }
 
@@ -58,10 +70,9 @@ static uint32_t before_end(const slm_session *s, uint32_t n) {
     return n;
 }
 
-slm_status slm_drafts_run(slm_drafts *d, slm_session *s, uint32_t n_given, int *evaluated,
-                          slm_error *error) {
-    uint32_t room = slm_drafts_room(d, s), bound = d->bound < room ? d->bound : room;
-    uint32_t n = n_given < room ? n_given : room;
+slm_status slm_drafts_run(slm_drafts *d, slm_session *s, uint32_t n_given, uint32_t room,
+                          int *evaluated, slm_error *error) {
+    uint32_t bound = d->bound < room ? d->bound : room, n = n_given;
     slm_error why = SLM_ERROR_INIT;
     *evaluated = 0;
     if (n < bound)
@@ -86,7 +97,6 @@ slm_status slm_drafts_run(slm_drafts *d, slm_session *s, uint32_t n_given, int *
 /* One right draft is worth more than a wrong one costs, but where all of them are wrong, longer agreement is wanted
  * before the next is made. */
 static void learn(slm_drafts *d) {
-    d->n_right += d->n_used;
     if (d->n_used == 0) {
         d->match += d->match < SLM_DRAFT_MATCH / 2;
         d->bound = d->bound > 3 ? d->bound / 2 : d->bound;
@@ -103,6 +113,15 @@ void slm_drafts_forget(slm_drafts *d, slm_session *s) {
     learn(d);
     d->n = d->n_used = 0;
     slm_state_truncate(s, s->n_valid);
+}
+
+void slm_drafts_keep(slm_drafts *d, slm_session *s) {
+    if (d->n_used > 0 && s->n_valid == s->n_tokens && s->n_valid > 0 &&
+        d->rows_stamp == s->cache->rows_stamp) {
+        slm_cache_copy_row(s->cache, s->slot, d->row + d->n_used - 1);
+        s->has_last = 1;
+    }
+    slm_drafts_forget(d, s);
 }
 
 int slm_drafts_confirm(slm_drafts *d, slm_session *s, uint32_t *row) {

@@ -58,6 +58,8 @@ static void make_plan(plan *p, uint32_t n_vocab, slm_guide *guide) {
                                    .max_sessions = 2, .max_logits = 32};
     if (below(4) == 0)
         p->cache.n_cells = 144; /* the other session has one page of it */
+    if (below(3) == 0)
+        p->cache.max_rows = 1 + below(8); /* a prompt's steps; drafts go into one */
     p->ends_at = below(3) == 0 ? below(40) : MAX_EVENTS;
     p->cancel_at = below(6) == 0 ? below(30) : MAX_EVENTS;
     p->disturb = below(2) ? 0 : 1 + below(6);
@@ -75,10 +77,18 @@ typedef struct outcome {
     uint32_t n;
     int32_t tokens[512];
     size_t n_tokens;
-    float logits[2][N_VOCAB_MAX]; /* behind the answer, and behind what follows it */
-    slm_status after;
-    uint64_t steps, drafted;
+    slm_status has_logits, after;
+    float logits[3][N_VOCAB_MAX]; /* at the end, behind the answer, and behind what follows it */
+    uint64_t n_reevaluated, n_pages;
+    uint64_t steps, drafted, n_yields;
 } outcome;
+
+static int32_t count_yield(void *user, uint64_t done, uint64_t total) {
+    (void)done;
+    (void)total;
+    ++*(uint64_t *)user;
+    return 0;
+}
 
 static void keep_logits(slm_session *s, float *to, uint32_t n_vocab) {
     const float *logits;
@@ -91,10 +101,15 @@ static void run(slm_model *m, const plan *p, uint32_t n_vocab, int drafts, outco
     slm_session *s = NULL, *other = NULL;
     slm_generator *g = NULL;
     slm_generate_options generate = p->generate;
+    slm_cache_options cache = p->cache;
+    slm_session_info info = {.struct_size = sizeof info};
+    const float *row;
+    cache.yield = count_yield;
+    cache.yield_user = &o->n_yields;
     if (!drafts)
         generate.n_draft = 0;
     memset(o, 0, sizeof *o);
-    OK(slm_cache_open(m, &p->cache, &c, &golden_err));
+    OK(slm_cache_open(m, &cache, &c, &golden_err));
     OK(slm_session_open_on(c, NULL, &s, &golden_err));
     OK(slm_session_open_on(c, NULL, &other, &golden_err));
     OK(slm_session_prompt(s, p->ids, p->n_ids, NULL, &golden_err));
@@ -119,14 +134,22 @@ static void run(slm_model *m, const plan *p, uint32_t n_vocab, int drafts, outco
         }
         assert_true(e->ev.text_len < sizeof e->text);
         memcpy(e->text, e->ev.text, e->ev.text_len);
-        memcpy(e->top, e->ev.top, e->ev.n_top * sizeof *e->top);
+        if (e->ev.n_top > 0)
+            memcpy(e->top, e->ev.top, e->ev.n_top * sizeof *e->top);
         o->steps = e->ev.steps;
         o->drafted = e->ev.drafted;
         if (e->ev.type == SLM_EVENT_END)
             break;
     }
+    o->has_logits = slm_session_get_logits(s, 0, &row, &golden_err);
     slm_generate_end(&g);
     const int32_t *ids;
+    assert_int_equal(slm_session_get_logits(s, 0, &row, &golden_err), o->has_logits);
+    if (o->has_logits == SLM_OK)
+        keep_logits(s, o->logits[2], n_vocab);
+    OK(slm_session_get_info(s, &info, &golden_err));
+    o->n_reevaluated = info.n_reevaluated;
+    o->n_pages = info.n_pages;
     OK(slm_session_get_tokens(s, &ids, &o->n_tokens, &golden_err));
     memcpy(o->tokens, ids, o->n_tokens * sizeof *ids);
     o->after = slm_session_eval(s, NULL, 0, SLM_LOGITS_LAST, &golden_err);
@@ -161,6 +184,10 @@ static void compare(const outcome *a, const outcome *b) {
     }
     assert_int_equal(a->n_tokens, b->n_tokens);
     assert_memory_equal(a->tokens, b->tokens, a->n_tokens * sizeof *a->tokens);
+    assert_int_equal(a->has_logits, b->has_logits);
+    assert_int_equal(a->n_reevaluated, b->n_reevaluated);
+    assert_int_equal(a->n_pages, b->n_pages);
+    assert_int_equal(a->n_yields, b->n_yields);
     assert_int_equal(a->after, b->after);
     assert_memory_equal(a->logits, b->logits, sizeof a->logits);
 }
@@ -226,6 +253,69 @@ static void steps_without(void **state) {
     slm_model_close(&m);
 }
 
+/* Pages that drafts took are there for whoever needs them. */
+static void others_get_their_pages(void **state) {
+    (void)state;
+    slm_model *m = golden_open("llama-1b-like", "llama-1b-like-q4_k_m.gguf", 0);
+    slm_cache *c = NULL;
+    slm_session *s = NULL, *other = NULL;
+    slm_generator *g = NULL;
+    slm_event ev = {.struct_size = sizeof ev};
+    int32_t ids[33], want[40], got[40];
+    size_t n_pages_most = 0;
+    slm_cache_options co = {.struct_size = sizeof co, .n_ctx = 64, .page_tokens = 16, .n_cells = 64,
+                            .max_sessions = 2, .max_logits = 32, .n_threads = 1};
+    slm_sampling greedy = {.struct_size = sizeof greedy};
+    slm_generate_options o = {.struct_size = sizeof o, .sampling = &greedy, .n_draft = 32,
+                              .flags = SLM_GENERATE_IGNORE_END};
+    OK(slm_sampling_init(&greedy));
+    greedy.temperature = 0;
+    for (int i = 0; i < 33; i++)
+        ids[i] = 7 + i % 3;
+    OK(slm_cache_open(m, &co, &c, &golden_err));
+    OK(slm_session_open_on(c, NULL, &s, &golden_err));
+    OK(slm_session_open_on(c, NULL, &other, &golden_err));
+    for (int with = 0; with < 2; with++) {
+        OK(slm_session_prompt(s, ids, 15, NULL, &golden_err));
+        o.n_draft = with ? 32 : 0;
+        OK(slm_generate_begin(s, &o, &g, &golden_err));
+        for (int i = 0; i < 17; i++) { /* up to two pages of the four */
+            slm_session_info info = {.struct_size = sizeof info};
+            OK(slm_session_truncate(other, 0, &golden_err));
+            OK(slm_generate_next(g, &ev, &golden_err));
+            (with ? got : want)[i] = ev.token;
+            OK(slm_session_get_info(s, &info, &golden_err));
+            n_pages_most = info.n_pages > n_pages_most ? info.n_pages : n_pages_most;
+            OK(slm_session_eval(other, ids, 32, SLM_LOGITS_LAST, &golden_err));
+        }
+        slm_generate_end(&g);
+    }
+    assert_true(n_pages_most > 2); /* drafts held some */
+    assert_memory_equal(got, want, 17 * sizeof *want);
+    slm_session_close(&s);
+    slm_session_close(&other);
+    slm_cache_close(&c);
+    slm_model_close(&m);
+}
+
+/* In a batch they are asked for in vain. */
+static void none_in_a_batch(void **state) {
+    (void)state;
+    slm_model *m = tiny_open(NULL, NULL);
+    slm_batch *b = NULL;
+    slm_request *r = NULL;
+    const int32_t ids[] = {1, 260, 261, 260, 261, 260};
+    slm_generate_options g = {.struct_size = sizeof g, .n_draft = 8, .max_tokens = 3};
+    slm_request_options o = {.struct_size = sizeof o, .kind = SLM_REQUEST_TEXT, .ids = ids,
+                             .n_ids = 6, .generate = &g};
+    OK(slm_batch_open(m, NULL, &b, &golden_err));
+    OK(slm_batch_add(b, &o, &r, &golden_err));
+    g.n_draft = 33;
+    REFUSED(slm_batch_add(b, &o, &r, &golden_err), SLM_ERR_RANGE, "n_draft: got 33");
+    slm_batch_close(&b);
+    slm_model_close(&m);
+}
+
 static void refuses(void **state) {
     (void)state;
     slm_model *m = tiny_open(NULL, NULL);
@@ -255,6 +345,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_answers),
         cmocka_unit_test(steps_without),
+        cmocka_unit_test(others_get_their_pages),
+        cmocka_unit_test(none_in_a_batch),
         cmocka_unit_test(refuses),
     };
     golden_need_data();

@@ -420,7 +420,7 @@ static int start(serve_server *server) {
 
 /* Clients that wait in the system's queue would be cut off with it. */
 static void take_in_waiting(serve_server *server, MHD_socket fd) {
-    for (;;) {
+    for (int i = 0; i < SOMAXCONN; i++) { /* more than were waiting: they come as fast as they are taken in */
         struct sockaddr_storage address;
         socklen_t size = sizeof address;
         int client = accept4(fd, (struct sockaddr *)&address, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
