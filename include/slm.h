@@ -614,9 +614,9 @@ SLM_API slm_status slm_session_eval(slm_session *session, const int32_t *ids, si
 
 /* Logits of the last evaluation: n_vocab floats, valid until the session's next evaluation, fork
  * or truncation. row counts the rows that gave logits, from 0. The rows of SLM_LOGITS_ALL belong to
- * the cache: another session's call with it, or its drafts (n_draft), takes them. SLM_ERR_RANGE if there is no such row. On a
- * device those of SLM_LOGITS_LAST are copied to the host when they are first asked for: SLM_ERR_DEVICE
- * when that fails, which leaves the session's tokens as they are. */
+ * the cache: another session's call with it, or its drafts (n_draft), takes them. SLM_ERR_RANGE if
+ * there is no such row. On a device those of SLM_LOGITS_LAST are copied to the host when they are first
+ * asked for: SLM_ERR_DEVICE when that fails, which leaves the session's tokens as they are. */
 SLM_API slm_status slm_session_get_logits(const slm_session *session, size_t row,
                                           const float **logits, slm_error *error);
 

@@ -236,9 +236,9 @@ typedef struct slm_cli_sampling {
     size_t n_bias;
 } slm_cli_sampling;
 #define SLM_CLI_SAMPLING_OPTIONS 19u
-/* The last of them, of run and chat alone, is --draft: where it is not 0 the cache needs as many max_logits. */
 void slm_cli_sampling_init(slm_cli_sampling *s);
 void slm_cli_sampling_free(slm_cli_sampling *s);
+/* The last one is --draft, which wants as many max_logits of the cache. */
 size_t slm_cli_sampling_options(slm_opt *options, slm_cli_sampling *s);
 /* What a model's file says of how to choose its tokens (general.sampling.*), else the defaults. Returns
  * an exit status. */

@@ -97,7 +97,8 @@ void slm_generator_spell(slm_generator *g, const int32_t *ids, size_t n) {
 /* Finds the tokens of the bytes that the guide forces: those that tokenizing gives for the end of the
  * answer with these bytes behind it, when that begins with the tokens that the answer has, and as far as
  * nothing that may follow would change them. Before the first token no session is wanted. Tokens spell no more than the guide allows, as all their
- * bytes are forced. The tokens behind these, which something may still change, are likely all the same: drafts.
+ * bytes are forced. The tokens behind these, which something may still change, are likely all the
+ * same: drafts.
  *
  * To find none is never wrong: the mask then leaves the same bytes, and they cost steps of their own. So a
  * failure, refused memory included, is no failure of the generation. It leaves matcher, session and answer as
@@ -225,7 +226,7 @@ slm_status slm_generator_new(slm_cache *c, uint32_t n_prompt, const slm_generate
     g->model = c->model;
     g->begin = n_prompt;
     g->row = SLM_NO_LOGITS;
-    slm_drafts_init(&g->drafts, c->is_batch ? 0 : o.n_draft); /* others fill a batch's steps */
+    slm_drafts_init(&g->drafts, o.n_draft);
     slm_model_retain(g->model);
     slm_status status = set_up(g, &o, error);
     if (status != SLM_OK) {
@@ -294,8 +295,8 @@ static void tell_counts(const slm_generator *g, slm_event *ev) {
     ev->drafted = g->drafts.n_made;
 }
 
-/* The end: whatever was held back comes out. Logits that a draft gave become the session's, as those of a step of
- * its own are. */
+/* The end: whatever was held back comes out. Logits that a draft gave become the session's, as those of
+ * a step of its own are. */
 static void end(slm_generator *g, slm_end_reason reason, slm_event *ev) {
     slm_drafts_keep(&g->drafts, g->session);
     size_t n = slm_utf8_finish(&g->utf8, g->text);

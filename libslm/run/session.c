@@ -152,8 +152,8 @@ static slm_status take_pages(slm_cache *c, uint32_t n_rows, slm_error *error) {
     return SLM_OK;
 }
 
-/* Pages for the gathered rows, [first, last) of each session being one run of rows. What drafts of others hold is
- * given up for them: these are evaluated again, should they have been right. */
+/* Pages for the gathered rows, [first, last) of each session being one run of rows. What drafts of
+ * others hold is given up for them: these are evaluated again, should they have been right. */
 static slm_status make_room(slm_cache *c, uint32_t n_rows, slm_error *error) {
     slm_error why = SLM_ERROR_INIT;
     if (take_pages(c, n_rows, &why) == SLM_OK)

@@ -87,9 +87,9 @@ slm_status slm_session_check_free(const slm_session *session, slm_error *error);
 slm_status slm_session_run(slm_cache *cache, const slm_eval_item *items, size_t n_items,
                            slm_error *error);
 
-/* Evaluates what is pending, of which there is some, and n tokens behind it, which the session does not hold
- * afterwards either. It then has logits of its last token; those behind ids[i] are in row *row + i of the cache's
- * logits as long as its rows_stamp stays. */
+/* Evaluates what is pending, of which there is some, and n tokens behind it, which the session does not
+ * hold afterwards either. It then has logits of its last token; those behind ids[i] are in row *row + i
+ * of the cache's logits as long as its rows_stamp stays. */
 slm_status slm_session_run_ahead(slm_session *session, const int32_t *ids, uint32_t n,
                                  uint32_t *row, slm_error *error);
 /* The session now holds the first of these as its first pending token: that is valid. */

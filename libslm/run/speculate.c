@@ -54,7 +54,8 @@ uint32_t slm_drafts_room(const slm_drafts *d, const slm_session *s) {
         if (!is_long && config->n_ctx_original - s->n_tokens < room)
             room = config->n_ctx_original - s->n_tokens;
     }
-    /* One step for all: between two there would be turns of others, and the pending ones' logits could be lost. */
+    /* One step for all: between two there would be turns of others, and the pending ones' logits
+     * could be lost. */
     uint32_t pending = s->n_tokens - s->n_valid, rows = slm_pace_rows(&c->pace);
     if (pending >= rows)
         return 0;
@@ -94,8 +95,8 @@ slm_status slm_drafts_run(slm_drafts *d, slm_session *s, uint32_t n_given, uint3
     return SLM_OK;
 }
 
-/* One right draft is worth more than a wrong one costs, but where all of them are wrong, longer agreement is wanted
- * before the next is made. */
+/* One right draft is worth more than a wrong one costs, but where all of them are wrong, longer
+ * agreement is wanted before the next is made. */
 static void learn(slm_drafts *d) {
     if (d->n_used == 0) {
         d->match += d->match < SLM_DRAFT_MATCH / 2;
@@ -115,15 +116,6 @@ void slm_drafts_forget(slm_drafts *d, slm_session *s) {
     slm_state_truncate(s, s->n_valid);
 }
 
-void slm_drafts_keep(slm_drafts *d, slm_session *s) {
-    if (d->n_used > 0 && s->n_valid == s->n_tokens && s->n_valid > 0 &&
-        d->rows_stamp == s->cache->rows_stamp) {
-        slm_cache_copy_row(s->cache, s->slot, d->row + d->n_used - 1);
-        s->has_last = 1;
-    }
-    slm_drafts_forget(d, s);
-}
-
 int slm_drafts_confirm(slm_drafts *d, slm_session *s, uint32_t *row) {
     if (d->n == 0)
         return 0;
@@ -140,4 +132,13 @@ int slm_drafts_confirm(slm_drafts *d, slm_session *s, uint32_t *row) {
     }
     slm_drafts_forget(d, s);
     return 0;
+}
+
+void slm_drafts_keep(slm_drafts *d, slm_session *s) {
+    uint32_t row;
+    if (s->n_valid == s->n_tokens && slm_drafts_confirm(d, s, &row)) { /* nothing is pending */
+        slm_cache_copy_row(s->cache, s->slot, row);
+        s->has_last = 1;
+    }
+    slm_drafts_forget(d, s);
 }

@@ -1,6 +1,7 @@
 /* A request in a batch gets what it gets alone, bit for bit, in every family, whatever joins, leaves,
  * waits, is cancelled or loses its place beside it. */
 #include "api/batch_group.h"
+#include "support/below.h"
 
 typedef struct subject {
     const char *dir, *gguf;
@@ -18,12 +19,6 @@ static const subject subjects[] = {
 };
 
 enum { N_REQUESTS = 14, MAX_IDS = 150 };
-
-static uint64_t rng;
-static uint32_t below(uint32_t n) {
-    rng = rng * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(rng >> 33) % n;
-}
 
 typedef struct plan {
     slm_request_options options;

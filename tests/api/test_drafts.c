@@ -1,6 +1,7 @@
 /* Answers with drafts are those without, bit for bit, in every family, whatever happens between two tokens; and
  * they take fewer steps where a text repeats itself. */
 #include "api/tiny_open.h"
+#include "support/below.h"
 
 typedef struct subject {
     const char *dir, *gguf;
@@ -18,12 +19,6 @@ static const subject subjects[] = {
 };
 
 enum { N_ROUNDS = 60, MAX_IDS = 110, MAX_EVENTS = 200, N_VOCAB_MAX = 4096 };
-
-static uint64_t rng;
-static uint32_t below(uint32_t n) {
-    rng = rng * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(rng >> 33) % n;
-}
 
 typedef struct plan {
     slm_sampling sampling;
